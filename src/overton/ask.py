@@ -1,0 +1,191 @@
+"""One question to one model: ``overton ask``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overton.errors import ModelError, OvertonError
+from overton.segment import layout, segment
+from overton.types import Answer, Perspective
+
+MAX_WORDS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer, taken apart.
+
+    Attributes:
+        question: as it was asked.
+        model: folder or hub name that answered.
+        answer: the whole text, with its token count and whether it ended by itself.
+        perspectives: what the text states, in order.
+        summary: text of the summary, ``""`` when there is none.
+        valid_tags: whether the answer keeps to the template.
+    """
+
+    question: str
+    model: str
+    answer: Answer
+    perspectives: tuple[Perspective, ...]
+    summary: str
+    valid_tags: bool
+
+
+def ask_model(
+    question: str,
+    model: str,
+    *,
+    template: str | None = None,
+    temperature: float = 0.7,
+    top_p: float = 0.9,
+    max_new_tokens: int = 256,
+    seed: int = 0,
+) -> Reply:
+    """Put one question to a model.
+
+    Args:
+        question: any text.
+        model: run directory, folder of a saved model, or hub name.
+        template: text around the question with ``{situation}`` in it; ``None`` takes the one that the run was
+            trained with, or the bare question.
+        temperature: 0 is greedy decoding.
+        top_p: nucleus of sampling.
+        max_new_tokens: tokens of the answer; less when the model has no room for so many.
+        seed: of sampling.
+
+    Raises:
+        OvertonError: the question is empty or too long for the model, or the template has no ``{situation}``.
+        ModelError: no model there, or it cannot be read.
+    """
+    question = question.strip()
+    if not question:
+        raise OvertonError("the question is empty")
+    if len(question.split()) > MAX_WORDS:
+        raise OvertonError(
+            f"the question has {len(question.split()):,} words, at most {MAX_WORDS:,} are read"
+        )
+    source = find_model(model)
+    template = _run_template(source) if template is None else template
+    if "{situation}" not in template:
+        raise OvertonError(f"--template {template!r}: {{situation}} is missing; it stands for the question")
+    answer = _generate(question, source, template, temperature, top_p, max_new_tokens, seed)
+    found = layout(answer.answer)
+    perspectives = tuple(Perspective(s.label, s.explanation) for s in segment(answer.answer))
+    return Reply(question, str(source), answer, perspectives, found.summary, found.valid)
+
+
+def find_model(name: str) -> Path | str:
+    """The model that a name means: a model folder, the best model of a run directory, or a hub name.
+
+    Raises:
+        ModelError: a folder without a model, or a path that does not exist.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        for part in (".", "model", "training/grpo/model", "training/sft/model"):
+            if (folder / part / "config.json").is_file():
+                return folder / part
+        raise ModelError(
+            f"{name}: holds no model (config.json) and no run with a trained one (training/grpo/model). "
+            "Finish the run with `overton run RECIPE`, or give another folder."
+        )
+    if folder.exists():
+        raise ModelError(f"{name}: is a file; a run directory, a model folder or a hub name is wanted")
+    if folder.is_absolute() or name.startswith((".", "~", "runs/")) or name.count("/") > 1:
+        raise ModelError(f"{name}: no such folder")
+    return name
+
+
+def _run_template(source: Path | str) -> str:
+    bare = "{situation}"
+    if isinstance(source, str):
+        return bare
+    for parent in source.resolve().parents[:4]:
+        stored = parent / "recipe.yaml"
+        if stored.is_file():
+            from overton.recipe import load_recipe
+
+            return load_recipe(stored).policy.prompt_template
+    return bare
+
+
+def _generate(
+    question: str,
+    source: Path | str,
+    template: str,
+    temperature: float,
+    top_p: float,
+    max_new_tokens: int,
+    seed: int,
+) -> Answer:
+    import torch
+
+    from overton.generation.sample import sample_answers
+    from overton.hub import prefer_cache
+    from overton.prompting import prompt_ids
+    from overton.training.policy import load_policy
+    from overton.types import Situation
+
+    prefer_cache([str(source)])
+    model, tokenizer = load_policy(source)
+    model.eval()
+    if torch.cuda.is_available():
+        model.to("cuda")
+    used = len(prompt_ids(question, template, tokenizer))
+    room = (getattr(model.config, "max_position_embeddings", None) or used + max_new_tokens) - used
+    if room < 1:
+        raise OvertonError(
+            f"the question takes {used:,} tokens with its template; this model reads at most "
+            f"{used + room:,}, answer included. Shorten it, or ask a model with a longer context"
+        )
+    answers = sample_answers(
+        model,
+        tokenizer,
+        [Situation("question", question, ())],
+        template=template,
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=min(max_new_tokens, room),
+        seed=seed,
+    )
+    return answers[0]
+
+
+def to_json(reply: Reply) -> dict[str, Any]:
+    """The reply as one JSON object."""
+    return {
+        "question": reply.question,
+        "model": reply.model,
+        "perspectives": [{"label": p.label, "explanation": p.explanation} for p in reply.perspectives],
+        "summary": reply.summary,
+        "valid_tags": reply.valid_tags,
+        "finished": reply.answer.finished,
+        "tokens": reply.answer.tokens,
+        "seconds": reply.answer.seconds,
+        "answer": reply.answer.answer,
+    }
+
+
+def to_text(reply: Reply) -> str:
+    """The reply for a terminal: numbered perspectives, then the summary. Control characters are dropped."""
+    if not reply.perspectives and not reply.summary:
+        return "The model stated no perspective. Its whole answer:\n" + (
+            _printable(reply.answer.answer) or "(empty)"
+        )
+    lines = [
+        f"{number}. {p.label + ': ' if p.label else ''}{p.explanation}"
+        for number, p in enumerate(reply.perspectives, 1)
+    ]
+    if reply.summary:
+        lines += ["", f"Summary: {reply.summary}"]
+    if not reply.answer.finished:
+        lines += ["", "(cut off at the token limit; raise --max-new-tokens)"]
+    return _printable("\n".join(lines))
+
+
+def _printable(text: str) -> str:
+    # What a model writes may hold terminal escapes.
+    return "".join(c for c in text if c == "\n" or c.isprintable())

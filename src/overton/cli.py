@@ -1,0 +1,307 @@
+"""The command line: verbs, nothing else. Heavy imports happen inside the verbs, so ``--help`` is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# One verb a stage; a test keeps them in step with overton.pipeline.
+STAGE_HELP = {
+    "data": "Make the situations, fine-tuning answers, triplets and labelled pairs.",
+    "estimator": "Train, calibrate and benchmark the similarity estimator.",
+    "train": "Fine-tune the policy, then train it with OP-GRPO.",
+    "generate": "Let the trained systems answer the held-out situations.",
+    "evaluate": "Score those answers with evaluators that share nothing with the reward.",
+    "report": "Write report/index.html and report/report.md.",
+}
+
+app = typer.Typer(
+    name="overton",
+    help="Train and measure language models that show the whole spectrum of reasonable perspectives.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipeArgument = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).", show_default=False)
+]
+RunDirOption = Annotated[
+    Path | None,
+    typer.Option("--run-dir", metavar="DIR", help="Folder of the run; default: runs/NAME of the recipe."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key, e.g. --set estimator.epochs=2. Repeatable."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from overton import __version__
+
+        print(f"overton {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and the libraries' warnings.")
+    ] = False,
+) -> None:
+    """Options of every verb; ``main`` reads --debug, wherever it stands."""
+    _settle_libraries(quiet=not debug)
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    run_dir: RunDirOption = None,
+    first: Annotated[str, typer.Option("--from", metavar="STAGE", help="First stage.")] = "data",
+    last: Annotated[str, typer.Option("--until", metavar="STAGE", help="Last stage.")] = "report",
+    overrides: SetOption = None,
+) -> None:
+    """Run all stages of a recipe. Finished ones are skipped; a killed run goes on where it was.
+
+    Stages in order: data, estimator, training, generation, evaluation, report.
+    """
+    _run_stages(recipe, run_dir, overrides, first, last)
+
+
+def _add_stage(verb: str, text: str) -> None:
+    def stage(recipe: RecipeArgument, run_dir: RunDirOption = None, overrides: SetOption = None) -> None:
+        _run_stages(recipe, run_dir, overrides, verb, verb)
+
+    app.command(verb, help=text, rich_help_panel="Stages, one at a time")(stage)
+
+
+for _verb, _text in STAGE_HELP.items():
+    _add_stage(_verb, _text)
+
+
+@app.command()
+def ask(
+    question: Annotated[
+        str, typer.Argument(metavar="QUESTION", help="Any question or situation.", show_default=False)
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", metavar="DIR", help="Run directory, model folder or hub name.", show_default=False
+        ),
+    ],
+    as_json: JsonOption = False,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy decoding.")] = 0.7,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1.0, help="Nucleus of sampling.")] = 0.9,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Text around the question, with {situation} in it; default: the run's own."
+        ),
+    ] = None,
+) -> None:
+    """Ask a model one question and print the perspectives and the summary of its answer."""
+    from overton.ask import ask_model, to_json, to_text
+
+    reply = ask_model(
+        question,
+        model,
+        template=template,
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+    )
+    _print_json(to_json(reply)) if as_json else print(to_text(reply))
+
+
+@app.command()
+def score(
+    answers: Annotated[
+        Path,
+        typer.Argument(metavar="ANSWERS", help="JSONL: `answer`, and `id` or `prompt`.", show_default=False),
+    ],
+    references: Annotated[
+        Path,
+        typer.Option(
+            "--references", metavar="REFS", help="JSONL: `id`, `text`, `perspectives`.", show_default=False
+        ),
+    ],
+    estimator: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Run directory, or folder or hub name of a Sentence Transformer."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=-1.0, max=1.0, help="Cosine of a match; default: the calibrated one.")
+    ] = None,
+    nli_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Also score entailment with this CrossEncoder (name or folder)."),
+    ] = None,
+    as_json: JsonOption = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write one JSON line an answer here.", show_default=False),
+    ] = None,
+) -> None:
+    """Score any file of answers against reference perspectives. Nothing is trained."""
+    from overton.rundir import write_jsonl
+    from overton.scoring import score_files
+    from overton.scoring_table import report_json, report_table
+
+    report = score_files(answers, references, estimator=estimator, threshold=threshold, nli_model=nli_model)
+    if output is not None:
+        write_jsonl(output, report.rows)
+    if as_json:
+        _print_json(report_json(report))
+        return
+    from rich.console import Console
+
+    Console().print(report_table(report))
+    for note in report.notes:
+        print(f"note: {note}")
+    if output is not None:
+        print(f"one row an answer: {output}")
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Where to write it.")] = Path("recipe.yaml"),
+) -> None:
+    """Write a recipe with every key, its default and what it means."""
+    from overton.init import write_recipe
+
+    write_recipe(path)
+    print(f"wrote {path}; run it with: overton run {path}")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Show versions, devices, memory, disk, what is missing and how to get it.
+
+    Exits with 1 when something that `overton run` needs is missing.
+    """
+    from overton.doctor import examine, to_text
+
+    findings = examine()
+    _print_json(findings) if as_json else print(to_text(findings))
+    if not findings["ready"]:
+        raise typer.Exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: as in ``sys.argv[1:]``, which is the default.
+
+    Returns:
+        0 done; 1 an error with its message on stderr; 2 wrong usage; 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    if debug:
+        # Accepted anywhere: people add it at the end of the line that failed.
+        given = ["--debug", *(a for a in given if a != "--debug")]
+    try:
+        app(given, prog_name="overton")
+    except SystemExit as end:
+        if end.code == 130:
+            _say("interrupted; run the same command again to go on")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:
+        from overton.failures import explain
+
+        message = None if debug else explain(error)
+        if message is None:
+            raise
+        _say(f"error: {message}")
+        return 1
+    return 0
+
+
+def _run_stages(
+    recipe: Path, run_dir: Path | None, overrides: list[str] | None, first: str, last: str
+) -> None:
+    from overton.errors import RunError
+    from overton.failures import explain
+    from overton.hub import prefer_cache
+    from overton.pipeline import find_stage, run_stages
+    from overton.recipe import load_recipe
+    from overton.rundir import RunDir
+
+    settings = load_recipe(recipe, overrides or ())
+    folder = RunDir(run_dir or Path("runs") / settings.name)
+    prefer_cache([settings.policy.model, settings.evaluation.nli_model])
+    try:
+        run_stages(settings, folder, first, last)
+    except OSError as error:
+        raise RunError(explain(error, folder.path) or str(error)) from error
+    except RuntimeError as error:
+        # A library that cannot write may say so without the reason; the run's disk tells.
+        message = explain(error, folder.path)
+        if message is None or message == str(error):
+            raise
+        raise RunError(message) from error
+    if find_stage(last).name == "report":
+        _show_result(folder.path)
+
+
+def _show_result(folder: Path) -> None:
+    from rich.console import Console
+
+    from overton.report.terminal import summary_table
+    from overton.rundir import RunDir
+
+    Console().print(summary_table(RunDir(folder)))
+    print(f"report: {folder / 'report' / 'index.html'}")
+
+
+def _settle_libraries(quiet: bool) -> None:
+    """Environment of the libraries; what the user has set stays. Progress bars stay on."""
+    settings = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if quiet:
+        settings |= {
+            "TRANSFORMERS_VERBOSITY": "error",
+            "DATASETS_VERBOSITY": "error",
+            "HF_HUB_VERBOSITY": "error",
+            "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+            "TRL_EXPERIMENTAL_SILENCE": "1",
+        }
+        if not sys.warnoptions:
+            import warnings
+
+            warnings.simplefilter("ignore")
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The data card: what the data stage wrote, in words and numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from overton.rundir import read_jsonl, sha256, write_text
+
+_SPLITS = ("train", "dev", "test")
+
+
+def write_card(folder: Path, source: str, seed: int, files: Sequence[str], warnings: Sequence[str]) -> None:
+    """Write ``card.md`` from the files on disk.
+
+    Args:
+        folder: the data stage's folder.
+        source: ``world`` or ``table``.
+        seed: of the run.
+        files: names of the files written.
+        warnings: what the reader should know.
+    """
+    splits = {name: read_jsonl(folder / f"{name}.jsonl") for name in _SPLITS}
+    parts = ["# Data card", "", *_origin(source, seed), "", "## Splits", "", *_split_table(splits)]
+    parts += ["", "## Perspectives a situation", "", *_histogram(splits)]
+    if source == "world":
+        parts += ["", "## Split by composition", "", *_composition(splits)]
+    parts += ["", "## Answers for fine-tuning", "", *_answers(read_jsonl(folder / "sft.jsonl"))]
+    parts += ["", "## Warnings", "", *([f"- {w}" for w in warnings] or ["None."])]
+    parts += ["", "## Files", "", "| file | rows | sha256 |", "|---|---|---|"]
+    parts += [f"| {f} | {len(read_jsonl(folder / f))} | `{sha256(folder / f)}` |" for f in files]
+    write_text(folder / "card.md", "\n".join(parts) + "\n")
+
+
+def _origin(source: str, seed: int) -> list[str]:
+    if source == "world":
+        return [
+            f"Source: the bundled world of Overton, seed {seed}. Generated text, licence Apache-2.0. The",
+            "people and events are invented. The perspectives of a situation are those its authors hold",
+            "to be relevant: a ground truth for measuring, not a survey of what people think.",
+        ]
+    return [f"Source: a table of your own, split with seed {seed}. Its licence is the one of your table."]
+
+
+def _split_table(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
+    lines = [
+        "| split | situations | perspectives | words in a situation | words in an explanation (mean, max) |",
+        "|---|---|---|---|---|",
+    ]
+    for name, rows in splits.items():
+        situations = [len(r["text"].split()) for r in rows]
+        explanations = [len(p["explanation"].split()) for r in rows for p in r["perspectives"]]
+        lines.append(
+            f"| {name} | {len(rows)} | {len(explanations)} | {mean(situations):.1f}, {max(situations)} | "
+            f"{mean(explanations):.1f}, {max(explanations)} |"
+        )
+    return lines
+
+
+def _histogram(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
+    counts = {name: Counter(len(r["perspectives"]) for r in rows) for name, rows in splits.items()}
+    sizes = sorted({size for counter in counts.values() for size in counter})
+    lines = ["| split | " + " | ".join(map(str, sizes)) + " |", "|---" * (len(sizes) + 1) + "|"]
+    return lines + [
+        f"| {n} | " + " | ".join(str(c[size]) for size in sizes) + " |" for n, c in counts.items()
+    ]
+
+
+def _composition(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
+    lines = [
+        "Every (kind, circumstance) pair belongs to one split. No situation text, no explanation text and no",
+        "pair is shared between splits (checked when the files were made). Of the five phrasings of a",
+        "perspective, three are used in train and one each in dev and test. `nli.jsonl` trains the evaluator",
+        "and uses all five, about the people and things of train situations.",
+        "",
+        "| split | pairs | kinds | circumstances | domains | situations with 0 / 1 / 2 circumstances |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, rows in splits.items():
+        facts = [r["metadata"] for r in rows]
+        pairs = {(m["kind"], c) for m in facts for c in m["circumstances"]}
+        told = Counter(len(m["circumstances"]) for m in facts)
+        lines.append(
+            f"| {name} | {len(pairs)} | {len({m['kind'] for m in facts})} | {len({c for _, c in pairs})} | "
+            f"{len({m['domain'] for m in facts})} | {told[0]} / {told[1]} / {told[2]} |"
+        )
+    return lines
+
+
+def _answers(rows: list[dict[str, Any]]) -> list[str]:
+    words = [len(r["completion"].split()) for r in rows]
+    lines = [r["completion"].count("In the perspective of") for r in rows]
+    return [
+        f"{len(rows)} answers, {mean(lines):.2f} perspectives each on average (at most {max(lines)}),",
+        f"{mean(words):.0f} words on average (at most {max(words)}).",
+    ]

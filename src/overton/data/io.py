@@ -1,0 +1,288 @@
+"""Strict readers for situations and answers. Every error names the file and the row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from overton.errors import DataError
+from overton.rundir import read_jsonl
+from overton.types import Answer, Perspective, Situation
+
+MAX_WORDS = 10_000
+MAX_ANSWER_CHARACTERS = 200_000
+_SITUATION_KEYS = ("id", "text", "perspectives", "metadata")
+_PERSPECTIVE_KEYS = ("label", "explanation", "stance", "cluster", "provenance")
+_ANSWER_KEYS = ("id", "prompt", "answer", "system", "tokens", "seconds", "finished")
+
+
+def read_situations(path: Path) -> list[Situation]:
+    """Read situations with their references from JSONL.
+
+    Args:
+        path: rows as :meth:`overton.types.Situation.to_json` writes them.
+
+    Raises:
+        DataError: missing or empty file, broken line, wrong encoding, unknown or missing column, empty or
+            overlong text, fewer than two perspectives, duplicate id.
+    """
+    situations: list[Situation] = []
+    seen: dict[str, int] = {}
+    for number, row in enumerate(read_jsonl(path), 1):
+        where = f"{path}, row {number}"
+        situation = situation_from_row(row, where)
+        check_new_id(situation.id, number, seen, path)
+        situations.append(situation)
+    return situations
+
+
+def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
+    """One checked situation.
+
+    Args:
+        row: a JSON object.
+        where: "FILE, row N" for messages.
+
+    Raises:
+        DataError: see :func:`read_situations`.
+    """
+    check_columns(row, required=("id", "text", "perspectives"), known=_SITUATION_KEYS, where=where)
+    if not isinstance(row["perspectives"], list):
+        raise DataError(f"{where}: `perspectives` must be a list, found {type(row['perspectives']).__name__}")
+    metadata = row.get("metadata")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise DataError(f"{where}: `metadata` must be an object, found {type(metadata).__name__}")
+    perspectives = []
+    for position, item in enumerate(row["perspectives"], 1):
+        place = f"{where}, perspective {position}"
+        if not isinstance(item, Mapping):
+            raise DataError(f"{place}: an object is wanted, found {type(item).__name__}")
+        check_columns(item, required=("explanation",), known=_PERSPECTIVE_KEYS, where=place)
+        perspectives.append(
+            Perspective(
+                label=optional_text(item.get("label"), "label", place) or "",
+                explanation=text_value(item["explanation"], "explanation", place),
+                stance=stance_value(item.get("stance"), place),
+                cluster=optional_text(item.get("cluster"), "cluster", place),
+                provenance=optional_text(item.get("provenance"), "provenance", place),
+            )
+        )
+    check_count(len(perspectives), where)
+    text = text_value(row["text"], "text", where)
+    return Situation(id_value(row["id"], where), text, tuple(perspectives), dict(metadata or {}))
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """Read answers from JSONL rows with ``answer`` and at least one of ``id`` and ``prompt``.
+
+    An answer may be empty: that is a model's failure, to be scored as such. It may be long, up to 200,000
+    characters. Rows without ``id`` get their prompt as id.
+
+    Args:
+        path: JSONL file; the other columns of :class:`overton.types.Answer` are read when present.
+
+    Raises:
+        DataError: missing or empty file, broken line, wrong encoding, unknown or missing column, wrong type,
+            overlong answer, duplicate id within one system.
+    """
+    answers: list[Answer] = []
+    seen: dict[str, int] = {}
+    for number, row in enumerate(read_jsonl(path), 1):
+        where = f"{path}, row {number}"
+        check_columns(row, required=("answer",), known=_ANSWER_KEYS, where=where)
+        prompt = optional_text(row.get("prompt"), "prompt", where) or ""
+        if row.get("id") is None and not prompt:
+            raise DataError(
+                f"{where}: neither `id` nor `prompt`; one of them must say which situation is answered"
+            )
+        answer = row["answer"]
+        if not isinstance(answer, str):
+            raise DataError(f"{where}: `answer` must be text, found {_kind(answer)}")
+        if len(answer) > MAX_ANSWER_CHARACTERS:
+            raise DataError(
+                f"{where}: the answer has {len(answer):,} characters, at most {MAX_ANSWER_CHARACTERS:,} "
+                "are read; shorten it or leave the row out"
+            )
+        name = id_value(row["id"], where) if row.get("id") is not None else prompt
+        system = optional_text(row.get("system"), "system", where) or ""
+        check_new_id(f"{name}\0{system}" if system else name, number, seen, path, shown=name)
+        answers.append(
+            Answer(
+                id=name,
+                prompt=prompt,
+                answer=answer,
+                system=system,
+                tokens=_number(row.get("tokens"), "tokens", where, int),
+                seconds=_number(row.get("seconds"), "seconds", where, float),
+                finished=_flag(row.get("finished"), where),
+            )
+        )
+    return answers
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of a JSONL, CSV or TSV file with their place ("FILE, row N" or "FILE, line N").
+
+    Raises:
+        DataError: missing, empty, of another kind, broken or not UTF-8.
+    """
+    kind = path.suffix.lower()
+    if kind == ".jsonl":
+        for number, row in enumerate(read_jsonl(path), 1):
+            yield f"{path}, row {number}", row
+        return
+    if kind not in (".csv", ".tsv"):
+        raise DataError(f"{path}: a .jsonl, .csv or .tsv file is wanted")
+    reader = csv.reader(
+        io.StringIO(_decode(path), newline=""), delimiter="\t" if kind == ".tsv" else ",", strict=True
+    )
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if len(set(header)) != len(header):
+            raise DataError(f"{path}: a column name occurs twice in the header: {', '.join(header)}")
+        empty = True
+        for cells in reader:
+            if not cells:
+                continue
+            where = f"{path}, line {reader.line_num}"
+            if len(cells) != len(header):
+                raise DataError(f"{where}: {len(cells)} cells, the header has {len(header)} columns")
+            empty = False
+            yield where, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: broken CSV: {error}") from None
+    if empty:
+        raise DataError(f"{path}: the file holds no rows")
+
+
+def _decode(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+
+
+def check_columns(
+    row: Mapping[str, Any], *, required: tuple[str, ...], known: tuple[str, ...], where: str
+) -> None:
+    """Refuse missing and unknown columns.
+
+    Raises:
+        DataError: names the column and what is there.
+    """
+    missing = [name for name in required if name not in row]
+    if missing:
+        raise DataError(
+            f"{where}: column {missing[0]!r} is missing; found: {', '.join(map(str, row)) or 'nothing'}"
+        )
+    unknown = [str(name) for name in row if name not in known]
+    if unknown:
+        raise DataError(f"{where}: unknown column {unknown[0]!r}; known columns: {', '.join(known)}")
+
+
+def check_new_id(name: str, number: int, seen: dict[str, int], path: Path, shown: str | None = None) -> None:
+    """Refuse an id that an earlier row has.
+
+    Raises:
+        DataError: names both rows.
+    """
+    if name in seen:
+        raise DataError(f"{path}, row {number}: id {shown or name!r} was used in row {seen[name]} already")
+    seen[name] = number
+
+
+def check_count(count: int, where: str) -> None:
+    """Refuse a situation without at least two perspectives.
+
+    Raises:
+        DataError: a spectrum needs two.
+    """
+    if count < 2:
+        raise DataError(
+            f"{where}: {count} perspective{'' if count == 1 else 's'}; a spectrum needs at least two. "
+            "Add one or leave the situation out"
+        )
+
+
+def text_value(value: Any, name: str, where: str) -> str:
+    """A text of 1 to 10,000 words.
+
+    Raises:
+        DataError: empty, not text, NaN or overlong.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        raise DataError(f"{where}: `{name}` is NaN; fill it in or leave the row out")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise DataError(f"{where}: `{name}` is empty")
+    if not isinstance(value, str):
+        raise DataError(f"{where}: `{name}` must be text, found {_kind(value)}")
+    words = len(value.split())
+    if words > MAX_WORDS:
+        raise DataError(f"{where}: `{name}` has {words:,} words, at most {MAX_WORDS:,} are read")
+    return value.strip()
+
+
+def optional_text(value: Any, name: str, where: str) -> str | None:
+    """Text as in :func:`text_value`, or ``None`` where there is none."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    return text_value(value, name, where)
+
+
+def id_value(value: Any, where: str) -> str:
+    """An id as text; whole numbers are allowed.
+
+    Raises:
+        DataError: empty, NaN or of another type.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text_value(value, "id", where)
+
+
+def stance_value(value: Any, where: str) -> str | None:
+    """``"+"``, ``"-"`` or ``None``.
+
+    Raises:
+        DataError: anything else.
+    """
+    if value in (None, ""):
+        return None
+    if value not in ("+", "-"):
+        raise DataError(f"{where}: `stance` must be '+', '-' or empty, found {value!r}")
+    return str(value)
+
+
+def _number(value: Any, name: str, where: str, kind: type) -> Any:
+    if value is None:
+        return None
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or (kind is int and value != int(value))
+    ):
+        raise DataError(f"{where}: `{name}` must be a number, found {value!r}")
+    return kind(value)
+
+
+def _flag(value: Any, where: str) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, bool):
+        raise DataError(f"{where}: `finished` must be true or false, found {value!r}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

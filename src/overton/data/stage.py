@@ -1,0 +1,79 @@
+"""The data stage: from a source to the files every later stage reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overton.data.card import write_card
+from overton.rundir import RunDir, write_jsonl
+
+if TYPE_CHECKING:
+    from overton.recipe import Recipe
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def run(recipe: Recipe, run: RunDir) -> None:
+    """Write ``data/``: splits, SFT answers, triplets, labelled pairs and the card.
+
+    Args:
+        recipe: sections ``data`` and ``evaluation.nli_pairs`` and the seed decide the files.
+        run: the run directory.
+
+    Raises:
+        DataError: the table is unusable, or text leaks between splits.
+    """
+    folder = run.stage("data")
+    folder.mkdir(parents=True, exist_ok=True)
+    warnings: list[str] = []
+    files = _world(recipe, warnings) if recipe.data.source == "world" else _table(recipe, warnings)
+    for name, rows in files.items():
+        write_jsonl(folder / name, rows)
+    _remove_leftovers(folder, files)
+    write_card(folder, recipe.data.source, recipe.seed, list(files), warnings)
+
+
+def _world(recipe: Recipe, warnings: list[str]) -> Rows:
+    from overton.data.world.generate import make_world
+    from overton.data.world.pairs import labelled_pairs, nli_pairs, triplets
+    from overton.data.world.sft import sft_rows
+
+    section, seed = recipe.data, recipe.seed
+    splits = make_world(section.train, section.dev, section.test, seed)
+    for (name, rows), wanted in zip(splits.items(), (section.train, section.dev, section.test), strict=True):
+        if len(rows) < wanted:
+            warnings.append(f"{name}: {wanted} situations wanted, the composition rules allow {len(rows)}")
+    return {
+        **{f"{name}.jsonl": [s.to_json() for s in rows] for name, rows in splits.items()},
+        "sft.jsonl": list(sft_rows(splits.train, seed)),
+        "triplets.jsonl": list(triplets(splits.train, section.triplets, seed)),
+        "pairs.dev.jsonl": labelled_pairs(splits.dev, section.pairs, "dev", seed),
+        "pairs.test.jsonl": labelled_pairs(splits.test, section.pairs, "test", seed),
+        "nli.jsonl": list(nli_pairs(splits.train, recipe.evaluation.nli_pairs, seed)),
+    }
+
+
+def _table(recipe: Recipe, warnings: list[str]) -> Rows:
+    from overton.data.table import read_table, split_table, table_pairs, table_sft, table_triplets
+    from overton.errors import DataError
+
+    section, seed = recipe.data, recipe.seed
+    if section.path is None:
+        raise DataError("data.path: source `table` needs the path of a JSONL or CSV file")
+    table = read_table(section.path, section.columns)
+    splits = split_table(table, section.train, section.dev, section.test, seed, warnings)
+    return {
+        **{f"{name}.jsonl": [r.situation.to_json() for r in rows] for name, rows in splits.items()},
+        "sft.jsonl": list(table_sft(splits["train"], seed)),
+        "triplets.jsonl": list(table_triplets(splits["train"], section.triplets, seed)),
+        "pairs.dev.jsonl": table_pairs(splits["dev"], section.pairs, "dev", seed, warnings),
+        "pairs.test.jsonl": table_pairs(splits["test"], section.pairs, "test", seed, warnings),
+    }
+
+
+def _remove_leftovers(folder: Path, files: Rows) -> None:
+    # A stage killed under another source may have left files that this source does not write.
+    for path in folder.glob("*.jsonl"):
+        if path.name not in files:
+            path.unlink()

@@ -1,0 +1,369 @@
+"""Source `table`: a JSONL or CSV file of your own.
+
+Three forms, told apart by their columns (after ``data.columns`` renamed them):
+
+- situation rows (JSONL): ``id, text, perspectives[, metadata]`` as the data stage writes them;
+- one row a perspective: ``id, situation, label, explanation[, cluster, stance]``;
+- one row an answer: ``situation, answer[, id]``, also called ``prompt, answer``, with one line
+  "In the perspective of LABEL, explanation." a perspective.
+
+Perspectives of one situation with the same ``cluster`` say the same in other words. The first of them is the
+reference, the others teach the estimator what sameness is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
+
+from overton.data.io import (
+    check_columns,
+    check_count,
+    check_new_id,
+    id_value,
+    optional_text,
+    read_rows,
+    situation_from_row,
+    stance_value,
+    text_value,
+)
+from overton.errors import DataError
+from overton.segment import format_answer, layout, segment
+from overton.types import Perspective, Situation
+
+SITUATION_COLUMNS = ("id", "text", "perspectives", "metadata")
+PERSPECTIVE_COLUMNS = ("id", "situation", "label", "explanation", "cluster", "stance")
+ANSWER_COLUMNS = ("id", "situation", "answer")
+_OURS = tuple(dict.fromkeys([*PERSPECTIVE_COLUMNS, *ANSWER_COLUMNS, *SITUATION_COLUMNS]))
+_TEMPLATE = re.compile(r"</?(?:core perspectives|summary)>|\b(?:in|from) the perspective of\b", re.IGNORECASE)
+_LABEL_ENDS = re.compile(r"\s*[,.:\n]+\s*")
+_SUMMARIES = (
+    "Overall, {labels} all bear on this question.",
+    "In short, this question touches on {labels}.",
+    "Taken together, {labels} all matter here.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One situation of a table.
+
+    Attributes:
+        situation: with one reference a cluster.
+        views: all perspectives, paraphrases included.
+        completion: the answer as the table has it, when it is in the template; ``""`` otherwise.
+    """
+
+    situation: Situation
+    views: tuple[Perspective, ...]
+    completion: str = ""
+
+
+def read_table(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
+    """Read and check a table.
+
+    Args:
+        path: ``.jsonl``, ``.csv`` (comma) or ``.tsv`` (tab) file in UTF-8.
+        columns: our name -> your column.
+
+    Raises:
+        DataError: one message with file and row: missing or unknown column, empty file or text, broken line,
+            wrong encoding, NaN, duplicate id, one-perspective situation, text of more than 10,000 words.
+    """
+    rows = _rename(list(read_rows(path)), columns, path)
+    names = set(rows[0][1])
+    if "perspectives" in names:
+        found = _from_situations(rows, path)
+    elif "answer" in names:
+        found = _from_answers(rows, path)
+    elif names & {"label", "explanation"}:
+        found = _from_perspectives(rows, path)
+    else:
+        raise DataError(
+            f"{path}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(names))}."
+            " Name yours in the recipe: data.columns: {explanation: YOUR COLUMN}"
+        )
+    return found
+
+
+def _rename(
+    rows: list[tuple[str, dict[str, Any]]], columns: Mapping[str, str], path: Path
+) -> list[tuple[str, dict[str, Any]]]:
+    for ours in columns:
+        if ours not in _OURS:
+            near = difflib.get_close_matches(ours, _OURS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(_OURS)}"
+            raise DataError(f"data.columns.{ours}: unknown name; {hint}")
+    names = {theirs: ours for ours, theirs in columns.items()}
+    if "situation" not in columns:
+        names.setdefault("prompt", "situation")
+    renamed = []
+    for where, row in rows:
+        for ours, theirs in columns.items():
+            if theirs not in row:
+                raise DataError(
+                    f"{where}: column {theirs!r} (data.columns.{ours}) is missing; found: {', '.join(row)}"
+                )
+        new = {names.get(name, name): _not_nan(value, name, where) for name, value in row.items()}
+        if len(new) != len(row):
+            raise DataError(f"{where}: two columns stand for the same name; found: {', '.join(row)}")
+        renamed.append((where, new))
+    if not renamed:
+        raise DataError(f"{path}: the file holds no rows")
+    return renamed
+
+
+def _not_nan(value: Any, name: str, where: str) -> Any:
+    # Tables written by data frames spell a missing cell "nan".
+    if (isinstance(value, float) and math.isnan(value)) or (
+        isinstance(value, str) and value.strip().lower() == "nan"
+    ):
+        raise DataError(f"{where}: `{name}` is NaN; fill it in or leave the row out")
+    return value
+
+
+def _from_situations(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[TableRow]:
+    found, seen = [], dict[str, int]()
+    for number, (where, row) in enumerate(rows, 1):
+        situation = situation_from_row(row, where)
+        check_new_id(situation.id, number, seen, path)
+        views = [
+            _perspective(p.label, p.explanation, p.stance, p.cluster, f"{where}, perspective {position}")
+            for position, p in enumerate(situation.perspectives, 1)
+        ]
+        found.append(_table_row(situation.id, situation.text, views, where, metadata=situation.metadata))
+    return found
+
+
+def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[TableRow]:
+    views: dict[str, list[Perspective]] = {}
+    texts: dict[str, tuple[str, str]] = {}
+    for where, row in rows:
+        check_columns(row, required=PERSPECTIVE_COLUMNS[:4], known=PERSPECTIVE_COLUMNS, where=where)
+        name = id_value(row["id"], where)
+        text = text_value(row["situation"], "situation", where)
+        first, place = texts.setdefault(name, (text, where))
+        if first != text:
+            raise DataError(f"{where}: id {name!r} was used for another situation in {place}")
+        view = _perspective(
+            row["label"],
+            row["explanation"],
+            stance_value(row.get("stance"), where),
+            row.get("cluster"),
+            where,
+        )
+        if view in views.setdefault(name, []):
+            raise DataError(f"{where}: the same perspective is listed twice for id {name!r}")
+        views[name].append(view)
+    return [_table_row(name, texts[name][0], views[name], f"{path}, id {name!r}") for name in views]
+
+
+def _from_answers(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[TableRow]:
+    found, seen = [], dict[str, int]()
+    for number, (where, row) in enumerate(rows, 1):
+        check_columns(row, required=("situation", "answer"), known=ANSWER_COLUMNS, where=where)
+        name = id_value(row["id"], where) if row.get("id") is not None else f"row-{number}"
+        check_new_id(name, number, seen, path)
+        answer = text_value(row["answer"], "answer", where)
+        views = []
+        for position, part in enumerate(segment(answer), 1):
+            if not part.label:
+                raise DataError(
+                    f"{where}: perspective {position} of `answer` is not "
+                    '"In the perspective of LABEL, explanation."'
+                )
+            views.append(
+                _perspective(part.label, part.explanation, None, None, f"{where}, perspective {position}")
+            )
+        completion = answer if layout(answer).valid else ""
+        text = text_value(row["situation"], "situation", where)
+        found.append(_table_row(name, text, views, where, completion))
+    return found
+
+
+def _perspective(label: Any, explanation: Any, stance: str | None, cluster: Any, where: str) -> Perspective:
+    # The answer's template ends a label at the first comma, full stop or colon.
+    name = _LABEL_ENDS.sub(" ", text_value(label, "label", where)).strip()
+    if not name or len(name) > 80:
+        raise DataError(f"{where}: `label` must have 1 to 80 characters beside punctuation, found {label!r}")
+    text = " ".join(text_value(explanation, "explanation", where).split())
+    if clash := _TEMPLATE.search(text):
+        raise DataError(
+            f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template"
+        )
+    group = id_value(cluster, where) if isinstance(cluster, int) else optional_text(cluster, "cluster", where)
+    return Perspective(name, text, stance, group, "human")
+
+
+def _table_row(
+    name: str,
+    text: str,
+    views: Sequence[Perspective],
+    where: str,
+    completion: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> TableRow:
+    clusters = {p.cluster for p in views if p.cluster}
+    # One reference a cluster: a view counts once, in however many words the table has it.
+    references = [
+        p for i, p in enumerate(views) if not p.cluster or all(q.cluster != p.cluster for q in views[:i])
+    ]
+    if len(references) < 2 <= len(views):
+        raise DataError(
+            f"{where}: all perspectives are in cluster {clusters.pop()!r}; a spectrum needs at least two"
+        )
+    check_count(len(references), where)
+    return TableRow(Situation(name, text, tuple(references), dict(metadata or {})), tuple(views), completion)
+
+
+def split_table(
+    rows: Sequence[TableRow], train: int, dev: int, test: int, seed: int, warnings: list[str]
+) -> dict[str, list[TableRow]]:
+    """Split at random, situations with the same text together and paraphrases spread evenly.
+
+    Args:
+        rows: the table.
+        train: situations wanted.
+        dev: situations wanted.
+        test: situations wanted. A smaller table is divided in the same proportions.
+        seed: decides the split.
+        warnings: what the card should tell is appended.
+
+    Raises:
+        DataError: fewer than three different situations.
+    """
+    groups: dict[str, list[TableRow]] = {}
+    for row in rows:
+        groups.setdefault(" ".join(row.situation.text.casefold().split()), []).append(row)
+    if len(groups) < 3:
+        raise DataError(
+            f"the table has {len(groups)} different situations; train, dev and test need one each at least"
+        )
+    quota = {"train": float(train), "dev": float(dev), "test": float(test)}
+    wanted = train + dev + test
+    if len(rows) < wanted:
+        warnings.append(
+            f"{wanted} situations wanted, the table has {len(rows)}: divided in the same proportions"
+        )
+        quota = {name: max(1.0, size * len(rows) / wanted) for name, size in quota.items()}
+    elif len(rows) > wanted:
+        warnings.append(f"{len(rows) - wanted} of the table's {len(rows)} situations are not used")
+    order = list(groups.values())
+    random.Random(f"{seed}/split").shuffle(order)
+    order.sort(key=lambda group: not any(_same(row.views) for row in group))
+    found: dict[str, list[TableRow]] = {name: [] for name in quota}
+    for group in order:
+        name = max(quota, key=lambda split: (quota[split] - len(found[split])) / quota[split])
+        if len(rows) < wanted or len(found[name]) + len(group) <= quota[name]:
+            found[name] += group
+    return found
+
+
+def _same(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]:
+    """Pairs that say the same in other words."""
+    return [
+        (a, b)
+        for a, b in combinations(views, 2)
+        if a.cluster and a.cluster == b.cluster and a.explanation != b.explanation
+    ]
+
+
+def _different(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]:
+    return [(a, b) for a, b in combinations(views, 2) if not (a.cluster and a.cluster == b.cluster)]
+
+
+def table_sft(rows: Sequence[TableRow], seed: int) -> list[dict[str, str]]:
+    """Answers for fine-tuning: the table's own where they are in the template, else built from references."""
+    rng = random.Random(f"{seed}/sft")
+    found = []
+    for row in rows:
+        labels = list(dict.fromkeys(p.label for p in row.situation.perspectives))
+        named = " and ".join(filter(None, [", ".join(labels[:-1]), labels[-1]]))
+        summary = rng.choice(_SUMMARIES if len(labels) > 1 else _SUMMARIES[1:2]).format(labels=named)
+        completion = row.completion or format_answer(row.situation.perspectives, summary)
+        found.append({"id": row.situation.id, "prompt": row.situation.text, "completion": completion})
+    return found
+
+
+def table_triplets(rows: Sequence[TableRow], n: int, seed: int) -> list[dict[str, str]]:
+    """Triplets from clusters: two wordings of one view against another view of the same situation.
+
+    Args:
+        rows: the train split.
+        n: triplets wanted; fewer when the table has no more.
+        seed: decides the choice.
+
+    Raises:
+        DataError: no situation has two perspectives of one cluster.
+    """
+    found = [
+        {
+            "situation": row.situation.text,
+            "anchor": a.explanation,
+            "positive": b.explanation,
+            "negative": c.explanation,
+        }
+        for row in rows
+        for one, other in _same(row.views)
+        for a, b in permutations((one, other))
+        for c in row.views
+        if c.cluster != a.cluster
+    ]
+    if not found:
+        raise DataError(_NO_CLUSTERS.format(split="train"))
+    random.Random(f"{seed}/triplets").shuffle(found)
+    return found[:n]
+
+
+_NO_CLUSTERS = (
+    "the {split} split has no situation with two perspectives of one cluster: to train and calibrate an "
+    "estimator the table needs a `cluster` column in which perspectives that say the same have the same "
+    "name, in three situations or more"
+)
+
+
+def table_pairs(
+    rows: Sequence[TableRow], n: int, split: str, seed: int, warnings: list[str]
+) -> list[dict[str, Any]]:
+    """Labelled pairs, half of them the same perspective in other words.
+
+    Args:
+        rows: the split's situations.
+        n: pairs wanted; fewer when the table has no more.
+        split: its name.
+        seed: decides the choice.
+        warnings: what the card should tell is appended.
+
+    Raises:
+        DataError: no situation has two perspectives of one cluster.
+    """
+    rng = random.Random(f"{seed}/pairs/{split}")
+    same = [(row, a, b) for row in rows for a, b in _same(row.views)]
+    different = [(row, a, b) for row in rows for a, b in _different(row.views)]
+    if not same:
+        raise DataError(_NO_CLUSTERS.format(split=split))
+    half = min(n // 2, len(same), len(different))
+    if 2 * half < n:
+        warnings.append(f"pairs.{split}: {n} pairs wanted, the table gives {2 * half}")
+    chosen = [("same", *t) for t in rng.sample(same, half)]
+    for row, a, b in rng.sample(different, half):
+        opposite = a.label.casefold() == b.label.casefold() and {a.stance, b.stance} == {"+", "-"}
+        chosen.append(("opposite" if opposite else "other", row, a, b))
+    rng.shuffle(chosen)
+    return [
+        {
+            "situation": row.situation.text,
+            "sentence1": a.explanation,
+            "sentence2": b.explanation,
+            "label": int(relation == "same"),
+            "relation": relation,
+        }
+        for relation, row, a, b in chosen
+    ]

@@ -1,0 +1,302 @@
+"""Situations of the bundled world, split by composition.
+
+A situation is a kind of action with two people, a thing and up to two circumstances. Every (kind,
+circumstance) pair belongs to one split only, so a held-out situation combines what was never seen together in
+training. Explanations are split as well: of the five phrasings of a perspective three are for train, one each
+for dev and test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+
+from overton.data.world.content import (
+    Circumstance,
+    Kind,
+    World,
+    cluster,
+    explain,
+    load_world,
+    render,
+    sentence,
+)
+from overton.errors import DataError
+from overton.types import Perspective, Situation
+
+SPLIT_PHRASINGS: Mapping[str, tuple[int, ...]] = {"train": (0, 1, 2), "dev": (3,), "test": (4,)}
+_SHARES = (("train", 0.75), ("dev", 0.10), ("test", 0.15))
+# Wanted shares of situations with so many circumstances and with so many perspectives.
+_TOLD = {0: 0.10, 1: 0.45, 2: 0.45}
+_PERSPECTIVES = {5: 0.12, 6: 0.20, 7: 0.25, 8: 0.23, 9: 0.20}
+_FLIP = {"+": "-", "-": "+"}
+_PERSON = re.compile(r"\b(a|the|one) ((?:\w+ )?)\{(actor|affected)\}")
+_DRAWS = 40  # so many draws without a new text, and a combination counts as used up
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Situations by split."""
+
+    train: tuple[Situation, ...]
+    dev: tuple[Situation, ...]
+    test: tuple[Situation, ...]
+
+    def items(self) -> Iterable[tuple[str, tuple[Situation, ...]]]:
+        """(name, situations) of the three splits."""
+        return (("train", self.train), ("dev", self.dev), ("test", self.test))
+
+
+def make_world(train: int, dev: int, test: int, seed: int, world: World | None = None) -> Splits:
+    """Draw distinct situations for the three splits.
+
+    Args:
+        train: situations wanted.
+        dev: situations wanted.
+        test: situations wanted.
+        seed: decides everything; the same seed gives the same splits on every machine.
+        world: content; the bundled one by default.
+
+    Returns:
+        The splits. A split may hold fewer situations than wanted when the composition rules allow no more.
+
+    Raises:
+        DataError: a split came out empty, or text leaks between splits.
+    """
+    world = world or load_world()
+    owner = composition(world, seed)
+    made = {
+        name: _draw(world, owner, name, count, random.Random(f"{seed}/{name}"))
+        for name, count in (("train", train), ("dev", dev), ("test", test))
+    }
+    for name, rows in made.items():
+        if not rows:
+            raise DataError(f"the bundled world has no situation left for the {name} split")
+    splits = Splits(**made)
+    check_leaks(splits)
+    return splits
+
+
+def composition(world: World, seed: int) -> dict[tuple[str, str], str]:
+    """Which split each allowed (kind, circumstance) pair belongs to, about 75 / 10 / 15 percent.
+
+    Every kind and every circumstance keeps at least one pair in train.
+    """
+    pairs = [(k.id, c.id) for k in world.kinds.values() for c in world.circumstances.values() if fits(k, c)]
+    ranked = sorted(pairs, key=lambda pair: hashlib.sha256(f"{seed}|{pair[0]}|{pair[1]}".encode()).digest())
+    owner = {pair: _bucket(position, len(ranked)) for position, pair in enumerate(ranked)}
+    for side in (0, 1):
+        in_train = {pair[side] for pair in ranked if owner[pair] == "train"}
+        for pair in ranked:
+            if pair[side] not in in_train:
+                owner[pair] = "train"
+                in_train.add(pair[side])
+    return owner
+
+
+def _bucket(position: int, total: int) -> str:
+    share = (position + 0.5) / total
+    edge = 0.0
+    for name, width in _SHARES:
+        edge += width
+        if share < edge:
+            return name
+    return _SHARES[-1][0]
+
+
+def fits(kind: Kind, item: Circumstance) -> bool:
+    """Whether neither side excludes the other."""
+    return item.id not in kind.excludes and kind.id not in item.excludes
+
+
+def compatible(one: Circumstance, other: Circumstance) -> bool:
+    """Whether two circumstances may occur together: other group, neither excludes the other."""
+    return one.group != other.group and one.id not in other.excludes and other.id not in one.excludes
+
+
+def relevant(kind: Kind, items: Iterable[Circumstance]) -> dict[str, str]:
+    """Value id -> stance after each circumstance removed, turned and added, in that order."""
+    found = dict(kind.perspectives)
+    for item in items:
+        for value in item.removes:
+            found.pop(value, None)
+        for value in item.turns:
+            if value in found:
+                found[value] = _FLIP[found[value]]
+        found.update(item.adds)
+    return found
+
+
+def write_text(kind: Kind, items: tuple[Circumstance, ...], front: bool, slots: Mapping[str, str]) -> str:
+    """The situation as a sentence.
+
+    Args:
+        kind: kind of action.
+        items: zero, one or two circumstances, in the order they are told.
+        front: a circumstance may stand in front of the main clause. The first one that :func:`may_lead` does.
+        slots: fillers.
+    """
+    leading = next((c for c in items if front and may_lead(c, items)), None)
+    clauses = sorted((c.clause for c in items if c is not leading), key=_weight)
+    template = kind.text
+    if leading:
+        template = f"{leading.clause}, {template}"
+    if clauses:
+        # "..., although X, and although Y"; after a lighter clause no "and" is needed.
+        alike = len({_weight(c) for c in clauses}) < len(clauses)
+        template += ", " + (", and " if alike else ", ").join(clauses)
+    return sentence(render(_introduce(template), slots))
+
+
+def may_lead(item: Circumstance, items: Iterable[Circumstance]) -> bool:
+    """Whether a circumstance reads well in front of the main clause.
+
+    It must name nobody, since people are introduced by the main clause, and must not be of the other
+    circumstance's kind ("although ..., although ...").
+    """
+    others = [_weight(c.clause) for c in items if c.id != item.id]
+    return not _PERSON.search(item.clause) and _weight(item.clause) not in others
+
+
+def _weight(clause: str) -> int:
+    """Order of telling: 0 a phrase ("in secret"), 1 a clause of time or reason, 2 a concession."""
+    first = clause.split()[0]
+    return 2 if first in ("although", "even") else 1 if first in ("while", "because", "as") else 0
+
+
+def _introduce(template: str) -> str:
+    """A person is introduced with ``a`` (or ``one``) and is ``the`` person from then on."""
+    seen: set[str] = set()
+
+    def article(match: re.Match[str]) -> str:
+        word, adjective, name = match.groups()
+        if name in seen:
+            word = "the"
+        elif word == "the":
+            word = "a"
+        seen.add(name)
+        return f"{word} {adjective}{{{name}}}"
+
+    return _PERSON.sub(article, template)
+
+
+def make_situation(
+    world: World,
+    kind: Kind,
+    items: tuple[Circumstance, ...],
+    people: tuple[str, str],
+    thing: str,
+    front: bool,
+    split: str,
+    rng: random.Random,
+) -> Situation:
+    """One situation with its references.
+
+    Args:
+        world: content.
+        kind: kind of action.
+        items: circumstances.
+        people: (actor, affected).
+        thing: object.
+        front: see :func:`write_text`.
+        split: decides which phrasings the references may use.
+        rng: draws phrasings and their order.
+    """
+    views = relevant(kind, items)
+    slots = {"actor": people[0], "affected": people[1], "thing": thing}
+    slots["act"] = render(kind.act, slots)
+    references = [
+        Perspective(
+            label=world.values[value].label,
+            explanation=explain(world.values[value], stance, rng.choice(SPLIT_PHRASINGS[split]), slots),
+            stance=stance,
+            cluster=cluster(value, stance),
+            provenance="world",
+        )
+        for value, stance in sorted(views.items())
+    ]
+    rng.shuffle(references)
+    metadata = {
+        "kind": kind.id,
+        "domain": kind.domain,
+        "circumstances": [c.id for c in items],
+        **slots,
+        "front": front,
+    }
+    return Situation("", write_text(kind, items, front, slots), tuple(references), metadata)
+
+
+def _draw(
+    world: World, owner: Mapping[tuple[str, str], str], split: str, count: int, rng: random.Random
+) -> tuple[Situation, ...]:
+    # (circumstances, perspectives) -> kind -> combinations. Drawing in this order keeps the two numbers as
+    # wanted; the square root evens out kinds with few and many combinations.
+    menu: dict[tuple[int, int], dict[str, list[tuple[Circumstance, ...]]]] = {}
+    for kind in world.kinds.values():
+        allowed = [c for c in world.circumstances.values() if owner.get((kind.id, c.id)) == split]
+        for told in _TOLD if split == "train" else list(_TOLD)[1:]:
+            for items in permutations(allowed, told):
+                if told < 2 or compatible(*items):
+                    key = (told, len(relevant(kind, items)))
+                    menu.setdefault(key, {}).setdefault(kind.id, []).append(items)
+    weights = {(t, n): _TOLD[t] * _PERSPECTIVES[n] for t, n in sorted(menu) if n in _PERSPECTIVES}
+    found: dict[str, Situation] = {}
+    while weights and len(found) < count:
+        key = rng.choices(list(weights), list(weights.values()))[0]
+        choice = rng.choices(list(menu[key]), [math.sqrt(len(c)) for c in menu[key].values()])[0]
+        kind = world.kinds[choice]
+        combos = menu[key][kind.id]
+        items = rng.choice(combos)
+        for _ in range(_DRAWS):
+            front = rng.random() < 0.6 and any(may_lead(c, items) for c in items)
+            people, thing = rng.choice(kind.people), rng.choice(kind.things)
+            situation = make_situation(world, kind, items, people, thing, front, split, rng)
+            if situation.text not in found:
+                found[situation.text] = situation
+                break
+        else:  # its people and things are used up
+            combos.remove(items)
+            if not combos:
+                del menu[key][kind.id]
+            if not menu[key]:
+                del weights[key]
+    return tuple(
+        Situation(f"world-{split}-{number:05d}", s.text, s.perspectives, s.metadata)
+        for number, s in enumerate(found.values())
+    )
+
+
+def check_leaks(splits: Splits) -> None:
+    """Prove that no text and no composition is shared between splits.
+
+    Checks situation texts, explanation texts and (kind, circumstance) pairs, ignoring case and spacing.
+
+    Raises:
+        DataError: something is shared; the message names it and both splits.
+    """
+    owners: dict[tuple[str, ...], str] = {}
+    for split, situations in splits.items():
+        for situation in situations:
+            for kind, *key in _traces(situation):
+                other = owners.setdefault((kind, *key), split)
+                if other != split:
+                    raise DataError(
+                        f"{kind} leaks between {other} and {split}: {' + '.join(key)!r} ({situation.id})"
+                    )
+
+
+def _traces(situation: Situation) -> Iterable[tuple[str, ...]]:
+    yield "situation text", _plain(situation.text)
+    for perspective in situation.perspectives:
+        yield "explanation text", _plain(perspective.explanation)
+    for item in situation.metadata.get("circumstances", ()):
+        yield "(kind, circumstance) pair", str(situation.metadata["kind"]), str(item)
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))

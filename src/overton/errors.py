@@ -1,0 +1,27 @@
+"""Errors a user can act on. Each says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class OvertonError(Exception):
+    """Base class. The command line prints its message without a traceback and exits with 1."""
+
+
+class RecipeError(OvertonError, ValueError):
+    """The recipe has an unknown key, a wrong type or an impossible combination."""
+
+
+class DataError(OvertonError, ValueError):
+    """A data file is missing, unreadable or has a bad row."""
+
+
+class ModelError(OvertonError, RuntimeError):
+    """A model folder is missing, unreadable or of the wrong kind."""
+
+
+class RunError(OvertonError, RuntimeError):
+    """A run directory cannot be used, or a stage's input is missing."""
+
+
+class MissingDependencyError(OvertonError, ImportError):
+    """An optional package is not installed."""

@@ -1,0 +1,46 @@
+"""The similarity estimator: a Sentence Transformer that says whether two texts state the same perspective.
+
+Names are loaded on first use, so importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from overton.estimator.benchmark import benchmark
+    from overton.estimator.calibrate import calibrate, health_check
+    from overton.estimator.calibration import Calibration
+    from overton.estimator.encode import SimilarityEstimator
+    from overton.estimator.models import resolve_base
+    from overton.estimator.preprocess import Preprocessing
+    from overton.estimator.train import train_estimator
+
+__all__ = [
+    "Calibration",
+    "Preprocessing",
+    "SimilarityEstimator",
+    "benchmark",
+    "calibrate",
+    "health_check",
+    "resolve_base",
+    "train_estimator",
+]
+
+_HOME = {
+    "Calibration": "calibration",
+    "Preprocessing": "preprocess",
+    "SimilarityEstimator": "encode",
+    "benchmark": "benchmark",
+    "calibrate": "calibrate",
+    "health_check": "calibrate",
+    "resolve_base": "models",
+    "train_estimator": "train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

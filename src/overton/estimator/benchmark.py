@@ -1,0 +1,178 @@
+"""Measure the tuned model against its untuned base on test pairs that nothing was chosen on.
+
+``benchmark.json``::
+
+    {"pairs": n, "positives": n, "situations": n,
+     "systems": {"tuned": SYSTEM, "base": SYSTEM},
+     "differences": {METRIC: {"mean", "low", "high"}},      tuned minus base, 95% bootstrap over situations
+     "reliability": [{"low", "high", "count", "probability", "positive"}],        tuned, on test
+     "training": {...}}
+    SYSTEM = {METRIC: {"mean", "low", "high"}, "threshold": t, "sentences_per_second": s,
+              "false_positive_rate": {RELATION: {"mean", "pairs"}}, "calibration_error": e, "brier": b,
+              "histogram": {"edges": [...], "positive": [...], "negative": [...]},
+              "precision_recall": {"recall": [...], "precision": [...], "threshold": [...]}}
+    METRIC = average_precision | roc_auc | f1 | accuracy
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from overton.errors import MissingDependencyError
+from overton.estimator.calibrate import best_f1, calibration_error, platt, reliability
+from overton.estimator.encode import SimilarityEstimator
+from overton.estimator.pairs import Pairs, bootstrap, interval
+
+if TYPE_CHECKING:
+    import numpy as np
+
+METRICS = ("average_precision", "roc_auc", "f1", "accuracy")
+RESAMPLES = 500
+_CURVE_POINTS = 100
+_HISTOGRAM_BINS = 40
+
+
+def benchmark(
+    tuned: SimilarityEstimator, base: SimilarityEstimator, dev: Pairs, test: Pairs, *, seed: int = 0
+) -> dict[str, Any]:
+    """Compare two models; each uses a threshold and probabilities from the dev pairs.
+
+    Args:
+        tuned: a calibrated model.
+        base: the untuned base with the same preprocessing; its threshold is chosen here, on ``dev``.
+        dev: pairs for the base's threshold.
+        test: pairs to report on.
+        seed: of the bootstrap.
+
+    Returns:
+        See the module's description.
+    """
+    import numpy as np
+
+    if tuned.calibration is None:
+        raise ValueError("the tuned model must be calibrated first")
+    scores, speeds, scales, thresholds = {}, {}, {}, {}
+    for name, model in (("tuned", tuned), ("base", base)):
+        model.clear_cache()
+        start, known = time.perf_counter(), model.encoded
+        both = model.encode([*test.left, *test.right], [*test.situations] * 2, f"Benchmark ({name})")
+        speeds[name] = (model.encoded - known) / (time.perf_counter() - start)
+        scores[name] = np.einsum("ij,ij->i", both[: len(test.left)], both[len(test.left) :]).astype(
+            np.float64
+        )
+    thresholds["tuned"] = tuned.threshold
+    scales["tuned"] = (tuned.calibration.slope, tuned.calibration.intercept)
+    on_dev = base.cosines(dev.left, dev.right, dev.situations).astype(np.float64)
+    thresholds["base"] = best_f1(on_dev, dev.labels)[0]
+    scales["base"] = platt(on_dev, dev.labels)
+
+    def all_metrics(weights: np.ndarray) -> np.ndarray:
+        return np.concatenate(
+            [metrics(scores[n], test.labels, thresholds[n], weights) for n in ("tuned", "base")]
+        )
+
+    point = all_metrics(np.ones(len(test.labels), dtype=int))
+    draws = bootstrap(all_metrics, test.groups, RESAMPLES, seed)
+    k = len(METRICS)
+    systems = {}
+    for offset, name in ((0, "tuned"), (k, "base")):
+        probabilities = _probability(scales[name], scores[name])
+        systems[name] = {
+            **{m: _figure(point[offset + i], draws[:, offset + i]) for i, m in enumerate(METRICS)},
+            "threshold": thresholds[name],
+            "sentences_per_second": speeds[name],
+            "false_positive_rate": false_positive_rates(scores[name], test, thresholds[name]),
+            "calibration_error": calibration_error(probabilities, test.labels),
+            "brier": float(np.mean((probabilities - test.labels) ** 2)),
+            "histogram": _histogram(scores[name], test.labels),
+            "precision_recall": _curve(scores[name], test.labels),
+        }
+    return {
+        "pairs": len(test.labels),
+        "positives": int(test.labels.sum()),
+        "situations": int(test.groups.max()) + 1,
+        "systems": systems,
+        "differences": {
+            m: _figure(point[i] - point[k + i], draws[:, i] - draws[:, k + i]) for i, m in enumerate(METRICS)
+        },
+        "reliability": reliability(_probability(scales["tuned"], scores["tuned"]), test.labels),
+    }
+
+
+def metrics(cosines: np.ndarray, labels: np.ndarray, threshold: float, weights: np.ndarray) -> np.ndarray:
+    """:data:`METRICS` of cosines (n,), bool labels (n,), weights (n,); NaN where a class has no weight."""
+    import numpy as np
+
+    try:
+        from sklearn.metrics import average_precision_score, roc_auc_score
+    except ImportError:
+        raise MissingDependencyError(
+            "the benchmark needs scikit-learn: pip install 'overton[train]'"
+        ) from None
+    total, positive = weights.sum(), weights[labels].sum()
+    if positive in (0, total):
+        return np.full(len(METRICS), np.nan)
+    called = cosines >= threshold
+    hits, calls = weights[called & labels].sum(), weights[called].sum()
+    right = hits + weights[~called & ~labels].sum()
+    return np.array(
+        [
+            average_precision_score(labels, cosines, sample_weight=weights),
+            roc_auc_score(labels, cosines, sample_weight=weights),
+            2 * hits / (calls + positive),
+            right / total,
+        ]
+    )
+
+
+def false_positive_rates(cosines: np.ndarray, pairs: Pairs, threshold: float) -> dict[str, dict[str, float]]:
+    """Share of different pairs called the same, by how the two relate (``near``, ``opposite``, ``other``)."""
+    import numpy as np
+
+    relations = np.array(pairs.relations)
+    rates = {}
+    for relation in sorted(set(relations[~pairs.labels])):
+        chosen = ~pairs.labels & (relations == relation)
+        rates[str(relation)] = {
+            "mean": float((cosines[chosen] >= threshold).mean()),
+            "pairs": int(chosen.sum()),
+        }
+    return rates
+
+
+def _figure(mean: float, draws: np.ndarray) -> dict[str, float]:
+    low, high = interval(draws)
+    return {"mean": float(mean), "low": low, "high": high}
+
+
+def _probability(scale: tuple[float, float], cosines: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return 0.5 * (1.0 + np.tanh(0.5 * (scale[0] * cosines + scale[1])))
+
+
+def _histogram(cosines: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+    import numpy as np
+
+    edges = np.linspace(-1, 1, _HISTOGRAM_BINS + 1)
+    clipped = np.clip(cosines, -1, 1)
+    return {
+        "edges": [round(float(e), 4) for e in edges],
+        "positive": [int(c) for c in np.histogram(clipped[labels], edges)[0]],
+        "negative": [int(c) for c in np.histogram(clipped[~labels], edges)[0]],
+    }
+
+
+def _curve(cosines: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+    """Precision and recall at about 100 thresholds, evenly spread over the ranking."""
+    import numpy as np
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, threshold = precision_recall_curve(labels, cosines)
+    chosen = np.unique(np.linspace(0, len(threshold) - 1, _CURVE_POINTS).round().astype(int))
+    return {
+        "recall": [round(float(r), 5) for r in recall[chosen]],
+        "precision": [round(float(p), 5) for p in precision[chosen]],
+        "threshold": [round(float(t), 5) for t in threshold[chosen]],
+    }

@@ -1,0 +1,224 @@
+"""From dev pairs to a threshold, a probability and a verdict on whether the model is usable at all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overton.errors import MissingDependencyError, ModelError
+from overton.estimator.calibration import Calibration
+from overton.estimator.encode import SimilarityEstimator
+from overton.estimator.pairs import Pairs, bootstrap, interval
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RESAMPLES = 1000
+MAX_RANDOM_COSINE = 0.9
+MIN_AUC = 0.6
+BINS = 10
+
+
+def best_f1(
+    cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, float]:
+    """The threshold with the highest F1, and that F1.
+
+    A pair is called the same when its cosine is at or above the threshold. Candidates lie half-way between
+    neighbouring cosines; of equal ones the highest threshold wins.
+
+    Args:
+        cosines: (n,).
+        labels: (n,) bool.
+        weights: (n,) how often each pair counts; ``None`` = once.
+
+    Returns:
+        Threshold and F1; both NaN when no pair of positive weight is positive.
+    """
+    import numpy as np
+
+    weights = np.ones(len(cosines)) if weights is None else weights
+    keep = weights > 0
+    cosines, labels, weights = cosines[keep].astype(np.float64), labels[keep], weights[keep]
+    order = np.argsort(-cosines, kind="stable")
+    cosines = cosines[order]
+    hits = np.cumsum(weights[order] * labels[order])
+    called = np.cumsum(weights[order])
+    if len(cosines) == 0 or hits[-1] == 0:
+        return float("nan"), float("nan")
+    f1 = 2 * hits / (called + hits[-1])
+    last_of_ties = np.append(cosines[:-1] != cosines[1:], True)
+    best = int(np.argmax(np.where(last_of_ties, f1, -1.0)))
+    below = cosines[best + 1] if best + 1 < len(cosines) else cosines[best]
+    return float((cosines[best] + below) / 2), float(f1[best])
+
+
+def platt(cosines: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of ``p = sigmoid(slope * cosine + intercept)``.
+
+    Maximum likelihood with Platt's smoothed targets (Platt 1999, "Probabilistic outputs for support vector
+    machines", section 2.2): (n+ + 1) / (n+ + 2) for positives, 1 / (n- + 2) for negatives, so that the slope
+    stays finite when a threshold separates the classes. Each pair enters as a positive and a negative with
+    these weights.
+    """
+    import numpy as np
+
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise MissingDependencyError("calibration needs scikit-learn: pip install 'overton[train]'") from None
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    both = np.concatenate([cosines, cosines]).astype(np.float64)[:, None]
+    wanted = np.repeat([1, 0], len(cosines))
+    fit = LogisticRegression(C=np.inf, max_iter=1000).fit(both, wanted, np.concatenate([target, 1 - target]))
+    return float(fit.coef_[0, 0]), float(fit.intercept_[0])
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[dict[str, float]]:
+    """Equal-width bins of predicted probability, for a calibration plot; empty bins are left out."""
+    import numpy as np
+
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.digitize(probabilities, edges[1:-1]), 0, bins - 1)
+    return [
+        {
+            "low": round(float(edges[b]), 4),
+            "high": round(float(edges[b + 1]), 4),
+            "count": int((place == b).sum()),
+            "probability": float(probabilities[place == b].mean()),
+            "positive": float(labels[place == b].mean()),
+        }
+        for b in range(bins)
+        if (place == b).any()
+    ]
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """Expected calibration error: mean over pairs of |share of positives - mean probability| of their bin.
+
+    Naeini, Cooper and Hauskrecht 2015, "Obtaining well calibrated probabilities using Bayesian binning".
+    """
+    rows = reliability(probabilities, labels, bins)
+    return sum(row["count"] * abs(row["positive"] - row["probability"]) for row in rows) / len(labels)
+
+
+def _held_out_probabilities(cosines: np.ndarray, pairs: Pairs, seed: int) -> np.ndarray:
+    """Each half of the situations gets its probabilities from a fit on the other half."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    half = rng.permutation(int(pairs.groups.max()) + 1) % 2
+    side = half[pairs.groups] == 1
+    out = np.full(len(cosines), np.nan)
+    for here in (side, ~side):
+        labels = pairs.labels[~here]
+        if labels.any() and not labels.all():
+            slope, intercept = platt(cosines[~here], labels)
+            out[here] = 1 / (1 + np.exp(-(slope * cosines[here] + intercept)))
+    return out
+
+
+def health_check(
+    estimator: SimilarityEstimator, pairs: Pairs, cosines: np.ndarray, seed: int = 0
+) -> dict[str, float]:
+    """Whether the model tells perspectives apart at all.
+
+    Args:
+        estimator: the model that gave ``cosines``.
+        pairs: dev pairs.
+        cosines: (n,) cosine of each pair.
+        seed: of the random pairs.
+
+    Returns:
+        ``random_cosine``: mean cosine of texts of different pairs; ``auc``: ROC AUC on the pairs.
+
+    Raises:
+        ModelError: random pairs look alike, or same and different pairs look the same.
+    """
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    left = estimator.encode(pairs.left, pairs.situations)
+    right = estimator.encode(pairs.right, pairs.situations)
+    order = np.random.default_rng(seed).permutation(len(cosines))
+    partner = np.empty_like(order)
+    partner[order] = np.roll(order, 1)  # one cycle through all pairs: nothing is its own partner
+    random_cosine = float(np.einsum("ij,ij->i", left, right[partner]).mean())
+    auc = float(roc_auc_score(pairs.labels, cosines))
+    if random_cosine > MAX_RANDOM_COSINE:
+        raise ModelError(
+            "the estimator is of no use: random pairs of dev texts have a mean cosine of "
+            f"{random_cosine:.2f} (at most {MAX_RANDOM_COSINE} is healthy), so its vectors have collapsed. Lower estimator.learning_rate."
+        )
+    if auc < MIN_AUC:
+        raise ModelError(
+            "the estimator is of no use: it ranks dev pairs little better than chance "
+            f"(ROC AUC {auc:.2f}, at least {MIN_AUC} is healthy). Check the labels of the pairs, or train longer."
+        )
+    return {"random_cosine": random_cosine, "auc": auc}
+
+
+def calibrate(
+    estimator: SimilarityEstimator, pairs: Pairs, *, model_hash: str, data_hash: str, seed: int = 0
+) -> tuple[Calibration, dict[str, Any]]:
+    """Measure what the model's cosines mean.
+
+    Args:
+        estimator: a model without calibration.
+        pairs: dev pairs, nothing of which was trained on.
+        model_hash: of the model's folder.
+        data_hash: of the file of pairs.
+        seed: of the bootstrap and the halves.
+
+    Returns:
+        The calibration, and how good it is: ``calibration_error`` and ``brier`` of probabilities that were
+        fitted on the other half of the situations, ``random_cosine``, ``auc``.
+
+    Raises:
+        ModelError: the health check fails.
+    """
+    import numpy as np
+
+    both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "Calibrating the estimator")
+    cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
+    health = health_check(estimator, pairs, cosines, seed)
+    threshold, f1 = best_f1(cosines, pairs.labels)
+    draws = bootstrap(
+        lambda w: np.array([best_f1(cosines, pairs.labels, w)[0]]), pairs.groups, RESAMPLES, seed
+    )
+    low, high = interval(draws[:, 0])
+    slope, intercept = platt(cosines, pairs.labels)
+    called = cosines >= threshold
+    hits = int((called & pairs.labels).sum())
+    calibration = Calibration(
+        threshold=threshold,
+        low=min(low, threshold),
+        high=max(high, threshold),
+        slope=slope,
+        intercept=intercept,
+        f1=f1,
+        precision=hits / int(called.sum()),
+        recall=hits / int(pairs.labels.sum()),
+        pairs=len(cosines),
+        model_hash=model_hash,
+        data_hash=data_hash,
+    )
+    held_out = _held_out_probabilities(cosines, pairs, seed)
+    judged = np.isfinite(held_out)
+    quality: dict[str, Any] = {"calibration_error": None, "brier": None, **health}
+    if judged.any():
+        quality["calibration_error"] = calibration_error(held_out[judged], pairs.labels[judged])
+        quality["brier"] = float(np.mean((held_out[judged] - pairs.labels[judged]) ** 2))
+    return calibration, quality
+
+
+def calibration_record(
+    calibration: Calibration, quality: dict[str, Any], path: Path, seed: int
+) -> dict[str, Any]:
+    """What ``calibration.json`` holds: the calibration's fields, its quality, where it comes from."""
+    from overton.rundir import versions
+
+    return {**asdict(calibration), **quality, "data": path.name, "seed": seed, "versions": versions()}

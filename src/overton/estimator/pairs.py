@@ -1,0 +1,100 @@
+"""Labelled pairs as columns, and statistics that resample whole situations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overton.errors import DataError
+from overton.rundir import read_jsonl
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Columns of a file of labelled pairs, each of length n.
+
+    Attributes:
+        situations: text of the situation.
+        left: first sentence.
+        right: second sentence.
+        labels: (n,) bool, whether both state the same perspective.
+        relations: how the two relate (``same``, ``near``, ``opposite``, ``other``); ``""`` unknown.
+        groups: (n,) int, index of the situation, the unit that is resampled.
+    """
+
+    situations: list[str]
+    left: list[str]
+    right: list[str]
+    labels: np.ndarray
+    relations: list[str]
+    groups: np.ndarray
+
+
+def read_pairs(path: Path) -> Pairs:
+    """Read ``data/pairs.*.jsonl``.
+
+    Raises:
+        DataError: missing, unreadable, a bad row (with its number), or only one class of pairs.
+    """
+    import numpy as np
+
+    rows = read_jsonl(path)
+    for number, row in enumerate(rows, 1):
+        for name in ("situation", "sentence1", "sentence2"):
+            if not isinstance(row.get(name), str) or (name != "situation" and not row[name].strip()):
+                raise DataError(f"{path}, row {number}: {name} must be a text, found {row.get(name)!r}")
+        if row.get("label") not in (0, 1):
+            raise DataError(f"{path}, row {number}: label must be 0 or 1, found {row.get('label')!r}")
+    labels = np.array([bool(row["label"]) for row in rows])
+    if labels.all() or not labels.any():
+        raise DataError(f"{path}: all {len(rows)} pairs have label {int(labels[0])}; both labels are needed")
+    situations = [row["situation"] for row in rows]
+    index = {text: i for i, text in enumerate(dict.fromkeys(situations))}
+    return Pairs(
+        situations=situations,
+        left=[row["sentence1"] for row in rows],
+        right=[row["sentence2"] for row in rows],
+        labels=labels,
+        relations=[str(row.get("relation") or "") for row in rows],
+        groups=np.array([index[text] for text in situations]),
+    )
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray], groups: np.ndarray, resamples: int, seed: int
+) -> np.ndarray:
+    """Values of a statistic over resamples of whole groups (the cluster bootstrap).
+
+    Pairs of one situation depend on each other, so situations are drawn with replacement, not pairs.
+
+    Args:
+        statistic: takes one weight a pair, (n,) int: how often it was drawn; gives k numbers.
+        groups: (n,) int, the group of each pair, 0 to m - 1.
+        resamples: how many.
+        seed: of the draws.
+
+    Returns:
+        (resamples, k) float64. A resample on which the statistic is undefined holds NaN.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    size = int(groups.max()) + 1
+    values = []
+    for _ in range(resamples):
+        drawn = np.bincount(rng.integers(0, size, size), minlength=size)
+        values.append(statistic(drawn[groups]))
+    return np.array(values, dtype=np.float64)
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """95% percentile interval of bootstrap values, NaN left out."""
+    import numpy as np
+
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,62 @@
+"""Stage `estimator`: triplets and labelled pairs -> a tuned model, its calibration and its benchmark."""
+
+from __future__ import annotations
+
+import time
+
+from overton.estimator.benchmark import benchmark
+from overton.estimator.calibrate import calibrate, calibration_record
+from overton.estimator.calibration import CALIBRATION_FILE
+from overton.estimator.encode import SimilarityEstimator
+from overton.estimator.models import load_sentence_transformer, model_hash, resolve_base
+from overton.estimator.pairs import read_pairs
+from overton.estimator.train import train_estimator
+from overton.progress import console
+from overton.recipe import Recipe
+from overton.rundir import RunDir, read_jsonl, sha256, write_json
+
+
+def run(recipe: Recipe, run: RunDir) -> None:
+    """Train, calibrate on dev pairs, compare with the untuned base on test pairs.
+
+    Reads ``data/triplets.jsonl``, ``data/pairs.dev.jsonl`` and ``data/pairs.test.jsonl``; writes
+    ``estimator/model/``, ``estimator/calibration.json`` and ``estimator/benchmark.json``.
+
+    Raises:
+        DataError: an input is missing or has a bad row.
+        ModelError: the base cannot be had, or the tuned model fails its health check.
+    """
+    data, out = run.stage("data"), run.stage("estimator")
+    section, seed = recipe.estimator, recipe.seed
+    # Read everything first: a bad row should not wait for the end of the training to be found.
+    dev, test = read_pairs(data / "pairs.dev.jsonl"), read_pairs(data / "pairs.test.jsonl")
+    trained = train_estimator(read_jsonl(data / "triplets.jsonl"), section, out / "model", seed)
+
+    tuned = SimilarityEstimator.load(out / "model", bf16=section.bf16)
+    start = time.monotonic()
+    calibration, quality = calibrate(
+        tuned,
+        dev,
+        model_hash=model_hash(out / "model"),
+        data_hash=sha256(data / "pairs.dev.jsonl"),
+        seed=seed,
+    )
+    write_json(
+        out / CALIBRATION_FILE, calibration_record(calibration, quality, data / "pairs.dev.jsonl", seed)
+    )
+    tuned.calibration = calibration
+
+    base = SimilarityEstimator(
+        load_sentence_transformer(resolve_base(section.base), section.max_seq_length),
+        tuned.preprocessing,
+        bf16=section.bf16,
+    )
+    result = benchmark(tuned, base, dev, test, seed=seed)
+    seconds = {"training": trained.pop("seconds"), "measuring": round(time.monotonic() - start, 1)}
+    write_json(out / "benchmark.json", {**result, "training": trained, "seconds": seconds})
+
+    precision = {name: result["systems"][name]["average_precision"]["mean"] for name in ("base", "tuned")}
+    console.print(
+        f"Estimator: average precision {precision['base']:.3f} -> {precision['tuned']:.3f} on test pairs; "
+        f"threshold {calibration.threshold:.3f} ({calibration.low:.3f} to {calibration.high:.3f})"
+    )

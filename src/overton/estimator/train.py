@@ -1,0 +1,214 @@
+"""Fine-tune the estimator on triplets with the Sentence Transformers trainer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overton.errors import DataError, MissingDependencyError, RecipeError
+from overton.estimator.encode import has_fast_bf16
+from overton.estimator.losses import build_loss
+from overton.estimator.models import load_sentence_transformer, resolve_base
+from overton.estimator.preprocess import Preprocessing
+from overton.progress import progress
+from overton.segment import MASK
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback
+
+    from overton.recipe import EstimatorSection
+
+COLUMNS = ("anchor", "positive", "negative")
+
+
+def train_estimator(
+    triplets: Sequence[Mapping[str, Any]], section: EstimatorSection, folder: Path, seed: int = 0
+) -> dict[str, Any]:
+    """Fine-tune ``section.base`` and write a Sentence Transformers folder.
+
+    The folder appears when it is complete; a run that was killed starts from scratch and, with the same seed
+    and number of threads, ends with the same weights.
+
+    Args:
+        triplets: rows with ``situation``, ``anchor``, ``positive``, ``negative``.
+        section: the recipe's ``estimator`` section.
+        folder: where the model goes; replaced if it exists.
+        seed: of data order and dropout.
+
+    Returns:
+        Figures of the training: ``triplets``, ``steps``, ``loss`` (mean of the last tenth), ``seconds``.
+
+    Raises:
+        DataError: a triplet lacks a column or has an empty text, or masking leaves too few distinct triplets.
+        ModelError: the base cannot be found or loaded.
+        RecipeError: ``freeze_layers`` does not fit the model.
+    """
+    try:
+        from datasets import Dataset
+        from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+        from sentence_transformers.sentence_transformer.training_args import BatchSamplers
+        from transformers import PrinterCallback, set_seed
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"training needs more packages ({error.name}): pip install 'overton[train]'"
+        ) from None
+
+    start = time.monotonic()
+    set_seed(seed)
+    model = load_sentence_transformer(resolve_base(section.base), section.max_seq_length)
+    freeze(model, section.freeze_layers)
+    preprocessing = preprocessing_of(model, section)
+    columns = prepare_triplets(triplets, preprocessing)
+    count = len(columns["anchor"])
+    batch_size = min(section.batch_size, count)
+    use_cpu = model.device.type == "cpu"
+    losses: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="overton-") as scratch:
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=scratch,
+            num_train_epochs=section.epochs,
+            per_device_train_batch_size=batch_size,
+            learning_rate=section.learning_rate,
+            warmup_ratio=section.warmup_ratio,
+            bf16=section.bf16 and has_fast_bf16(model.device.type),
+            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            seed=seed,
+            data_seed=seed,
+            use_cpu=use_cpu,
+            dataloader_pin_memory=not use_cpu,
+            save_strategy="no",
+            logging_steps=1,
+            report_to=[],
+            disable_tqdm=True,
+        )
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=Dataset.from_dict(columns),
+            loss=build_loss(model, section),
+            callbacks=[_bar(losses)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        steps = trainer.state.global_step
+    tail = losses[-max(1, len(losses) // 10) :]
+    _save(model, preprocessing, section, folder)
+    return {
+        "triplets": count,
+        "steps": steps,
+        "loss": sum(tail) / len(tail) if tail else None,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def preprocessing_of(model: SentenceTransformer, section: EstimatorSection) -> Preprocessing:
+    """How texts are prepared for this model: masked words become the mask token it was pretrained with."""
+    mask = getattr(model.tokenizer, "mask_token", None) or MASK
+    return Preprocessing(mask_situation=section.mask_situation, mask=mask)
+
+
+def prepare_triplets(
+    triplets: Sequence[Mapping[str, Any]], preprocessing: Preprocessing
+) -> dict[str, list[str]]:
+    """Columns of preprocessed texts. Triplets that masking makes equal, or senseless, are left out.
+
+    Raises:
+        DataError: see :func:`train_estimator`.
+    """
+    for row, triplet in enumerate(triplets, 1):
+        for name in ("situation", *COLUMNS):
+            value = triplet.get(name)
+            if not isinstance(value, str) or (name != "situation" and not value.strip()):
+                raise DataError(f"triplets, row {row}: {name} must be a text, found {value!r}")
+    situations = [t["situation"] for t in triplets]
+    texts = [preprocessing([t[name] for t in triplets], situations) for name in COLUMNS]
+    # Without its situation's words a positive can equal its anchor (nothing to learn) or negative (wrong).
+    rows = list(dict.fromkeys(row for row in zip(*texts, strict=True) if len(set(row)) == 3))
+    if len(rows) < 2:
+        raise DataError(f"triplets: {len(rows)} distinct after masking, at least 2 are needed")
+    return {name: [row[i] for row in rows] for i, name in enumerate(COLUMNS)}
+
+
+def freeze(model: SentenceTransformer, layers: int) -> None:
+    """Keep the embeddings and the lowest ``layers`` encoder layers as they are; 0 trains everything.
+
+    Raises:
+        RecipeError: the model has fewer layers, or none that can be told.
+    """
+    if layers == 0:
+        return
+    from torch import nn
+
+    backbone = model.transformers_model
+    stacks = [m for m in backbone.modules() if isinstance(m, nn.ModuleList)] if backbone is not None else []
+    stack = max(stacks, key=len, default=None)
+    if backbone is None or stack is None or len(stack) < layers:
+        found = 0 if stack is None else len(stack)
+        raise RecipeError(
+            f"estimator.freeze_layers: {layers} asked for, but the base has {found} encoder layers"
+        )
+    for module in (getattr(backbone, "embeddings", backbone.get_input_embeddings()), *stack[:layers]):
+        module.requires_grad_(False)
+
+
+def _bar(losses: list[float]) -> TrainerCallback:
+    from transformers import TrainerCallback
+
+    class Bar(TrainerCallback):
+        """The library's progress bar, in the style of all others."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.bar = progress()
+            self.task = self.bar.add_task("Training the estimator", total=state.max_steps)
+            self.bar.start()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.bar.update(self.task, completed=state.global_step)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                losses.append(float(logs["loss"]))
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.bar.stop()
+
+    return Bar()
+
+
+def _save(
+    model: SentenceTransformer, preprocessing: Preprocessing, section: EstimatorSection, folder: Path
+) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model.save_pretrained(str(partial), create_model_card=False)
+    settings = section.model_dump(mode="json")
+    preprocessing.save(partial, {"base": section.base, "training": settings})
+    (partial / "README.md").write_text(_card(section), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def _card(section: EstimatorSection) -> str:
+    base = f"base_model: {section.base}\n" if not Path(section.base).exists() else ""
+    masked = "the situation's words masked" if section.mask_situation else "nothing masked"
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+{base}tags: [sentence-transformers, sentence-similarity, overton]
+---
+# A similarity estimator for perspectives
+
+Cosine of two sentences = how much they state the same perspective on a situation. Fine-tuned with Overton:
+loss {section.loss} (scale {section.scale:g}), learning rate {section.learning_rate:g},
+{section.epochs:g} epochs, batch {section.batch_size}; texts without label prefix, {masked}.
+
+`overton.estimator.SimilarityEstimator.load(folder)` applies the same preprocessing (`overton.json`);
+`SentenceTransformer(folder)` loads the bare model.
+"""

@@ -1,0 +1,60 @@
+"""What can be counted without knowing what an answer says: words, perspectives, tags."""
+
+from __future__ import annotations
+
+import re
+
+from overton.evaluation.coverage import reference_groups, split_sentences
+from overton.types import Answer, Situation
+
+METRICS = ("perspectives", "true_perspectives", "perspective_ratio", "words", "tokens", "valid_tags")
+_TEMPLATE = re.compile(
+    r"\s*<core perspectives>(?P<core>.*?)</core perspectives>\s*<summary>(?P<summary>.*?)</summary>\s*",
+    re.DOTALL | re.I,
+)
+_TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_ITEM = re.compile(r"[ \t]*(?:[-*•]|\(?\d{1,3}[.)])[ \t]")
+
+
+def valid_tags(answer: str) -> bool:
+    """Whether each of the four tags occurs once, in order, around some text, with nothing outside."""
+    match = _TEMPLATE.fullmatch(answer)
+    if not match or len(_TAG.findall(answer)) != 4:
+        return False
+    return bool(match["core"].strip()) and bool(match["summary"].strip())
+
+
+def count_words(answer: str) -> int:
+    """Words of the whole answer, tags left out."""
+    return len(_WORD.findall(_TAG.sub(" ", answer)))
+
+
+def count_perspectives(answer: str) -> int:
+    """Perspectives an answer claims to give, the summary left out.
+
+    Sentences opened by "In the perspective of"; where there is none, the items of a list of two or more; else
+    all sentences.
+    """
+    sentences = split_sentences(answer)
+    led = sum(s.led for s in sentences)
+    if led:
+        return led
+    lines = {answer.rfind("\n", 0, s.start) + 1 for s in sentences}
+    items = sum(bool(_ITEM.match(answer, start)) for start in lines)
+    return items if items >= 2 else len(sentences)
+
+
+def form_row(answer: Answer, situation: Situation) -> dict[str, object]:
+    """One row of ``evaluation/SYSTEM.form.jsonl``."""
+    count, true_count = count_perspectives(answer.answer), len(reference_groups(situation.perspectives))
+    return {
+        "id": answer.id,
+        "perspectives": count,
+        "true_perspectives": true_count,
+        "perspective_ratio": count / true_count,
+        "words": count_words(answer.answer),
+        "tokens": answer.tokens,
+        "valid_tags": int(valid_tags(answer.answer)),
+        "finished": answer.finished,
+    }

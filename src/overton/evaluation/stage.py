@@ -1,0 +1,157 @@
+"""The evaluation stage: answers and references in, figures out.
+
+Every file is written whole; a system whose file of an evaluator is complete is not judged again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overton.data import read_answers, read_situations
+from overton.errors import DataError, RunError
+from overton.evaluation.coverage import ENTAILED
+from overton.evaluation.nli import NliModel, load_nli
+from overton.evaluation.oracle import is_world
+from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_rows
+from overton.evaluation.summary import order_systems, summarise
+from overton.progress import console
+from overton.rundir import RunDir, read_json, read_jsonl, sha256, write_json, write_jsonl
+from overton.types import Answer
+
+if TYPE_CHECKING:
+    from overton.recipe import Recipe
+
+_EVALUATORS = ("form", "oracle", "nli")
+
+
+def run(recipe: Recipe, run: RunDir) -> None:
+    """Judge ``generation/*.jsonl`` against ``data/test.jsonl``.
+
+    Writes ``SYSTEM.{oracle,nli,form}.jsonl``, ``summary.json`` and ``timings.json`` (seconds an evaluator),
+    and for ``nli_model: world`` the cross-encoder in ``nli_model/``.
+
+    Args:
+        recipe: section ``evaluation`` and the seed.
+        run: the run directory.
+
+    Raises:
+        RunError: there are no answers.
+        DataError: a file cannot be read, or an answer belongs to no test situation.
+        ModelError: the NLI model cannot be used.
+    """
+    section, folder = recipe.evaluation, run.stage("evaluation")
+    situations = read_situations(run.stage("data") / "test.jsonl")
+    by_id = {s.id: s for s in situations}
+    systems = {
+        name: assign(answers, situations) for name, answers in _read_systems(run.stage("generation")).items()
+    }
+    timings = _Timings(folder / "timings.json")
+    load = _nli_model(recipe, run, timings)
+    makers: dict[str, Callable[[str, Sequence[Answer]], list[dict[str, Any]]]] = {
+        "form": lambda name, answers: form_rows(answers, by_id),
+    }
+    if is_world(situations):
+        makers["oracle"] = lambda name, answers: oracle_rows(name, answers, by_id)
+    if load:
+        makers["nli"] = lambda name, answers: entailment_rows(
+            name, load(), answers, by_id, section.nli_threshold
+        )
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in systems}
+    for name, answers in systems.items():
+        for evaluator, make in makers.items():
+            path = folder / f"{name}.{evaluator}.jsonl"
+            if not _is_complete(path, answers):
+                if evaluator == "nli" and load:
+                    load()  # its training has a time of its own
+                with timings.measure(evaluator, name):
+                    write_jsonl(path, make(name, answers))
+            rows[name][evaluator] = read_jsonl(path)
+    _remove_leftovers(folder, {f"{n}.{e}.jsonl" for n in rows for e in rows[n]})
+    with timings.measure("statistics", "all"):
+        summary = summarise(
+            rows,
+            by_id,
+            nli_threshold=section.nli_threshold,
+            resamples=section.bootstrap,
+            seed=recipe.seed,
+            settings=_settings(section.nli_model if load else None, folder),
+        )
+    write_json(folder / "summary.json", summary)
+    spent = ", ".join(f"{name} {sum(parts.values()):.0f} s" for name, parts in timings.seconds.items())
+    console.print(f"evaluation: {len(systems)} systems, {len(situations)} situations ({spent})")
+
+
+def _read_systems(folder: Path) -> dict[str, list[Answer]]:
+    names = sorted(p.stem for p in folder.glob("*.jsonl"))
+    if not names:
+        raise RunError(f"{folder}: no answers to judge. `overton generate RECIPE` writes them.")
+    return {name: read_answers(folder / f"{name}.jsonl") for name in order_systems(names)}
+
+
+def _nli_model(recipe: Recipe, run: RunDir, timings: _Timings) -> Callable[[], NliModel] | None:
+    """Something that loads the model, or trains it, once and only when asked."""
+    name, folder = recipe.evaluation.nli_model, run.stage("evaluation") / "nli_model"
+    pairs = run.stage("data") / "nli.jsonl"
+    if name == "world" and not pairs.is_file():
+        console.print(
+            "[yellow]evaluation: no entailment figures. `nli_model: world` needs the bundled world's "
+            "data/nli.jsonl; name a CrossEncoder in evaluation.nli_model, for example "
+            "microsoft/deberta-v2-xlarge-mnli[/yellow]"
+        )
+        return None
+
+    @cache
+    def load() -> NliModel:
+        if name != "world":
+            return load_nli(name, offline=False)
+        if not (folder / "benchmark.json").is_file():
+            from overton.evaluation.nli_train import train_world_nli
+
+            with timings.measure("nli_model", "training"):
+                train_world_nli(pairs, folder, recipe.seed)
+        return load_nli(folder)
+
+    return load
+
+
+def _is_complete(path: Path, answers: Sequence[Answer]) -> bool:
+    """Whether the file holds one row for each answer. Files appear whole, so the ids tell."""
+    try:
+        return [row.get("id") for row in read_jsonl(path)] == [a.id for a in answers]
+    except DataError:
+        return False
+
+
+def _remove_leftovers(folder: Path, wanted: set[str]) -> None:
+    for path in folder.glob("*.jsonl"):
+        if path.name not in wanted and path.name.split(".")[-2] in _EVALUATORS:
+            path.unlink()
+
+
+def _settings(nli_model: str | None, folder: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = {"nli_model": nli_model, "entailed": ENTAILED}
+    if nli_model == "world":
+        benchmark = read_json(folder / "nli_model" / "benchmark.json")
+        settings["nli_model_sha256"] = sha256(folder / "nli_model" / "model.safetensors")
+        settings["nli_held_out"] = {"accuracy": benchmark["accuracy"], **benchmark["entailment"]}
+    return settings
+
+
+class _Timings:
+    """Seconds by evaluator and system, kept over a restart."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seconds: dict[str, dict[str, float]] = read_json(path) if path.is_file() else {}
+
+    @contextmanager
+    def measure(self, evaluator: str, system: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds.setdefault(evaluator, {})[system] = round(time.perf_counter() - began, 2)
+        write_json(self.path, self.seconds)

@@ -1,0 +1,146 @@
+"""From rows to figures: ``evaluation/summary.json``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from overton.evaluation import form, nli, oracle
+from overton.evaluation.statistics import compare, interval, seed_of
+from overton.types import Situation
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Sequence[Row]]  # evaluator (oracle, nli, form) -> rows
+
+# metric -> (evaluator, column)
+COLUMNS: dict[str, tuple[str, str]] = {
+    **{name: ("oracle", name.removeprefix("oracle_")) for name in oracle.METRICS},
+    **{name: ("nli", name) for name in nli.METRICS},
+    **{name: ("form", name) for name in form.METRICS},
+}
+_FIRST = ("sft", "sft-greedy")
+_LAST = ("grpo", "grpo-greedy")
+
+
+def summarise(
+    systems: Mapping[str, Rows],
+    situations: Mapping[str, Situation],
+    *,
+    nli_threshold: float,
+    resamples: int = 2000,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Means with intervals, paired comparisons, and tables by value and by number of perspectives.
+
+    Args:
+        systems: rows by system and evaluator; an evaluator that did not run is absent.
+        situations: by id.
+        nli_threshold: the t of Accuracy@t.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+        settings: what else decided the figures, stored as it is.
+
+    Returns:
+        The content of ``summary.json``: ``systems``, ``comparisons`` (of every two systems), ``per_value``,
+        ``by_count``, ``unscored`` (system -> metric -> reason -> answers), ``nli_threshold``, ``settings``.
+    """
+    names = order_systems(systems)
+    values = {name: _values(systems[name]) for name in names}
+    judge = "oracle" if names and all("oracle" in systems[n] for n in names) else "nli"
+    coverage = "oracle_coverage" if judge == "oracle" else "coverage"
+    return {
+        "systems": {
+            name: {
+                m: interval(list(v.values()), resamples, seed_of(seed, name, m))
+                for m, v in values[name].items()
+            }
+            for name in names
+        },
+        "comparisons": [
+            {
+                "a": a,
+                "b": b,
+                "metric": m,
+                **compare(values[a][m], values[b][m], resamples, seed_of(seed, a, b, m)),
+            }
+            for b, a in combinations(names, 2)
+            for m in COLUMNS
+            if m in values[a] and m in values[b] and m != "true_perspectives"
+        ],
+        "per_value": {name: per_value(systems[name].get(judge, ()), situations) for name in names},
+        "by_count": {
+            name: by_count(
+                values[name].get(coverage, {}), values[name].get("true_perspectives", {}), resamples, seed
+            )
+            for name in names
+        },
+        "unscored": {name: found for name in names if (found := unscored(systems[name]))},
+        "nli_threshold": nli_threshold,
+        "settings": {
+            "coverage_by": judge,
+            "bootstrap": resamples,
+            "confidence": 0.95,
+            "seed": seed,
+            **(settings or {}),
+        },
+    }
+
+
+def order_systems(names: Iterable[str]) -> list[str]:
+    """The start first, OP-GRPO last. A comparison is of a later system against an earlier one."""
+
+    def rank(name: str) -> tuple[int, str]:
+        return (0 if name in _FIRST else 2 if name in _LAST else 1, name)
+
+    return sorted(names, key=rank)
+
+
+def per_value(rows: Iterable[Row], situations: Mapping[str, Situation]) -> dict[str, dict[str, int]]:
+    """How often each value's perspective was wanted and how often an answer stated it."""
+    covered: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for row in rows:
+        missed = row.get("missed")
+        if missed is None:
+            continue
+        labels = {
+            p.cluster: p.label for p in reversed(situations[row["id"]].perspectives) if p.cluster and p.label
+        }
+        for cluster, label in labels.items():
+            total[label] += 1
+            covered[label] += cluster not in missed
+    return {label: {"covered": covered[label], "total": total[label]} for label in sorted(total)}
+
+
+def by_count(
+    coverage: Mapping[str, float | None], counts: Mapping[str, float | None], resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Coverage by the number of true perspectives."""
+    groups: dict[int, list[float | None]] = {}
+    for key, value in coverage.items():
+        if (count := counts.get(key)) is not None:
+            groups.setdefault(int(count), []).append(value)
+    return {str(n): interval(groups[n], resamples, seed_of(seed, n)) for n in sorted(groups)}
+
+
+def unscored(rows: Rows) -> dict[str, dict[str, int]]:
+    """Metric -> reason -> number of answers without a value."""
+    found: dict[str, dict[str, int]] = {}
+    for metric, (evaluator, column) in COLUMNS.items():
+        reasons = Counter(
+            str(row.get("reason") or "not known") for row in rows.get(evaluator, ()) if row[column] is None
+        )
+        if reasons:
+            found[metric] = dict(sorted(reasons.items()))
+    return found
+
+
+def _values(rows: Rows) -> dict[str, dict[str, float | None]]:
+    return {
+        metric: {str(row["id"]): row[column] for row in rows[evaluator]}
+        for metric, (evaluator, column) in COLUMNS.items()
+        if evaluator in rows
+    }

@@ -1,0 +1,1 @@
+"""Generation: answers of a policy to situations."""

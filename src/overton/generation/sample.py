@@ -1,0 +1,89 @@
+"""Answers from a transformers model, batched by prompt length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from overton.prompting import prompt_ids
+from overton.types import Answer, Situation
+
+
+def sample_answers(
+    model: Any,
+    tokenizer: Any,
+    situations: Sequence[Situation],
+    *,
+    template: str = "{situation}",
+    system: str = "",
+    temperature: float = 0.7,
+    top_p: float = 0.9,
+    max_new_tokens: int = 256,
+    batch_size: int = 100,
+    seed: int = 0,
+    on_batch: Callable[[int], None] | None = None,
+) -> list[Answer]:
+    """One answer a situation.
+
+    Args:
+        model: a causal language model in evaluation mode.
+        tokenizer: its tokenizer, with a pad token.
+        situations: what to answer; references are not looked at.
+        template: text around the situation.
+        system: name written into the answers.
+        temperature: 0 is greedy decoding.
+        top_p: nucleus of sampling; not used when greedy.
+        max_new_tokens: tokens; an answer that reaches it counts as unfinished.
+        batch_size: answers generated side by side.
+        seed: of sampling.
+        on_batch: called with the number of answers after each batch.
+
+    Returns:
+        Answers in the order of ``situations``.
+    """
+    import torch
+    from transformers import set_seed
+
+    set_seed(seed)
+    ids = [prompt_ids(s.text, template, tokenizer) for s in situations]
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} | _as_set(model.generation_config.eos_token_id)
+    settings = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+    if temperature == 0:
+        settings = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    answers: list[Answer | None] = [None] * len(ids)
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        longest = max(len(ids[i]) for i in batch)
+        rows = [[tokenizer.pad_token_id] * (longest - len(ids[i])) + ids[i] for i in batch]
+        masks = [[0] * (longest - len(ids[i])) + [1] * len(ids[i]) for i in batch]
+        started = time.perf_counter()
+        with torch.inference_mode():
+            output = model.generate(
+                input_ids=torch.tensor(rows, device=model.device),
+                attention_mask=torch.tensor(masks, device=model.device),
+                max_new_tokens=max_new_tokens,
+                pad_token_id=tokenizer.pad_token_id,
+                **settings,
+            )
+        seconds = (time.perf_counter() - started) / len(batch)
+        for index, row in zip(batch, output[:, longest:].tolist(), strict=True):
+            stop = next((i for i, token in enumerate(row) if token in ends), None)
+            kept = row if stop is None else row[:stop]
+            answers[index] = Answer(
+                id=situations[index].id,
+                prompt=situations[index].text,
+                answer=tokenizer.decode(kept, skip_special_tokens=True).strip(),
+                system=system,
+                tokens=len(kept),
+                seconds=round(seconds, 4),
+                finished=stop is not None or len(row) < max_new_tokens,
+            )
+        if on_batch is not None:
+            on_batch(len(batch))
+    return [a for a in answers if a is not None]
+
+
+def _as_set(value: int | list[int] | None) -> set[int]:
+    return set() if value is None else {value} if isinstance(value, int) else set(value)

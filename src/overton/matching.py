@@ -1,0 +1,140 @@
+"""Similarity matrix -> matches and clusters. numpy only; the arithmetic that must be right.
+
+Shapes: ``similarity`` is (references, segments) for matching and (segments, segments) for clusters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.floating]
+
+
+def greedy_matching(similarity: Matrix, threshold: float) -> list[tuple[int, int]]:
+    """One-to-one pairs in falling order of similarity, none below the threshold.
+
+    The pair taken next is always the best of its row and of its column among what is left, as in OP-GRPO
+    (arXiv 2602.20759): mutual-best matching. Ties go to the lower reference, then the lower segment.
+
+    Args:
+        similarity: (r, s) array without NaN.
+        threshold: lowest similarity of a pair (inclusive).
+
+    Returns:
+        (reference, segment) pairs, best first.
+
+    Raises:
+        ValueError: not two-dimensional, or NaN inside.
+    """
+    matrix = _checked(similarity)
+    pairs: list[tuple[int, int]] = []
+    rows, columns = np.nonzero(matrix >= threshold)
+    order = np.lexsort((columns, rows, -matrix[rows, columns]))
+    used_rows: set[int] = set()
+    used_columns: set[int] = set()
+    for index in order:
+        row, column = int(rows[index]), int(columns[index])
+        if row not in used_rows and column not in used_columns:
+            used_rows.add(row)
+            used_columns.add(column)
+            pairs.append((row, column))
+    return pairs
+
+
+def optimal_matching(similarity: Matrix, threshold: float) -> list[tuple[int, int]]:
+    """The one-to-one pairs at or above the threshold that are most in number and, among those, most similar.
+
+    Augmenting paths (Kuhn) find the largest matching; trying references and segments in falling similarity
+    makes the first path found the better one. With a handful of rows this beats a general solver's call.
+
+    Args and errors as in :func:`greedy_matching`.
+
+    Returns:
+        (reference, segment) pairs in order of reference.
+    """
+    matrix = _checked(similarity)
+    owner: dict[int, int] = {}
+    for row, column in greedy_matching(matrix, threshold):
+        owner[column] = row
+    matched = set(owner.values())
+    candidates = [
+        sorted(np.flatnonzero(matrix[r] >= threshold).tolist(), key=lambda c, r=r: -matrix[r, c])  # type: ignore[misc]
+        for r in range(matrix.shape[0])
+    ]
+
+    def place(row: int, seen: set[int]) -> bool:
+        for column in candidates[row]:
+            if column in seen:
+                continue
+            seen.add(column)
+            if column not in owner or place(owner[column], seen):
+                owner[column] = row
+                return True
+        return False
+
+    for row in range(matrix.shape[0]):
+        if row not in matched:
+            place(row, set())
+    return sorted((row, column) for column, row in owner.items())
+
+
+def clusters(similarity: Matrix, threshold: float) -> list[int]:
+    """Connected components of "at least as similar as the threshold", independent of order.
+
+    Args:
+        similarity: (s, s) symmetric array.
+        threshold: lowest similarity that joins two segments (inclusive).
+
+    Returns:
+        One component number a segment; numbers count up in order of first appearance.
+    """
+    matrix = _checked(similarity)
+    size = matrix.shape[0]
+    if matrix.shape != (size, size):
+        raise ValueError(f"clusters need a square matrix, got shape {matrix.shape}")
+    labels = [-1] * size
+    linked = (matrix >= threshold) | (matrix.T >= threshold)
+    count = 0
+    for start in range(size):
+        if labels[start] >= 0:
+            continue
+        stack = [start]
+        labels[start] = count
+        while stack:
+            for other in np.flatnonzero(linked[stack.pop()]).tolist():
+                if labels[other] < 0:
+                    labels[other] = count
+                    stack.append(other)
+        count += 1
+    return labels
+
+
+def redundant_in_order(similarity: Matrix, threshold: float) -> list[int]:
+    """Segments similar to an earlier kept one: OP-GRPO's order-dependent redundancy (arXiv 2602.20759).
+
+    Args:
+        similarity: (s, s) array.
+        threshold: lowest similarity that makes a segment redundant (inclusive).
+
+    Returns:
+        Indices of redundant segments, ascending.
+    """
+    matrix = _checked(similarity)
+    kept: list[int] = []
+    redundant: list[int] = []
+    for index in range(matrix.shape[0]):
+        if kept and float(matrix[index, kept].max()) >= threshold:
+            redundant.append(index)
+        else:
+            kept.append(index)
+    return redundant
+
+
+def _checked(similarity: Matrix) -> Matrix:
+    matrix = np.asarray(similarity)
+    if matrix.ndim != 2:
+        raise ValueError(f"a similarity matrix has two dimensions, got shape {matrix.shape}")
+    if np.isnan(matrix).any():
+        raise ValueError("the similarity matrix holds NaN")
+    return matrix

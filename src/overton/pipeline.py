@@ -1,0 +1,156 @@
+"""The stages in order, and how a run goes through them: skip what is done, resume what was killed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from overton.errors import RunError
+from overton.progress import console
+from overton.recipe import Recipe, dump_recipe
+from overton.rundir import RunDir, fingerprint, sha256, stage_files, write_text
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        name: section of the recipe, package and folder.
+        verb: verb of the command line.
+        sections: sections of the recipe that its result depends on.
+        reads: files or folders of other stages, relative to the run; a missing one is an error.
+    """
+
+    name: str
+    verb: str
+    sections: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
+STAGES = (
+    Stage("data", "data", ("data",), ()),
+    Stage("estimator", "estimator", ("estimator",), ("data/triplets.jsonl", "data/pairs.dev.jsonl", "data/pairs.test.jsonl")),
+    Stage(
+        "training",
+        "train",
+        ("policy", "reward", "training"),
+        ("data/train.jsonl", "data/sft.jsonl", "estimator/model", "estimator/calibration.json"),
+    ),
+    Stage("generation", "generate", ("policy", "generation"), ("data/test.jsonl", "training/sft/model", "training/grpo/model")),
+    Stage("evaluation", "evaluate", ("evaluation",), ("data/test.jsonl", "generation")),
+    Stage("report", "report", ("report",), ("evaluation/summary.json", "generation", "training/grpo/metrics.jsonl")),
+)
+NAMES = tuple(stage.name for stage in STAGES)
+
+
+def find_stage(name: str) -> Stage:
+    """A stage by its name or verb.
+
+    Raises:
+        RunError: there is no such stage.
+    """
+    for stage in STAGES:
+        if name in (stage.name, stage.verb):
+            return stage
+    raise RunError(f"no stage named {name!r}; stages in order: {', '.join(NAMES)}")
+
+
+def open_run(recipe: Recipe, run: RunDir) -> None:
+    """Make or reopen the run's folder and store the resolved recipe in it.
+
+    Raises:
+        RunError: the folder belongs to another recipe, or cannot be written.
+    """
+    stored = run.path / "recipe.yaml"
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path}: is a file; give a folder with --run-dir")
+    if stored.exists():
+        import yaml
+
+        try:
+            other = (yaml.safe_load(stored.read_text(encoding="utf-8")) or {}).get("name")
+        except (OSError, ValueError, yaml.YAMLError, AttributeError):
+            other = None
+        if other != recipe.name:
+            raise RunError(
+                f"{run.path}: holds a run of recipe {other!r}, not {recipe.name!r}. "
+                "Give another folder with --run-dir, or remove this one."
+            )
+    elif run.path.is_dir() and any(run.path.iterdir()):
+        raise RunError(f"{run.path}: is not empty and not a run directory. Give another folder with --run-dir.")
+    write_text(stored, dump_recipe(recipe))
+
+
+def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "report") -> None:
+    """Run the stages from ``first`` to ``last``; finished ones with unchanged inputs are skipped.
+
+    Args:
+        recipe: the resolved recipe.
+        run: where to.
+        first: name or verb of the first stage.
+        last: name or verb of the last stage.
+
+    Raises:
+        RunError: an earlier stage's file is missing, or ``first`` comes after ``last``.
+        OvertonError: what a stage raises for bad input.
+    """
+    start, stop = NAMES.index(find_stage(first).name), NAMES.index(find_stage(last).name)
+    if start > stop:
+        raise RunError(f"stage {first} comes after {last}; stages in order: {', '.join(NAMES)}")
+    open_run(recipe, run)
+    for stage in STAGES[start : stop + 1]:
+        run_stage(recipe, run, stage)
+
+
+def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
+    """Run one stage unless it is finished; returns whether it ran."""
+    made_from = _made_from(recipe, run, stage)
+    if run.is_complete(stage.name, made_from):
+        console.print(f"[dim]{stage.name}: up to date[/dim]")
+        return False
+    console.rule(f"[bold]{stage.name}[/bold]", align="left")
+    if recipe.threads and stage.name != "data":
+        import torch
+
+        torch.set_num_threads(recipe.threads)
+    run.begin(stage.name, made_from)
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    importlib.import_module(f"overton.{stage.name}.stage").run(recipe, run)
+    seconds = time.perf_counter() - wall
+    run.finish(stage.name, seconds, _cpu_seconds() - cpu)
+    console.print(f"[dim]{stage.name}: done in {seconds:.0f} s[/dim]")
+    return True
+
+
+def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
+    whole = recipe.model_dump(mode="json")
+    inputs = {}
+    for name in stage.reads:
+        path = run.path / name
+        if not path.exists():
+            source = find_stage(name.split("/")[0])
+            raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
+        inputs[name] = _input_hash(run, name)
+    return {
+        "seed": recipe.seed,
+        "threads": recipe.threads,
+        "sections": {section: whole[section] for section in stage.sections},
+        "inputs": inputs,
+    }
+
+
+def _input_hash(run: RunDir, name: str) -> str:
+    path = run.path / name
+    if path.is_dir() and (path / "manifest.json").exists():
+        # A whole stage folder: what lies in it now, files made elsewhere included, but not its manifest's times.
+        return fingerprint(stage_files(path))
+    return sha256(path)
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

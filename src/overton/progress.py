@@ -1,0 +1,33 @@
+"""Progress bars and messages in one style. Stages print through :data:`console`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sized
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(stderr=True)
+
+T = TypeVar("T")
+
+
+def progress() -> Progress:
+    """A bar with count, elapsed and remaining time; use as a context manager."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+    """Iterate with a progress bar."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with progress() as bar:
+        yield from bar.track(items, total=total, description=description)

@@ -1,0 +1,301 @@
+"""The recipe: one YAML file whose sections are the stages, typed and validated.
+
+``load_recipe`` turns a file and ``--set`` overrides into a :class:`Recipe`; every mistake becomes one
+:class:`~overton.errors.RecipeError` that names the key's path and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from overton.errors import RecipeError
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys, NaN and infinity are errors; values are fixed once loaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataSection(Section):
+    """Where situations come from and how they are split."""
+
+    source: Literal["world", "table"] = Field("world", description="bundled world, or a JSONL/CSV file of your own")
+    path: Path | None = Field(None, description="file of source `table`")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="`table` only: our name -> your column (id, situation, label, explanation, answer)",
+    )
+    train: int = Field(4000, ge=1, description="situations in the train split")
+    dev: int = Field(300, ge=1, description="situations in the dev split (thresholds, choices)")
+    test: int = Field(300, ge=1, description="situations in the test split (nothing is tuned on it)")
+    triplets: int = Field(6000, ge=1, description="training triplets for the estimator")
+    pairs: int = Field(2000, ge=10, description="labelled pairs for calibration, and as many for the benchmark")
+
+
+class EstimatorSection(Section):
+    """The Sentence Transformer that says whether two sentences state the same perspective."""
+
+    base: str = Field(
+        "sentence-transformers/all-MiniLM-L6-v2", description="hub name or folder of any Sentence Transformer"
+    )
+    epochs: float = Field(1.0, gt=0, description="passes over the triplets")
+    batch_size: int = Field(64, ge=2, description="triplets a step")
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
+    warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps that warm up")
+    scale: float = Field(20.0, gt=0, description="scale of MultipleNegativesRankingLoss (1 / temperature)")
+    loss: Literal["mnrl", "cached_mnrl", "cosent"] = Field(
+        "mnrl",
+        description="MultipleNegativesRankingLoss, the same in less memory, or CoSENT on the pairs of each triplet",
+    )
+    freeze_layers: int = Field(0, ge=0, description="encoder layers, from the bottom, that stay as they are")
+    max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
+    mask_situation: bool = Field(True, description="replace the situation's words by a mask on both sides")
+    bf16: bool = Field(True, description="bfloat16 autocast where the machine has it")
+
+
+class PolicySection(Section):
+    """The language model that is trained to answer."""
+
+    model: str = Field(
+        "scratch",
+        description="`scratch`: a small Qwen2 trained from nothing; else a hub name or folder",
+    )
+    vocab_size: int = Field(3000, ge=300, description="`scratch` only: size of the byte-level BPE")
+    phrases: int = Field(2500, ge=0, description="`scratch` only: frequent phrases that become single tokens")
+    hidden_size: int = Field(192, ge=8, description="`scratch` only: width, a multiple of `heads`")
+    layers: int = Field(3, ge=1, description="`scratch` only: transformer layers")
+    heads: int = Field(6, ge=1, description="`scratch` only: attention heads, a multiple of `kv_heads`")
+    kv_heads: int = Field(2, ge=1, description="`scratch` only: key-value heads")
+    intermediate_size: int = Field(512, ge=8, description="`scratch` only: width of the feed-forward part")
+    max_length: int = Field(384, ge=32, description="`scratch` only: longest prompt plus answer, in tokens")
+    lora_rank: int = Field(0, ge=0, description="0 trains all weights; above 0 a LoRA adapter of this rank")
+    prompt_template: str = Field(
+        "{situation}",
+        description="text around the situation; `{situation}` is replaced. Sent as a user turn when the "
+        "tokenizer has a chat template",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> PolicySection:
+        if "{situation}" not in self.prompt_template:
+            raise ValueError("prompt_template must contain {situation}")
+        if self.model == "scratch" and self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}")
+        return self
+
+
+class RewardSection(Section):
+    """The reward: a preset and its overrides."""
+
+    preset: Literal["overton", "op-grpo"] = Field(
+        "overton", description="`overton`, or `op-grpo` for the arithmetic of the paper"
+    )
+    overrides: dict[str, float | bool | str] = Field(
+        default_factory=dict, description="any field of the preset (see docs/reward.md)"
+    )
+    credit_weight: float = Field(
+        1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
+    )
+
+
+class SftSection(Section):
+    """Supervised fine-tuning (TRL's SFTTrainer)."""
+
+    epochs: float = Field(1.0, gt=0, description="passes over the answers")
+    batch_size: int = Field(16, ge=1, description="answers a forward pass")
+    gradient_accumulation: int = Field(1, ge=1, description="forward passes a step")
+    learning_rate: float = Field(1e-5, gt=0, description="peak learning rate (from random weights about 1e-2)")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon learns much faster from random weights; keep adamw for a pretrained model"
+    )
+    muon_learning_rate: float = Field(0.02, gt=0, description="peak, for the matrices of the layers; muon only")
+    warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay")
+    save_steps: int = Field(100, ge=1, description="steps between checkpoints; a killed run loses at most these")
+
+
+class GrpoSection(Section):
+    """OP-GRPO (TRL's GRPOTrainer)."""
+
+    steps: int = Field(100, ge=1, description="optimizer steps")
+    prompts_per_step: int = Field(16, ge=1, description="situations a step")
+    num_generations: int = Field(8, ge=2, description="answers a prompt: the group")
+    micro_batch_size: int = Field(0, ge=0, description="answers a forward pass; 0 = the whole step at once")
+    learning_rate: float = Field(
+        5e-4, gt=0, description="peak learning rate (a pretrained model wants about 1e-6)"
+    )
+    warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
+    lr_scheduler: str = Field("cosine", description="any scheduler name of transformers")
+    beta: float = Field(0.0, ge=0, description="weight of the KL term")
+    entropy_coef: float = Field(0.0, description="weight of the entropy bonus")
+    temperature: float = Field(1.0, gt=0, description="of sampling while training")
+    max_completion_length: int = Field(256, ge=8, description="longest answer, in tokens")
+    save_steps: int = Field(20, ge=1, description="steps between checkpoints; a killed run loses at most these")
+    log_completions_steps: int = Field(10, ge=1, description="sampled answers go to disk every so many steps")
+    use_vllm: bool = Field(False, description="generate with vLLM instead of transformers (needs a GPU)")
+
+
+class TrainingSection(Section):
+    """SFT, then OP-GRPO."""
+
+    sft: SftSection = Field(default_factory=SftSection)
+    grpo: GrpoSection = Field(default_factory=GrpoSection)
+    bf16: bool = Field(True, description="bfloat16 autocast: less memory, faster where the machine has it")
+    gradient_checkpointing: bool = Field(False, description="less memory, more time; on for large models")
+    report_to: list[str] = Field(default_factory=list, description="trackers: wandb, tensorboard, trackio ...")
+
+
+class GenerationSection(Section):
+    """Answers of the trained systems to the held-out situations."""
+
+    systems: list[Literal["sft", "grpo"]] = Field(["sft", "grpo"], description="which trained systems answer")
+    temperature: float = Field(0.7, gt=0, description="of sampling")
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus of sampling; 1 = all tokens")
+    greedy: bool = Field(True, description="also one greedy answer each, as SYSTEM-greedy")
+    limit: int = Field(0, ge=0, description="0 = all test situations")
+    batch_size: int = Field(100, ge=1, description="answers generated side by side")
+    max_new_tokens: int = Field(256, ge=8, description="longest answer, in tokens")
+
+
+class EvaluationSection(Section):
+    """Evaluators that share nothing with the reward."""
+
+    nli_model: str = Field(
+        "world",
+        description="`world`: a small cross-encoder trained on the world's pairs; else the name or folder of "
+        "any three-class CrossEncoder (microsoft/deberta-v2-xlarge-mnli)",
+    )
+    nli_threshold: float = Field(0.33, ge=0, le=1, description="for Accuracy@threshold")
+    nli_pairs: int = Field(16000, ge=100, description="`world` only: training pairs")
+    bootstrap: int = Field(2000, ge=100, description="resamples of every interval")
+
+
+class ReportSection(Section):
+    """The page."""
+
+    examples: int = Field(10, ge=0, description="answers shown side by side")
+
+
+class Recipe(Section):
+    """A whole run. Sections are the stages (``policy`` and ``reward`` belong to training)."""
+
+    name: str = Field(
+        min_length=1,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="of the run: letters, digits and ._-; the file's name when left out",
+    )
+    seed: int = Field(0, description="of everything random")
+    threads: int = Field(0, ge=0, description="CPU threads for torch; 0 = let torch choose")
+    data: DataSection = Field(default_factory=DataSection)
+    estimator: EstimatorSection = Field(default_factory=EstimatorSection)
+    policy: PolicySection = Field(default_factory=PolicySection)
+    reward: RewardSection = Field(default_factory=RewardSection)
+    training: TrainingSection = Field(default_factory=TrainingSection)
+    generation: GenerationSection = Field(default_factory=GenerationSection)
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    report: ReportSection = Field(default_factory=ReportSection)
+
+
+def load_recipe(path: Path, overrides: typing.Sequence[str] = ()) -> Recipe:
+    """Read, override and validate a recipe.
+
+    Args:
+        path: YAML file.
+        overrides: ``KEY.PATH=VALUE`` strings; the value is read as YAML.
+
+    Raises:
+        RecipeError: file missing or not YAML, unknown key, wrong type, malformed override.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe. `overton init` writes one.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as YAML in UTF-8: {error}") from None
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of sections, found {type(raw).__name__}")
+    raw.setdefault("name", path.stem)
+    _fill_sections(raw, Recipe)
+    for item in overrides:
+        _override(raw, item)
+    return parse_recipe(raw, str(path))
+
+
+def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Validate a recipe given as a dict; errors as in :func:`load_recipe`."""
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(e) for e in error.errors()]
+        raise RecipeError(f"{where}: " + "\n".join(lines)) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The whole recipe with every default, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _fill_sections(raw: dict[str, Any], model: type[BaseModel]) -> None:
+    """A section whose keys are all commented out reads as nothing in YAML; it means the defaults."""
+    for name, field in model.model_fields.items():
+        section = field.annotation
+        if name in raw and isinstance(section, type) and issubclass(section, Section):
+            if raw[name] is None:
+                raw[name] = {}
+            if isinstance(raw[name], dict):
+                _fill_sections(raw[name], section)
+
+
+def _override(raw: dict[str, Any], item: str) -> None:
+    key, sep, text = item.partition("=")
+    if not sep or not key.strip():
+        raise RecipeError(f"--set {item!r}: write KEY=VALUE, for example --set estimator.epochs=2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {item!r}: the value is not YAML: {error}") from None
+    node = raw
+    *parents, last = key.strip().split(".")
+    for part in parents:
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise RecipeError(f"--set {item!r}: {part} is a value, not a section")
+        node = child
+    node[last] = value
+
+
+def _explain(error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    path = ".".join(location) or "recipe"
+    if error["type"] != "extra_forbidden":
+        message = error["msg"].removeprefix("Value error, ")
+        given = error.get("input")
+        shown = "" if isinstance(given, dict) else f" (given: {given!r})"
+        return f"{path}: {message}{shown}"
+    siblings = _keys_at(location[:-1])
+    near = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.4)
+    if near:
+        hint = f"did you mean {'.'.join([*location[:-1], near[0]])}?"
+    else:
+        hint = f"known keys: {', '.join(siblings)}"
+    return f"{path}: unknown key; {hint}"
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        if isinstance(annotation, types.UnionType):
+            annotation = next(a for a in typing.get_args(annotation) if a is not types.NoneType)
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

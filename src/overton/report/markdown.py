@@ -1,0 +1,143 @@
+"""The tables of the page as Markdown, for a terminal, a pull request or a README."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from overton.recipe import Recipe
+from overton.report.estimator import estimator_rows
+from overton.report.files import Guard, Row, RunFiles, mapping
+from overton.report.heat import heat_rows, heat_systems
+from overton.report.metrics import duration
+from overton.report.story import opening, points_note, warnings
+from overton.report.svg import printable
+from overton.report.tables import (
+    Cell,
+    Headline,
+    count_table,
+    headline,
+    other_comparisons,
+    time_table,
+)
+
+_SPECIAL = re.compile(r"([\\`*_\[\]{}|#~>])")
+
+
+def build_markdown(recipe: Recipe, files: RunFiles) -> str:
+    """``report.md``: the same tables as the page, without figures and examples.
+
+    Args:
+        recipe: the resolved recipe.
+        files: what the run directory holds.
+
+    Returns:
+        Markdown (GitHub's tables). Names that come from files are escaped.
+    """
+    safe = Guard(files.notes)
+    table = safe("results", lambda: headline(files.summary)) or Headline((), "", "", ())
+    parts = [f"# {plain(recipe.name)}", plain(safe("results", lambda: opening(files, table)) or "")]
+    for part, make in (
+        ("results", lambda: _warnings(files, table)),
+        ("results", lambda: _results(table)),
+        ("results", lambda: _other(files, table)),
+        ("results", lambda: _by_count(files.summary, table)),
+        ("results", lambda: _values(files.summary, table)),
+        ("estimator", lambda: _estimator(files)),
+        ("stages", lambda: _times(files)),
+    ):
+        parts += safe(part, make) or []
+    missing = [line for lines in safe.notes.values() for line in lines]
+    if missing:
+        parts += ["## Left out", "\n".join(f"- {plain(line)}" for line in missing)]
+    return "\n\n".join(parts) + "\n"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is left-aligned, the others right-aligned. Cells are escaped."""
+    lines = [_row(head), "|" + "|".join(["---", *["---:"] * (len(head) - 1)]) + "|"]
+    return "\n".join([*lines, *(_row(r) for r in rows)])
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is: one line, no markup, no HTML."""
+    line = printable(text).replace("&", "&amp;").replace("<", "&lt;")
+    return _SPECIAL.sub(r"\\\1", line)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(plain(c) for c in cells) + " |"
+
+
+def _results(table: Headline) -> list[str]:
+    parts: list[str] = []
+    for group, lines in table.groups:
+        head = ["metric", *table.systems]
+        compared = any(line.change.difference for line in lines)
+        head += ["difference", "relative", "p"] if compared else []
+        rows = []
+        for line in lines:
+            row = [line.metric.label, *(_cell(c) for c in line.cells)]
+            c = line.change
+            if compared:
+                row += [_cell(Cell(c.difference, c.interval)), c.relative, c.p]
+            rows.append(row)
+        parts += [f"## {group}", grid(head, rows)]
+    if parts and table.treated:
+        parts.append(plain(points_note(table.baseline, table.treated).replace("Small figures", "Brackets")))
+    return parts
+
+
+def _cell(cell: Cell) -> str:
+    return f"{cell.text} ({cell.interval})" if cell.interval else cell.text
+
+
+def _other(files: RunFiles, table: Headline) -> list[str]:
+    rows = [
+        [
+            f"{a} against {b}",
+            f"{m.label}, {m.group.lower()}",
+            _cell(Cell(c.difference, c.interval)),
+            c.relative,
+            c.p,
+        ]
+        for a, b, m, c in other_comparisons(files.summary, table)
+    ]
+    return (
+        ["## More comparisons", grid(["pair", "metric", "difference", "relative", "p"], rows)] if rows else []
+    )
+
+
+def _by_count(summary: Row, table: Headline) -> list[str]:
+    systems, rows = count_table(summary, table)
+    body = [[count, *(_cell(c) for c in cells)] for count, cells in rows]
+    return ["## Coverage by number of perspectives", grid(["references", *systems], body)] if body else []
+
+
+def _values(summary: Row, table: Headline) -> list[str]:
+    per_value = mapping(summary.get("per_value"))
+    systems = heat_systems(per_value, table.systems)
+    found = heat_rows(per_value, systems, table.baseline, table.treated)
+    rows = [
+        [r.value, *(f"{c.text}%" if c.level >= 0 else "" for c in r.cells), r.change, str(r.total)]
+        for r in found
+    ]
+    return ["## Coverage by value", grid(["value", *systems, "change", "n"], rows)] if rows else []
+
+
+def _warnings(files: RunFiles, table: Headline) -> list[str]:
+    found = warnings(files, table)
+    return ["**Keep in mind:**\n\n" + "\n".join(f"- {plain(w)}" for w in found)] if found else []
+
+
+def _estimator(files: RunFiles) -> list[str]:
+    rows = [[label, *(_cell(c) for c in cells), _cell(gap)] for label, cells, gap in estimator_rows(files)]
+    return ["## Estimator", grid(["metric", "untuned base", "tuned", "difference"], rows)] if rows else []
+
+
+def _times(files: RunFiles) -> list[str]:
+    rows = [
+        [stage, "" if wall is None else duration(wall), "" if cpu is None else duration(cpu)]
+        for stage, wall, cpu, _ in time_table(files)
+    ]
+    return ["## Time", grid(["stage", "wall clock", "CPU"], rows)] if rows else []

@@ -1,0 +1,168 @@
+"""The metrics of ``evaluation/summary.json``: names, units, definitions; how numbers are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["share", "count", "ratio"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: key in the summary.
+        label: what a reader sees.
+        unit: ``share`` (0 to 1, written in per cent), ``count`` or ``ratio``.
+        better: ``"up"`` when more is better, ``""`` when neither direction is good as such.
+        group: heading it stands under.
+        definition: one or two plain sentences.
+        digits: decimals it is written with (of the percentage, when it is a share).
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    better: Literal["up", ""]
+    group: str
+    definition: str
+    digits: int = 1
+
+
+TRUTH = "Against the known truth"
+INDEPENDENT = "Independent evaluator"
+NLI = "Natural language inference"
+FORM = "Form"
+OTHER = "Other"
+
+_ALL = (
+    Metric(
+        "oracle_coverage", "Coverage", "share", "up", TRUTH,
+        "Share of the truly relevant perspectives that the answer states. The bundled world knows them; "
+        "one counts only when the label and the explanation both say it.",
+    ),
+    Metric(
+        "oracle_precision", "Precision", "share", "up", TRUTH,
+        "Share of the answer's segments that state a truly relevant perspective.",
+    ),
+    Metric(
+        "oracle_uniqueness", "Uniqueness", "share", "up", TRUTH,
+        "Distinct perspectives divided by segments: 100% when the answer never says the same thing twice.",
+    ),
+    Metric(
+        "oracle_f1", "F1", "share", "up", TRUTH,
+        "Harmonic mean of coverage and precision, one number for saying all that matters and nothing else.",
+    ),
+    Metric(
+        "coverage", "Coverage", "share", "up", INDEPENDENT,
+        "Share of the references that entail some sentence of the answer, by a natural language inference "
+        "model that shares no code and no weights with the reward.",
+    ),
+    Metric(
+        "precision", "Precision", "share", "up", INDEPENDENT,
+        "Share of the answer's sentences that some reference entails, by the same model.",
+    ),
+    Metric("f1", "F1", "share", "up", INDEPENDENT, "Harmonic mean of that coverage and precision."),
+    Metric(
+        "uniqueness", "Uniqueness", "share", "up", INDEPENDENT,
+        "Groups of sentences that entail each other, divided by the answer's sentences.",
+    ),
+    Metric(
+        "nli_mean", "Mean entailment", "share", "up", NLI,
+        "For each reference, the highest probability that it entails a sentence of the answer (premise = "
+        "reference, hypothesis = sentence), averaged over the references.",
+    ),
+    Metric(
+        "nli_accuracy", "Accuracy", "share", "up", NLI,
+        "Share of situations whose mean entailment is above the threshold (Accuracy@threshold).",
+    ),
+    Metric(
+        "perspectives", "Perspectives per answer", "count", "", FORM,
+        "How many perspectives the answer gives, repeated and irrelevant ones counted, without its summary.",
+        2,
+    ),
+    Metric(
+        "true_perspectives", "True perspectives per situation", "count", "", FORM,
+        "How many perspectives are relevant to the situation; a property of the data, not of a system.", 2,
+    ),
+    Metric(
+        "perspective_ratio", "Perspectives per true perspective", "ratio", "", FORM,
+        "Perspectives in the answer divided by the true number. Above 1, it says more than there is to say.",
+        2,
+    ),
+    Metric("words", "Words per answer", "count", "", FORM, "Words in the whole answer.", 0),
+    Metric("tokens", "Tokens per answer", "count", "", FORM, "Tokens that the model generated for it.", 0),
+    Metric(
+        "valid_tags", "Valid tags", "share", "up", FORM,
+        "Share of answers whose four tags each occur once, in order, with nothing outside the two blocks.",
+    ),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
+GROUPS = (TRUTH, INDEPENDENT, NLI, FORM, OTHER)
+TERMS = (
+    ("Perspective", "One reasonable view of a situation: a value, right or duty, and what it says here."),
+    ("Reference", "A perspective that people, or the bundled world, hold to be relevant."),
+    (
+        "SFT",
+        "Supervised fine-tuning: the model after it has only imitated example answers. The starting point.",
+    ),
+    (
+        "GRPO",
+        "Group relative policy optimization: the same model after reinforcement learning on the reward.",
+    ),
+    (
+        "Sampled, greedy",
+        "Answers are drawn at the recipe's temperature; SYSTEM-greedy takes the likeliest token.",
+    ),
+    ("95% interval", "Bootstrap over situations: the middle 95% of the means of redrawn test sets."),
+    ("p", "How probable so large a difference would be if the systems were alike, from a paired test."),
+)
+
+
+def metric(name: str) -> Metric:
+    """The metric of this name; an unknown one is taken as a plain number without a direction."""
+    return METRICS.get(name) or Metric(name, name, "ratio", "", OTHER, "", 3)
+
+
+def value_text(metric: Metric, value: float) -> str:
+    """A mean: ``74.2%``, ``5.84``, ``112``."""
+    return f"{_scaled(metric, value):.{metric.digits}f}" + ("%" if metric.unit == "share" else "")
+
+
+def interval_text(metric: Metric, low: float, high: float) -> str:
+    """An interval without unit: ``71.5–76.9``."""
+    return f"{_scaled(metric, low):.{metric.digits}f}–{_scaled(metric, high):.{metric.digits}f}"
+
+
+def difference_text(metric: Metric, value: float) -> str:
+    """A signed difference, shares in percentage points: ``+22.0``. The minus sign is a real one."""
+    text = f"{_scaled(metric, value):+.{metric.digits}f}"
+    return "0" if not float(text) else text.replace("-", "−")
+
+
+def _scaled(metric: Metric, value: float) -> float:
+    return 100 * value if metric.unit == "share" else value
+
+
+def percent_change(value: float) -> str:
+    """A signed relative change: ``+42%``."""
+    text = f"{100 * value:+.0f}%"
+    return "0%" if text in ("+0%", "-0%") else text.replace("-", "−")
+
+
+def p_text(value: float) -> str:
+    """A p-value, never rounded to zero."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``3 min 12 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

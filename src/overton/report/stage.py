@@ -1,0 +1,35 @@
+"""Stage ``report``: ``report/index.html`` and ``report/report.md`` from the files of the other stages."""
+
+from __future__ import annotations
+
+import re
+
+from overton.recipe import Recipe
+from overton.report.files import read_run
+from overton.report.html import build_page
+from overton.report.markdown import build_markdown
+from overton.rundir import RunDir, write_text
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def run(recipe: Recipe, run: RunDir) -> None:
+    """Write the page and its tables. The same files give the same page, byte for byte.
+
+    Args:
+        recipe: the resolved recipe; section ``report``, and name and seed.
+        run: the run directory.
+
+    Raises:
+        MissingDependencyError: jinja2 or matplotlib is not installed.
+        RunError: the folder cannot be written.
+    """
+    files = read_run(run)
+    folder = run.stage("report")
+    write_text(folder / "report.md", _writable(build_markdown(recipe, files)))
+    write_text(folder / "index.html", _writable(build_page(recipe, files)))
+
+
+def _writable(text: str) -> str:
+    # JSON may hold control characters, which HTML may not, and half a surrogate pair, which is no UTF-8.
+    return "\n".join(_CONTROL.sub("\ufffd", line) for line in text.split("\n"))

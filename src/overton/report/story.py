@@ -1,0 +1,216 @@
+"""What the figures say, in words: the opening paragraph and the warnings. Written from the numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from overton.report.files import Row, RunFiles, mapping, number
+from overton.report.metrics import FORM, INDEPENDENT, METRICS, OTHER, TRUTH, Metric, metric, value_text
+from overton.report.tables import Change, Headline, change, mean
+
+_MAIN = ("oracle_coverage", "coverage", "nli_mean")
+_RATIO_LIMIT = 1.15
+_CUT_LIMIT = 0.02
+
+
+def opening(files: RunFiles, table: Headline) -> str:
+    """One paragraph in plain language.
+
+    Args:
+        files: the run.
+        table: its headline table.
+
+    Returns:
+        Text without markup; says what is missing when there is nothing to tell.
+    """
+    summary = files.summary
+    name = next((n for n in _MAIN if mean(summary, table.baseline, n) is not None), "")
+    if not name:
+        return "No evaluation has been read, so there is no result to report yet."
+    before, after = mean(summary, table.baseline, name), mean(summary, table.treated, name)
+    subject = {
+        "oracle_coverage": "of the perspectives that are truly relevant",
+        "coverage": "of the reference perspectives, as an independent evaluator finds them",
+        "nli_mean": "mean entailment of the reference perspectives",
+    }[name]
+    count = number(mapping(mapping(mapping(summary.get("systems")).get(table.baseline)).get(name)).get("n"))
+    where = f"On {count:.0f} held-out situations" if count else "On held-out situations"
+    m = metric(name)
+    verb = "reaches" if name == "nli_mean" else "states"
+    if before is None or after is None:
+        only = before if before is not None else 0.0
+        alone = f"{where}, {table.baseline} {verb} {value_text(m, only)} {subject}."
+        return f"{alone} No second system was evaluated."
+    result = change(summary, m, table.baseline, table.treated)
+    parts = [
+        f"{where}, {table.treated} {verb} {value_text(m, after)} {subject}; "
+        f"{table.baseline} {verb} {value_text(m, before)}.",
+        _difference(result),
+        _side_effects(summary, table, name.startswith("oracle_")),
+    ]
+    return " ".join(p for p in parts if p)
+
+
+def _difference(result: Change) -> str:
+    if result.raw is None:
+        return "The two were not compared by a paired test."
+    known = [f"95% interval {result.interval}"] if result.interval else []
+    if result.p:
+        # No-break spaces keep the p-value on one line.
+        known.append(
+            f"p\u00a0{result.p if result.p.startswith('<') else '= ' + result.p}".replace(" ", "\u00a0")
+        )
+    interval = f" ({', '.join(known)})" if known else ""
+    if not result.verdict:
+        return f"The difference of {result.difference} points{interval} may be chance."
+    relative = f", {result.relative} relative to the start" if result.relative else ""
+    word = "gain" if result.raw > 0 else "loss"
+    return f"That is a {word} of {result.difference.lstrip('+−')} points{interval}{relative}."
+
+
+def _side_effects(summary: Row, table: Headline, oracle: bool) -> str:
+    """What the gain cost or brought beside: precision, uniqueness, length."""
+    prefix = "oracle_" if oracle else ""
+    now, before = [], []
+    for name, words in (
+        (f"{prefix}precision", "is relevant"),
+        (f"{prefix}uniqueness", "is not a repetition"),
+    ):
+        pair = mean(summary, table.baseline, name), mean(summary, table.treated, name)
+        if pair[0] is not None and pair[1] is not None:
+            now.append(f"{value_text(METRICS[name], pair[1])} {words}")
+            before.append(value_text(METRICS[name], pair[0]))
+    text = (
+        f"Of what {table.treated} says, {' and '.join(now)} (before: {' and '.join(before)})." if now else ""
+    )
+    length, truth = (
+        mean(summary, table.treated, "perspectives"),
+        mean(summary, table.treated, "true_perspectives"),
+    )
+    if length is not None:
+        text += f" An answer holds {length:.1f} perspectives on average"
+        text += f", where {truth:.1f} are relevant." if truth is not None else "."
+    return text.strip()
+
+
+def warnings(files: RunFiles, table: Headline) -> list[str]:
+    """What a reader must know before trusting the figures, gravest first."""
+    return [
+        *_divergence(files, table),
+        *_losses(files, table),
+        *_length(files, table),
+        *_unscored(files, table),
+        *_cut_off(files, table),
+        *_stages(files),
+    ]
+
+
+def _divergence(files: RunFiles, table: Headline) -> list[str]:
+    """The reward rose in training while evaluators that it never saw fell: the sign of a gamed reward."""
+    rewards = series(files.curves.get("grpo", []), ("reward",))
+    if len(rewards) < 2:
+        return []
+    part = max(1, len(rewards) // 10)
+    early = sum(y for _, y in rewards[:part]) / part
+    late = sum(y for _, y in rewards[-part:]) / part
+    if late <= early:
+        return [f"The reward did not rise in training ({early:.3f} at the start, {late:.3f} at the end)."]
+    found = []
+    for name in ("oracle_f1", "f1", "nli_mean"):
+        result = change(files.summary, METRICS[name], table.baseline, table.treated)
+        if result.verdict == "worse":
+            found.append(
+                f"The reward rose in training ({early:.3f} to {late:.3f}), but {label(name)} fell by "
+                f"{result.difference.lstrip('−')} points: the policy may have learnt to please the reward."
+            )
+    return found
+
+
+def _losses(files: RunFiles, table: Headline) -> list[str]:
+    names = ("oracle_precision", "oracle_uniqueness", "precision", "uniqueness", "valid_tags")
+    found = []
+    for name in names:
+        result = change(files.summary, METRICS[name], table.baseline, table.treated)
+        if result.verdict == "worse":
+            name_of = label(name)
+            found.append(
+                f"{name_of[0].upper()}{name_of[1:]} fell from {table.baseline} to {table.treated}: "
+                f"{result.difference} points (95% interval {result.interval})."
+            )
+    return found
+
+
+def _length(files: RunFiles, table: Headline) -> list[str]:
+    ratio = mean(files.summary, table.treated, "perspective_ratio")
+    if ratio is None or ratio <= _RATIO_LIMIT:
+        return []
+    return [
+        f"{table.treated} names {ratio:.2f} perspectives for each true one (above {_RATIO_LIMIT}): part of "
+        "its coverage may be bought with length."
+    ]
+
+
+def _unscored(files: RunFiles, table: Headline) -> list[str]:
+    """One line for each reason of a system, with the metrics it concerns."""
+    scores, reasons = mapping(files.summary.get("systems")), mapping(files.summary.get("unscored"))
+    found = []
+    for system in table.systems:
+        given = {name: mapping(of) for name, of in mapping(reasons.get(system)).items()}
+        names: dict[tuple[str, int], list[str]] = {}
+        for name, score in mapping(scores.get(system)).items():
+            counts = given.get(name) or {"": mapping(score).get("unscored")}
+            for reason, value in counts.items():
+                if count := number(value):
+                    names.setdefault((reason, int(count)), []).append(_lower(metric(name)))
+        for (reason, count), listed in names.items():
+            what = ", ".join(dict.fromkeys(listed))
+            found.append(
+                f"{system}: {count} answer{'s' if count > 1 else ''} could not be scored for {what}"
+                f"{f' ({reason})' if reason else ''}; the means are without {'them' if count > 1 else 'it'}."
+            )
+    return found
+
+
+def _cut_off(files: RunFiles, table: Headline) -> list[str]:
+    found = []
+    for system in (*table.systems, *sorted(set(files.answers) - set(table.systems))):
+        rows = files.answers.get(system, {})
+        cut = sum(row.get("finished") is False for row in rows.values())
+        if cut > _CUT_LIMIT * len(rows):
+            found.append(f"{system}: the token limit cut off {cut} of {len(rows)} answers.")
+    return found
+
+
+def _stages(files: RunFiles) -> list[str]:
+    unfinished = [s for s, m in files.manifests.items() if m.get("status") != "complete" and s != "report"]
+    return [f"Stage {s} has not finished; its files may be incomplete." for s in unfinished]
+
+
+def label(name: str) -> str:
+    """A metric's name inside a sentence, with its source: ``precision (independent evaluator)``."""
+    m = metric(name)
+    if m.group in (FORM, OTHER):
+        return _lower(m)
+    source = {TRUTH: "known truth", INDEPENDENT: "independent evaluator"}
+    return f"{_lower(m)} ({source.get(m.group, 'NLI')})"
+
+
+def _lower(m: Metric) -> str:
+    return m.label if m.label == "F1" else m.label.lower()
+
+
+def series(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[float, float]]:
+    """(step, value) of the first of ``keys`` that any row has."""
+    for key in keys:
+        found = [(float(row["step"]), y) for row in rows if (y := number(row.get(key))) is not None]
+        if found:
+            return found
+    return []
+
+
+def points_note(baseline: str, treated: str) -> str:
+    """The line under tables of differences."""
+    return (
+        f"Difference and relative change: {treated} against {baseline}; shares differ in percentage points. "
+        "Small figures are 95% intervals."
+    )

@@ -1,0 +1,222 @@
+"""Run directories: atomic writes, JSONL, hashes, and one manifest a stage.
+
+A stage hands over files, never objects. Its ``manifest.json`` holds what it was made from (recipe sections,
+input hashes, versions, seed) and what it made, so that a finished stage with unchanged inputs is skipped and a
+killed one is found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from overton.errors import DataError, RunError
+
+_VERSIONED = ("overton", "torch", "transformers", "trl", "sentence-transformers", "datasets", "numpy", "tokenizers")
+
+
+@contextmanager
+def atomic_open(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
+    """Open a temporary sibling for writing and move it to ``path`` when the block ends without an error.
+
+    A reader sees the old file or the whole new one.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb" if binary else "w", encoding=None if binary else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}). Nothing was changed.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically, UTF-8."""
+    with atomic_open(path) as file:
+        file.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON atomically. NaN is refused, since it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write one JSON object a line, atomically; returns the number of rows."""
+    count = 0
+    with atomic_open(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            count += 1
+    return count
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: missing, not UTF-8 or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: broken JSON at line {error.lineno}: {error.msg}") from None
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read a JSONL file; blank lines are skipped.
+
+    Raises:
+        DataError: missing, empty, not UTF-8, or a line that is not a JSON object (with its number).
+    """
+    rows: list[dict[str, Any]] = []
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                rows.append(_parse_line(path, number, line))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder, a JSONL file is wanted") from None
+    if not rows:
+        raise DataError(f"{path}: the file holds no rows")
+    return rows
+
+
+def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}, line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {number}: broken JSON: {error.msg}") from None
+    except ValueError as error:
+        raise DataError(f"{path}, line {number}: {error}") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{path}, line {number}: a JSON object is wanted, found {type(row).__name__}")
+    return row
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a value; leave the field out or write null")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, or of a folder's file names and contents."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode())
+        with open(file, "rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide a result."""
+    found = {}
+    for name in _VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def fingerprint(value: Any) -> str:
+    """Hash of any JSON value, independent of key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def stage_files(folder: Path) -> dict[str, str]:
+    """Hash of each file of a stage's folder by relative path, without manifest and checkpoints."""
+    return {
+        str(p.relative_to(folder)): sha256(p)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != "manifest.json" and "checkpoints" not in p.relative_to(folder).parts
+    }
+
+
+class RunDir:
+    """One run's folder.
+
+    Attributes:
+        path: the folder, for example ``runs/quickstart``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def stage(self, name: str) -> Path:
+        """Folder of a stage (``data``, ``estimator``, ...)."""
+        return self.path / name
+
+    def manifest(self, stage: str) -> dict[str, Any] | None:
+        """The stage's manifest, or ``None`` when it has none that can be read."""
+        try:
+            return json.loads((self.stage(stage) / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def begin(self, stage: str, made_from: dict[str, Any]) -> None:
+        """Mark a stage as running. Output made from something else is removed first."""
+        old = self.manifest(stage)
+        if old is None or old.get("fingerprint") != fingerprint(made_from):
+            shutil.rmtree(self.stage(stage), ignore_errors=True)
+        for leftover in self.stage(stage).rglob(".*.tmp"):  # of a write that was killed
+            leftover.unlink()
+        write_json(
+            self.stage(stage) / "manifest.json",
+            {
+                "stage": stage,
+                "status": "running",
+                "fingerprint": fingerprint(made_from),
+                "made_from": made_from,
+                "versions": versions(),
+                "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            },
+        )
+
+    def finish(self, stage: str, seconds: float, cpu_seconds: float) -> None:
+        """Mark a stage as complete and record the hashes of its files."""
+        folder = self.stage(stage)
+        record = self.manifest(stage)
+        if record is None:
+            raise RunError(f"{folder}: the manifest vanished while the stage ran")
+        record["status"] = "complete"
+        record["seconds"] = round(seconds, 1)
+        record["cpu_seconds"] = round(cpu_seconds, 1)
+        record["outputs"] = stage_files(folder)
+        write_json(folder / "manifest.json", record)
+
+    def is_complete(self, stage: str, made_from: dict[str, Any]) -> bool:
+        """Whether the stage finished from just these inputs and its files are still as it left them."""
+        record = self.manifest(stage)
+        if record is None or record.get("status") != "complete" or record.get("fingerprint") != fingerprint(made_from):
+            return False
+        folder = self.stage(stage)
+        return all((folder / name).is_file() and sha256(folder / name) == digest for name, digest in record["outputs"].items())

@@ -1,0 +1,1 @@
+"""Training: supervised fine-tuning, then OP-GRPO, both with TRL's trainers."""

@@ -1,0 +1,79 @@
+"""What a run leaves on disk while it trains: metrics of every step."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from overton.rundir import read_jsonl, write_jsonl
+
+# TRL's names on the left, ours on the right; everything else keeps its name.
+_RENAMED = {
+    "completions/mean_length": "completion_length",
+    "completions/clipped_ratio": "cut_off",
+}
+
+
+class MetricsFile(TrainerCallback):
+    """Appends one row a logged step to ``metrics.jsonl``.
+
+    A resumed run drops the rows after its checkpoint first, so that no step occurs twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the rows up to the step that training starts from."""
+        if not state.is_world_process_zero:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists() or state.global_step == 0:
+            self.path.write_text("", encoding="utf-8")
+            return
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):  # a kill in mid-write leaves half a line
+            self.path.write_bytes(b"".join(lines[:-1]))
+        if self.path.stat().st_size:
+            write_jsonl(self.path, (r for r in read_jsonl(self.path) if r["step"] <= state.global_step))
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the row of this step."""
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        row: dict[str, Any] = {"step": state.global_step}
+        for key, value in logs.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                row[_RENAMED.get(key, key)] = round(value, 6)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint of a trainer's output folder, or ``None``.
+
+    A checkpoint counts as whole when its ``trainer_state.json`` (written last but for the random state) parses.
+    """
+    found = []
+    for path in folder.glob("checkpoint-*"):
+        try:
+            step = int(path.name.rsplit("-", 1)[1])
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if any(path.glob("rng_state*.pth")):
+            found.append((step, str(path)))
+    return max(found)[1] if found else None

@@ -1,0 +1,102 @@
+"""Credit per perspective: from one number a segment to one advantage a token.
+
+GRPO gives every token of an answer the same advantage. Here the tokens of a segment also learn whether *that*
+segment stated something new and relevant, and the decision to go on or to stop learns what came of it.
+
+For segment t of an answer with credit c_t (+1 new match, ``miss_credit`` otherwise) and T segments:
+
+    tokens of segment t              c_t - mean of c_t over the batch's answers that have a segment t
+    token that opens segment t       G_t - mean of G_t over the batch's answers that reached decision t
+    tokens after the last segment    0   - the same mean for decision T (to stop earns nothing more)
+
+with G_t = c_t + ... + c_{T-1} the return from there on. Baselines by position keep late segments, which repeat
+more often, from teaching the policy to write short answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from overton.segment import OPENER
+from overton.types import Segment
+
+
+def line_advantages(credits: Sequence[Sequence[float]]) -> tuple[list[list[float]], list[list[float]]]:
+    """Advantages of segments and of decisions, relative to the batch.
+
+    Args:
+        credits: for each answer the credit of each segment.
+
+    Returns:
+        For each answer with T segments: T segment advantages, and T + 1 decision advantages (the last one is the
+        decision to stop).
+    """
+    longest = max((len(c) for c in credits), default=0)
+    returns = [np.append(np.cumsum(np.asarray(c, dtype=float)[::-1])[::-1], 0.0) for c in credits]
+    segment_mean = [np.mean([c[t] for c in credits if len(c) > t]) for t in range(longest)]
+    decision_mean = [np.mean([g[t] for g in returns if len(g) > t]) for t in range(longest + 1)]
+    segments = [[float(v - segment_mean[t]) for t, v in enumerate(c)] for c in credits]
+    decisions = [[float(v - decision_mean[t]) for t, v in enumerate(g)] for g in returns]
+    return segments, decisions
+
+
+def token_advantages(
+    spans: Sequence[tuple[int, int]],
+    found: Sequence[Segment],
+    segments: Sequence[float],
+    decisions: Sequence[float],
+) -> npt.NDArray[np.float32]:
+    """Spread the advantages of one answer over its tokens.
+
+    Args:
+        spans: (start, end) characters of each token in the answer.
+        found: the answer's segments.
+        segments: one advantage a segment.
+        decisions: one more than segments, as :func:`line_advantages` gives them.
+
+    Returns:
+        (tokens,) float32; 0 for tokens that belong to no segment and are no decision.
+    """
+    out = np.zeros(len(spans), dtype=np.float32)
+    if not found:
+        return out
+    stopped = False
+    for index, (start, end) in enumerate(spans):
+        if end <= start:
+            continue
+        hit = next((i for i, s in enumerate(found) if s.start <= start < s.end), None)
+        if hit is None:
+            # The first token after the last segment, white space apart, is the decision to stop.
+            if start >= found[-1].end and end > found[-1].end + 1 and not stopped:
+                out[index] = decisions[-1]
+                stopped = True
+            continue
+        opening = found[hit].label and start < found[hit].start + len(OPENER)
+        out[index] = decisions[hit] if opening else segments[hit]
+    return out
+
+
+def token_spans(ids: Sequence[int], text: str, pieces: dict[int, int], decode: object) -> list[tuple[int, int]]:
+    """Character span of each token in the decoded text.
+
+    Args:
+        ids: token ids of a completion.
+        text: the whole completion, decoded.
+        pieces: cache of decoded lengths, filled here.
+        decode: function from a list of ids to text, special tokens skipped.
+
+    Returns:
+        One (start, end) a token. Where tokens do not decode one by one (split UTF-8 characters), prefixes are
+        decoded instead, which is slower and exact.
+    """
+    assert callable(decode)
+    for token in set(ids):
+        if token not in pieces:
+            pieces[token] = len(decode([token]))
+    ends = np.cumsum([pieces[token] for token in ids]).tolist()
+    if ids and ends[-1] != len(text):
+        ends = [len(decode(list(ids[: i + 1]))) for i in range(len(ids))]
+    return list(zip([0, *ends[:-1]], ends, strict=True))

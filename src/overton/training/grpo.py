@@ -1,0 +1,177 @@
+"""OP-GRPO with TRL's GRPOTrainer, and the small subclass that adds credit per perspective."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import set_seed
+from trl import GRPOConfig, GRPOTrainer
+
+from overton.estimator import SimilarityEstimator
+from overton.integrations.trl import TrlReward
+from overton.prompting import build_prompt
+from overton.recipe import Recipe
+from overton.rewards import OvertonReward
+from overton.training.callbacks import MetricsFile, last_checkpoint
+from overton.training.credit import line_advantages, token_advantages, token_spans
+from overton.training.policy import load_policy, lora_config, save_policy
+from overton.training.sft import common_arguments
+from overton.types import Situation
+
+
+class OpGrpoTrainer(GRPOTrainer):
+    """GRPOTrainer whose advantages may differ from token to token.
+
+    Args:
+        reward: the one reward function; its last scores give each segment's credit.
+        credit_weight: weight of the credit beside the answer's advantage; 0 leaves TRL's trainer as it is.
+    """
+
+    def __init__(self, *args: Any, reward: TrlReward, credit_weight: float, **kwargs: Any) -> None:
+        super().__init__(*args, reward_funcs=[reward], **kwargs)
+        self.overton_reward = reward
+        self.credit_weight = credit_weight
+        self._pieces: dict[int, int] = {}
+        self._completions: list[str] = []
+        self._step_started = 0.0
+
+    def _generate(self, prompts: list[Any]) -> Any:
+        started = time.perf_counter()
+        result = super()._generate(prompts)
+        self._metrics["train" if self.model.training else "eval"]["seconds/generation"].append(
+            time.perf_counter() - started
+        )
+        return result
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        if not self.credit_weight:
+            return output
+        mask = output["completion_mask"]
+        tokens = [row[m.bool()].tolist() for row, m in zip(output["completion_ids"], mask, strict=True)]
+        scores = self.overton_reward.last_scores
+        segments, decisions = line_advantages([s.credits for s in scores])
+        extra = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
+        for index, (ids, score) in enumerate(zip(tokens, scores, strict=True)):
+            if score.value is None:
+                continue
+            text = self._decode(ids)
+            spans = token_spans(ids, text, self._pieces, self._decode)
+            row = token_advantages(spans, score.segments, segments[index], decisions[index])
+            extra[index, : len(row)] = torch.from_numpy(row)
+        scale = extra[mask.bool()].pow(2).mean().sqrt().clamp_min(1e-4)
+        output["advantages"] = output["advantages"].unsqueeze(1) + self.credit_weight * extra / scale
+        return output
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        # On a CPU the tiled log-probabilities of TRL take twice the time of plain logits (see OvertonSFTTrainer).
+        if input_ids.device.type != "cpu" or any(v is not None and v is not False for v in kwargs.values()):
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
+            )
+        logps, entropies = [], []
+        for ids, mask in zip(
+            input_ids.split(batch_size or len(input_ids)), attention_mask.split(batch_size or len(input_ids)), strict=True
+        ):
+            with self.accelerator.autocast():
+                logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=logits_to_keep + 1).logits
+            scaled = torch.log_softmax(logits[:, :-1].float() / self.temperature, dim=-1)
+            logps.append(scaled.gather(-1, ids[:, -logits_to_keep:].unsqueeze(-1)).squeeze(-1))
+            if compute_entropy:
+                grad = bool(self.args.entropy_coef) and torch.is_grad_enabled()
+                with torch.set_grad_enabled(grad):
+                    entropies.append(-(scaled.exp() * scaled).sum(-1))
+        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """As in TRL, and logs the seconds of the whole step."""
+        started = time.perf_counter()
+        loss = super().training_step(*args, **kwargs)
+        self._metrics["train"]["seconds/step"].append(time.perf_counter() - started)
+        return loss
+
+
+def train_grpo(
+    recipe: Recipe, situations: list[Situation], start: Path, estimator: SimilarityEstimator, folder: Path
+) -> None:
+    """Train the SFT policy with the recipe's reward and save it to ``folder/model``.
+
+    A killed run goes on from its last checkpoint in ``folder/checkpoints``.
+
+    Args:
+        recipe: sections ``policy``, ``reward`` and ``training.grpo``.
+        situations: training situations with references.
+        start: folder of the SFT model.
+        estimator: the calibrated similarity estimator.
+        folder: ``training/grpo`` of the run.
+    """
+    options = recipe.training.grpo
+    set_seed(recipe.seed)
+    model, tokenizer = load_policy(start)
+    reward = TrlReward(
+        OvertonReward(estimator, recipe.reward.preset, **recipe.reward.overrides),
+        folder / "completions",
+        options.log_completions_steps,
+        options.max_completion_length,
+    )
+    dataset = Dataset.from_list(
+        [
+            {
+                "prompt": build_prompt(s.text, recipe.policy.prompt_template, tokenizer),
+                "situation": s.text,
+                "situation_id": s.id,
+                "references": [{"label": p.label, "explanation": p.explanation} for p in s.perspectives],
+            }
+            for s in situations
+        ]
+    )
+    answers = options.prompts_per_step * options.num_generations
+    micro = options.micro_batch_size or answers
+    args = GRPOConfig(
+        output_dir=str(folder / "checkpoints"),
+        max_steps=options.steps,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=answers // micro,
+        num_generations=options.num_generations,
+        max_completion_length=options.max_completion_length,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type=options.lr_scheduler,
+        warmup_steps=max(1, round(options.warmup_ratio * options.steps)),
+        beta=options.beta,
+        entropy_coef=options.entropy_coef,
+        temperature=options.temperature,
+        use_vllm=options.use_vllm,
+        save_steps=options.save_steps,
+        **common_arguments(recipe),
+    )
+    trainer = OpGrpoTrainer(
+        model=model,
+        args=args,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe.policy),
+        callbacks=[MetricsFile(folder / "metrics.jsonl")],
+        reward=reward,
+        credit_weight=recipe.reward.credit_weight,
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
+    save_policy(trainer, tokenizer, folder / "model")
+
+
+__all__ = ["OpGrpoTrainer", "train_grpo"]

@@ -1,0 +1,150 @@
+"""The language model that is trained: a small Qwen2 from nothing, or any model of the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from overton.errors import ModelError
+from overton.recipe import PolicySection
+from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN
+
+PAD, EOS = "<|pad|>", "<|end|>"
+_MARKS = (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER)
+_BREAKS = re.compile("|".join(map(re.escape, _MARKS)) + r"|\n|(?<=,)")
+_SPACED_WORD = re.compile(r" ?[^ ]+")
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> Any:
+    """A byte-level BPE trained on the texts, with the template's tags and opener as single tokens.
+
+    On top of it, up to ``phrases`` frequent word sequences become single tokens, so that a small model spends its
+    steps on what is said and not on spelling: superword tokens as in SuperBPE (Liu et al. 2025, arXiv 2503.13423).
+    The tags are ordinary (not special) tokens, so that decoding with ``skip_special_tokens`` keeps them.
+
+    Args:
+        texts: the train split.
+        vocab_size: size of the byte-level BPE, tags not counted.
+        phrases: superword tokens at most.
+
+    Returns:
+        A ``transformers.PreTrainedTokenizerFast`` with pad and end tokens.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    texts = list(texts)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[PAD, EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    added = [*_MARKS, *(_frequent_phrases(texts, phrases) if phrases else [])]
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, eos_token=EOS, clean_up_tokenization_spaces=False
+    )
+
+
+def _frequent_phrases(texts: Iterable[str], count: int, min_frequency: int = 20) -> list[str]:
+    """Word sequences within a line that occur often: BPE over words instead of bytes.
+
+    Each distinct word stands as one private character, so that the library's trainer does the merging.
+    """
+    from tokenizers import Tokenizer, models, trainers
+
+    codes: dict[str, str] = {}
+    lines = []
+    for text in texts:
+        for part in _BREAKS.split(text):
+            words = _SPACED_WORD.findall(part)
+            lines.append("".join(codes.setdefault(w, chr(0x10000 + len(codes))) for w in words))
+    words_of = {code: word for word, code in codes.items()}
+    bpe = Tokenizer(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(codes) + count,
+        min_frequency=min_frequency,
+        limit_alphabet=len(codes),
+        show_progress=False,
+        initial_alphabet=sorted(words_of),
+    )
+    bpe.train_from_iterator(lines, trainer)
+    merged = sorted(bpe.get_vocab().items(), key=lambda item: item[1])
+    return ["".join(words_of[c] for c in token) for token, _ in merged if len(token) > 1]
+
+
+def build_scratch_model(policy: PolicySection, tokenizer: Any, seed: int) -> Any:
+    """A randomly initialised ``Qwen2ForCausalLM`` of the recipe's size."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
+
+    set_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=policy.hidden_size,
+        intermediate_size=policy.intermediate_size,
+        num_hidden_layers=policy.layers,
+        num_attention_heads=policy.heads,
+        num_key_value_heads=policy.kv_heads,
+        max_position_embeddings=policy.max_length,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        attention_dropout=0.0,
+    )
+    model = Qwen2ForCausalLM(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    return model
+
+
+def load_policy(name: str | Path) -> tuple[Any, Any]:
+    """Model and tokenizer from a folder or the hub; safetensors only, no remote code.
+
+    Raises:
+        ModelError: it cannot be had or read, with what to do.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = Path(name)
+    if folder.exists() and not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        raise ModelError(f"{name}: no config.json in this folder, so it is not a saved model")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(str(name), trust_remote_code=False, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"{name}: cannot be loaded as a causal language model ({first}). Give a folder with config.json, "
+            "tokenizer and safetensors weights, or a hub name that this machine can reach."
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def lora_config(policy: PolicySection) -> Any | None:
+    """A LoRA configuration over all linear layers, or ``None`` for full training."""
+    if not policy.lora_rank:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=policy.lora_rank, lora_alpha=2 * policy.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+
+
+def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
+    """Save the trained model (an adapter is merged in) and its tokenizer as a plain folder."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)

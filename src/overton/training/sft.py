@@ -1,0 +1,105 @@
+"""Supervised fine-tuning on ``data/sft.jsonl`` with TRL's SFTTrainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from overton.prompting import build_completion, build_prompt
+from overton.recipe import Recipe
+from overton.rundir import read_jsonl
+from overton.training.policy import build_scratch_model, load_policy, lora_config, save_policy, train_tokenizer
+
+
+def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1, start: Path | None = None) -> None:
+    """Train the policy on (prompt, completion) rows and save it to ``folder/model``.
+
+    A killed run goes on from its last checkpoint in ``folder/checkpoints``.
+
+    Args:
+        recipe: sections ``policy`` and ``training.sft``.
+        sft_file: JSONL with ``prompt`` and ``completion``.
+        folder: ``training/sft`` of the run.
+        max_steps: overrides the number of epochs when positive.
+        start: folder of a model to go on from instead of ``policy.model``.
+    """
+    from datasets import Dataset
+    from transformers import set_seed
+    from trl import SFTConfig
+
+    from overton.training.callbacks import MetricsFile, last_checkpoint
+    from overton.training.optimizers import MuonWithAdamW
+    from overton.training.trainers import OvertonSFTTrainer
+
+    rows = read_jsonl(sft_file)
+    policy, options = recipe.policy, recipe.training.sft
+    set_seed(recipe.seed)
+    if start is not None:
+        model, tokenizer = load_policy(start)
+    elif policy.model == "scratch":
+        texts = (f"{build_prompt(r['prompt'], policy.prompt_template, None)}{r['completion']}" for r in rows)
+        tokenizer = train_tokenizer(texts, policy.vocab_size, policy.phrases)
+        model = build_scratch_model(policy, tokenizer, recipe.seed)
+    else:
+        model, tokenizer = load_policy(policy.model)
+    dataset = Dataset.from_list(
+        [
+            {
+                "prompt": build_prompt(r["prompt"], policy.prompt_template, tokenizer),
+                "completion": build_completion(r["completion"], tokenizer),
+            }
+            for r in rows
+        ]
+    )
+    batch = options.batch_size * options.gradient_accumulation
+    total = max_steps if max_steps > 0 else int(len(rows) / batch * options.epochs)
+    args = SFTConfig(
+        output_dir=str(folder / "checkpoints"),
+        num_train_epochs=options.epochs,
+        max_steps=total,
+        per_device_train_batch_size=options.batch_size,
+        gradient_accumulation_steps=options.gradient_accumulation,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, round(options.warmup_ratio * total)),
+        weight_decay=options.weight_decay,
+        train_sampling_strategy="group_by_length",
+        max_length=policy.max_length if policy.model == "scratch" else None,
+        save_steps=options.save_steps,
+        **common_arguments(recipe),
+    )
+    optimizer = None
+    if options.optimizer == "muon":
+        optimizer = MuonWithAdamW(model, options.learning_rate, options.muon_learning_rate, options.weight_decay)
+    trainer = OvertonSFTTrainer(
+        model=model,
+        optimizers=(optimizer, None),
+        args=args,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=lora_config(policy),
+        callbacks=[MetricsFile(folder / "metrics.jsonl")],
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
+    save_policy(trainer, tokenizer, folder / "model")
+
+
+def common_arguments(recipe: Recipe) -> dict[str, Any]:
+    """Trainer arguments that SFT and GRPO share."""
+    import torch
+
+    training = recipe.training
+    cpu = not torch.cuda.is_available()
+    return {
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "use_cpu": cpu,
+        "bf16": training.bf16,
+        "gradient_checkpointing": training.gradient_checkpointing,
+        "report_to": training.report_to or "none",
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_total_limit": 2,
+        "dataloader_pin_memory": not cpu,
+    }

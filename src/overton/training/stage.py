@@ -1,0 +1,40 @@
+"""Stage ``training``: SFT, then OP-GRPO. Each part is skipped when its model is already saved."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from overton.progress import console
+from overton.recipe import Recipe
+from overton.rundir import RunDir, read_jsonl
+from overton.types import Situation
+
+
+def run(recipe: Recipe, run: RunDir) -> None:
+    """Write ``training/{sft,grpo}/`` with model, metrics and sampled answers."""
+    from overton.estimator import SimilarityEstimator
+    from overton.training.grpo import train_grpo
+    from overton.training.sft import train_sft
+
+    folder = run.stage("training")
+    if not _finished(folder / "sft"):
+        console.print("supervised fine-tuning")
+        train_sft(recipe, run.path / "data" / "sft.jsonl", folder / "sft")
+        _finish(folder / "sft")
+    if not _finished(folder / "grpo"):
+        console.print("OP-GRPO")
+        situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
+        estimator = SimilarityEstimator.load(run.path / "estimator")
+        train_grpo(recipe, situations, folder / "sft" / "model", estimator, folder / "grpo")
+        _finish(folder / "grpo")
+
+
+def _finished(part: Path) -> bool:
+    return (part / "done").is_file()
+
+
+def _finish(part: Path) -> None:
+    # Checkpoints are only for resuming; the saved model is what later stages read.
+    shutil.rmtree(part / "checkpoints", ignore_errors=True)
+    (part / "done").write_text("", encoding="utf-8")

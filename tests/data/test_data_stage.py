@@ -1,0 +1,103 @@
+"""The stage as a whole: files, card, resume, both sources."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overton.data import read_situations
+from overton.data.stage import run
+from overton.data.world.content import load_world
+from overton.data.world.generate import Splits, check_leaks
+from overton.errors import DataError
+from overton.recipe import Recipe, parse_recipe
+from overton.rundir import RunDir, read_jsonl, sha256
+
+SIZES = {"train": 60, "dev": 20, "test": 20, "triplets": 50, "pairs": 40}
+COMMON = {"train.jsonl", "dev.jsonl", "test.jsonl", "sft.jsonl", "triplets.jsonl", "pairs.dev.jsonl",
+          "pairs.test.jsonl", "card.md"}  # fmt: skip
+
+
+def _recipe(seed: int = 0, **data: Any) -> Recipe:
+    return parse_recipe({"name": "t", "seed": seed, "data": SIZES | data, "evaluation": {"nli_pairs": 120}})
+
+
+def _table(folder: Path, clusters: bool = True) -> Path:
+    path = folder / "mine.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["id", "situation", "label", "explanation", "cluster"])
+        for i in range(30):
+            for label, text, cluster in (
+                ("Trust", "breaks it", "t"),
+                ("Trust", "ruins it", "t"),
+                ("Care", "helps", "c"),
+            ):
+                out.writerow([i, f"Is {i} right?", label, f"{text} for {i}", cluster if clusters else ""])
+    return path
+
+
+def test_world_files(tmp_path: Path) -> None:
+    run(_recipe(), RunDir(tmp_path))
+    folder = tmp_path / "data"
+    assert {p.name for p in folder.iterdir()} == COMMON | {"nli.jsonl"}
+    counts = {
+        "train": 60,
+        "dev": 20,
+        "test": 20,
+        "sft": 60,
+        "triplets": 50,
+        "pairs.dev": 40,
+        "pairs.test": 40,
+        "nli": 120,
+    }
+    assert {n: len(read_jsonl(folder / f"{n}.jsonl")) for n in counts} == counts
+    check_leaks(Splits(*(tuple(read_situations(folder / f"{n}.jsonl")) for n in ("train", "dev", "test"))))
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert "Apache-2.0" in card and "Split by composition" in card
+    for name in COMMON - {"card.md"}:
+        assert sha256(folder / name) in card
+
+
+def test_the_same_recipe_gives_the_same_bytes_even_over_leftovers(tmp_path: Path) -> None:
+    run(_recipe(), RunDir(tmp_path / "one"))
+    killed = tmp_path / "two" / "data"
+    killed.mkdir(parents=True)
+    (killed / "train.jsonl").write_text("{half a li", encoding="utf-8")
+    (killed / "old.jsonl").write_text("{}\n", encoding="utf-8")
+    run(_recipe(), RunDir(tmp_path / "two"))
+    assert sha256(tmp_path / "one") == sha256(tmp_path / "two")
+    run(_recipe(seed=1), RunDir(tmp_path / "three"))
+    assert sha256(tmp_path / "one") != sha256(tmp_path / "three")
+
+
+def test_table_files(tmp_path: Path) -> None:
+    run(_recipe(source="table", path=_table(tmp_path), train=20, dev=5, test=5), RunDir(tmp_path / "run"))
+    folder = tmp_path / "run" / "data"
+    assert {p.name for p in folder.iterdir()} == COMMON
+    assert [len(read_situations(folder / f"{n}.jsonl")) for n in ("train", "dev", "test")] == [20, 5, 5]
+    assert "pairs.dev: 40 pairs wanted" in (folder / "card.md").read_text(encoding="utf-8")
+
+
+def test_nothing_is_written_when_the_table_is_unusable(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="`cluster` column"):
+        run(_recipe(source="table", path=_table(tmp_path, clusters=False)), RunDir(tmp_path / "run"))
+    assert not list((tmp_path / "run" / "data").iterdir())
+    with pytest.raises(DataError, match=r"data\.path"):
+        run(_recipe(source="table"), RunDir(tmp_path / "run"))
+
+
+def test_too_many_wanted_is_a_warning_in_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = load_world()
+    kinds = ("take_away_device", "refuse_to_lend", "raise_rent", "hide_bad_news")
+    small = dataclasses.replace(world, kinds={k: world.kinds[k] for k in kinds})
+    monkeypatch.setattr("overton.data.world.generate.load_world", lambda: small)
+    run(_recipe(dev=3000), RunDir(tmp_path))
+    found = len(read_jsonl(tmp_path / "data" / "dev.jsonl"))
+    assert 20 < found < 3000
+    card = (tmp_path / "data" / "card.md").read_text(encoding="utf-8")
+    assert f"dev: 3000 situations wanted, the composition rules allow {found}" in card

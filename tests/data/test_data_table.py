@@ -1,0 +1,254 @@
+"""Source `table`: its three forms, its errors, its splits and pairs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overton.data.table import read_table, split_table, table_pairs, table_sft, table_triplets
+from overton.errors import DataError
+from overton.segment import layout, segment
+
+HEADER = ["id", "situation", "label", "explanation", "cluster", "stance"]
+
+
+def _csv(folder: Path, rows: list[list[Any]], name: str = "table.csv", header: list[str] = HEADER) -> Path:
+    path = folder / name
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter="\t" if name.endswith("tsv") else ",").writerows([header, *rows])
+    return path
+
+
+def _jsonl(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    path = folder / "table.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    return path
+
+
+def _views(name: str, text: str | None = None) -> list[list[str]]:
+    text = text or f"Question {name}, is it right?"
+    return [
+        [name, text, "Trust", f"It breaks trust in {name}.", "t", "-"],
+        [name, text, "Trust", f"Nobody could rely on {name} any more.", "t", "-"],
+        [name, text, "Trust", f"It builds trust in {name}.", "u", "+"],
+        [name, text, "Safety", f"It keeps {name} safe.", "", "+"],
+    ]
+
+
+def test_one_row_a_perspective(tmp_path: Path) -> None:
+    (row,) = read_table(_csv(tmp_path, _views("a")), {})
+    assert row.situation.text == "Question a, is it right?"
+    assert [p.explanation for p in row.situation.perspectives] == [
+        "It breaks trust in a.", "It builds trust in a.", "It keeps a safe.",
+    ]  # fmt: skip
+    assert len(row.views) == 4 and row.views[3].cluster is None and row.views[0].stance == "-"
+
+
+def test_tsv_columns_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = _csv(tmp_path, [r[:4] for r in _views("a")], "t.tsv", ["nr", "frage", "wert", "grund"])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    names = {"id": "nr", "situation": "frage", "label": "wert", "explanation": "grund"}
+    (row,) = read_table(path, names)
+    assert row.situation.id == "a" and len(row.situation.perspectives) == 4
+
+
+def test_situation_rows(tmp_path: Path) -> None:
+    views = [{"label": "A", "explanation": "x y."}, {"label": "B", "explanation": "z\nw."}]
+    path = _jsonl(tmp_path, [{"id": 1, "text": "Why?", "perspectives": views, "metadata": {"k": 2}}])
+    (row,) = read_table(path, {})
+    assert row.situation.id == "1" and row.situation.metadata == {"k": 2}
+    assert row.situation.perspectives[1].explanation == "z w."
+
+
+ANSWER = "In the perspective of Trust, it hurts.\nFrom the perspective of Duty of care, it helps."
+
+
+@pytest.mark.parametrize("columns", [["prompt", "answer"], ["situation", "answer"]])
+def test_one_row_an_answer(tmp_path: Path, columns: list[str]) -> None:
+    (row,) = read_table(_csv(tmp_path, [["Why?", ANSWER]], header=columns), {})
+    assert [(p.label, p.explanation) for p in row.views] == [
+        ("Trust", "it hurts."),
+        ("Duty of care", "it helps."),
+    ]
+    assert row.completion == ""
+
+
+def test_an_answer_in_the_template_is_kept_for_fine_tuning(tmp_path: Path) -> None:
+    whole = f"<core perspectives>\n{ANSWER}\n</core perspectives>\n\n<summary>\nBoth count.\n</summary>"
+    rows = read_table(_jsonl(tmp_path, [{"id": "a", "prompt": "Why?", "answer": whole}]), {})
+    assert rows[0].completion == whole == table_sft(rows, 0)[0]["completion"]
+
+
+def test_punctuation_in_a_label_cannot_break_the_template(tmp_path: Path) -> None:
+    rows = [["a", "Why?", "Life, liberty: all.", "x."], ["a", "Why?", "Trust", "y."]]
+    found = read_table(_csv(tmp_path, rows, header=HEADER[:4]), {})
+    answer = table_sft(found, 0)[0]["completion"]
+    assert [s.label for s in segment(answer)] == ["Life liberty all", "Trust"] and layout(answer).valid
+
+
+GOOD = ["a", "Why?", "Trust", "it hurts"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (["a", "", "Safety", "x"], "`situation` is empty"),
+        (["a", "Why?", "", "x"], "`label` is empty"),
+        (["a", "Why?", "Safety", "  "], "`explanation` is empty"),
+        (["", "Why?", "Safety", "x"], "`id` is empty"),
+        (["a", "Why?", "Safety", "nan"], "`explanation` is NaN"),
+        (["a", "Why?", "Safety", "w " * 10_001], "10,001 words"),
+        (["a", "Who?", "Safety", "x"], "id 'a' was used for another situation"),
+        (GOOD, "listed twice"),
+        (["a", "Why?", "Safety"], "3 cells, the header has 4"),
+        (["a", "Why?", ",,", "x"], "`label` must have 1 to 80"),
+        (["a", "Why?", "Safety", "see <summary> here"], "part of the answer's template"),
+    ],
+)
+def test_a_bad_row_is_refused_with_file_and_line(tmp_path: Path, bad: list[str], message: str) -> None:
+    path = _csv(tmp_path, [GOOD, bad], header=HEADER[:4])
+    with pytest.raises(DataError) as caught:
+        read_table(path, {})
+    assert message in str(caught.value) and f"{path}, line 3" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "message"),
+    [
+        (["id", "situation", "label", "reason"], {}, "column 'explanation' is missing"),
+        (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'"),
+        (["id", "situation", "what", "why"], {}, "no column `explanation`, `answer` or `perspectives`"),
+        (
+            ["id", "situation", "label", "why"],
+            {"explanation": "reason"},
+            r"'reason' \(data.columns.explanation\)",
+        ),
+        (["id", "situation", "label", "why"], {"explantion": "why"}, "did you mean explanation"),
+        (["id", "situation", "label", "why"], {"zzzz": "why"}, "known names"),
+        (["id", "situation", "label", "label"], {}, "twice in the header"),
+        (
+            ["id", "situation", "label", "explanation", "x"],
+            {"label": "x"},
+            "two columns stand for the same name",
+        ),
+    ],
+)
+def test_missing_and_unknown_columns(
+    tmp_path: Path, header: list[str], columns: dict[str, str], message: str
+) -> None:
+    path = _csv(tmp_path, [[f"c{i}" for i in range(len(header))]], header=header)
+    with pytest.raises(DataError, match=message):
+        read_table(path, columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"", "no rows"),
+        ("t.csv", b"id,situation,label,explanation\n", "no rows"),
+        ("t.csv", "id,situation\na,b\nä,c\n".encode("latin-1"), "line 3: not UTF-8"),
+        ("t.csv", b'id,situation,label,explanation\na,b,c,"d\n', "broken CSV"),
+        ("t.jsonl", b"", "no rows"),
+        ("t.jsonl", b'{"id": 1,\n', "line 1: broken JSON"),
+        ("t.jsonl", b'{"id": 1, "situation": NaN}\n', "line 1: NaN"),
+        ("t.xlsx", b"PK", "a .jsonl, .csv or .tsv file is wanted"),
+    ],
+)
+def test_unreadable_tables(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_table(path, {})
+    with pytest.raises(DataError, match="no such file"):
+        read_table(tmp_path / f"missing-{name}", {}) if not name.endswith("xlsx") else read_table(
+            tmp_path / "m.csv", {}
+        )
+
+
+def test_one_perspective_is_no_spectrum(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"id 'a': 1 perspective; a spectrum needs at least two"):
+        read_table(_csv(tmp_path, [GOOD], header=HEADER[:4]), {})
+    same = [["a", "Why?", "Trust", t, "t", "-"] for t in ("x", "y")]
+    with pytest.raises(DataError, match="all perspectives are in cluster 't'"):
+        read_table(_csv(tmp_path, same), {})
+
+
+def test_bad_answers(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2: id 'a' was used in row 1"):
+        read_table(_jsonl(tmp_path, [{"id": "a", "prompt": "Why?", "answer": ANSWER}] * 2), {})
+    with pytest.raises(DataError, match="perspective 1 of `answer` is not"):
+        read_table(_jsonl(tmp_path, [{"prompt": "Why?", "answer": "It is good. It is bad."}]), {})
+    with pytest.raises(DataError, match="1 perspective"):
+        read_table(_jsonl(tmp_path, [{"prompt": "Why?", "answer": ANSWER.splitlines()[0]}]), {})
+
+
+def _table(tmp_path: Path, count: int) -> list[Any]:
+    return read_table(_csv(tmp_path, [r for i in range(count) for r in _views(f"q{i}")]), {})
+
+
+def test_split_by_seed_into_the_wanted_sizes(tmp_path: Path) -> None:
+    rows = _table(tmp_path, 60)
+    notes: list[str] = []
+    found = split_table(rows, 30, 10, 10, 0, notes)
+    assert [len(found[s]) for s in ("train", "dev", "test")] == [30, 10, 10]
+    assert "10 of the table's 60 situations are not used" in notes[0]
+    names = [r.situation.id for rows in found.values() for r in rows]
+    assert len(set(names)) == 50
+    assert split_table(rows, 30, 10, 10, 0, []) == found != split_table(rows, 30, 10, 10, 1, [])
+
+
+def test_a_small_table_is_divided_in_proportion(tmp_path: Path) -> None:
+    notes: list[str] = []
+    found = split_table(_table(tmp_path, 10), 4000, 300, 300, 0, notes)
+    assert [len(found[s]) for s in ("train", "dev", "test")] == [8, 1, 1]
+    assert "4600 situations wanted, the table has 10" in notes[0]
+    with pytest.raises(DataError, match="2 different situations"):
+        split_table(_table(tmp_path, 2), 4, 3, 3, 0, [])
+
+
+def test_the_same_text_never_lands_in_two_splits(tmp_path: Path) -> None:
+    rows = read_table(_csv(tmp_path, [r for i in range(40) for r in _views(f"q{i}", f"Text {i % 10}?")]), {})
+    found = split_table(rows, 400, 100, 100, 0, [])
+    texts = [{r.situation.text for r in rows} for rows in found.values()]
+    assert sum(map(len, found.values())) == 40
+    assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
+
+
+def test_paraphrases_reach_every_split(tmp_path: Path) -> None:
+    rows = [r for i in range(30) for r in (_views(f"q{i}") if i < 3 else _views(f"q{i}")[2:])]
+    found = split_table(read_table(_csv(tmp_path, rows), {}), 20, 5, 5, 0, [])
+    for name in ("train", "dev", "test"):
+        assert sum(len(r.views) == 4 for r in found[name]) == 1
+
+
+def test_triplets_come_from_clusters(tmp_path: Path) -> None:
+    rows = _table(tmp_path, 5)
+    found = table_triplets(rows, 100, 0)
+    assert len(found) == 5 * 2 * 2
+    for row in found:
+        assert {row["anchor"][:8], row["positive"][:8]} == {"It break", "Nobody c"}
+        assert row["negative"][:8] in ("It build", "It keeps")
+    assert len(table_triplets(rows, 3, 0)) == 3
+
+
+def test_pairs_are_half_positive(tmp_path: Path) -> None:
+    notes: list[str] = []
+    found = table_pairs(_table(tmp_path, 20), 20, "dev", 0, notes)
+    assert sum(r["label"] for r in found) == 10 and len(found) == 20 and not notes
+    assert {r["relation"] for r in found} == {"same", "opposite", "other"}
+    assert all((r["label"] == 1) == (r["relation"] == "same") for r in found)
+    assert len(table_pairs(_table(tmp_path, 20), 500, "dev", 0, notes)) == 40 and "gives 40" in notes[0]
+
+
+def test_without_clusters_the_error_says_what_to_add(tmp_path: Path) -> None:
+    rows = read_table(
+        _csv(tmp_path, [r[:4] for i in range(5) for r in _views(f"q{i}")], header=HEADER[:4]), {}
+    )
+    with pytest.raises(DataError, match="`cluster` column"):
+        table_triplets(rows, 10, 0)
+    with pytest.raises(DataError, match=r"dev split.*`cluster` column"):
+        table_pairs(rows, 10, "dev", 0, [])

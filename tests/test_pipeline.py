@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_stages import FILES, install
+
+from overton.errors import RunError
+from overton.pipeline import NAMES, STAGES, find_stage, open_run, run_stages
+from overton.recipe import Recipe, load_recipe
+from overton.rundir import RunDir, sha256, write_text
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    modules: dict[str, object] = {}
+    made = install(modules)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return made
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir(tmp_path / "runs" / "a")
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Hashes of everything that the stages declare to write."""
+    return {f"{stage}/{file}": sha256(folder / stage / file) for stage, files in FILES.items() for file in files}
+
+
+def test_a_stage_has_one_name() -> None:
+    import overton
+
+    for stage in STAGES:
+        assert stage.name in Recipe.model_fields
+        assert (Path(overton.__file__).parent / stage.name / "stage.py").is_file()
+        assert stage.name in stage.sections
+        assert find_stage(stage.name) is find_stage(stage.verb) is stage
+
+
+def test_every_section_of_the_recipe_belongs_to_a_stage() -> None:
+    used = {section for stage in STAGES for section in stage.sections}
+    assert used == set(Recipe.model_fields) - {"name", "seed", "threads"}
+
+
+def test_stages_read_what_earlier_stages_write() -> None:
+    for position, stage in enumerate(STAGES):
+        for name in stage.reads:
+            assert name.split("/")[0] in NAMES[:position]
+
+
+def test_a_run_goes_through_all_stages_in_order_and_stores_its_recipe(calls: list[str], run: RunDir) -> None:
+    recipe = Recipe(name="a", seed=3)
+    run_stages(recipe, run)
+    assert calls == list(NAMES)
+    assert load_recipe(run.path / "recipe.yaml") == recipe
+    assert all((run.manifest(name) or {})["status"] == "complete" for name in NAMES)
+
+
+def test_running_again_skips_everything(calls: list[str], run: RunDir) -> None:
+    run_stages(Recipe(name="a"), run)
+    before = results(run.path)
+    calls.clear()
+    run_stages(Recipe(name="a"), run)
+    assert calls == []
+    assert results(run.path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"report": {"examples": 3}}, ["report"]),
+        ({"evaluation": {"bootstrap": 100}}, ["evaluation"]),
+        ({"generation": {"limit": 3}}, ["generation"]),
+        ({"reward": {"preset": "op-grpo"}}, ["training"]),
+        ({"seed": 1}, list(NAMES)),
+    ],
+)
+def test_a_changed_section_runs_its_stage_and_what_its_output_changes(
+    calls: list[str], run: RunDir, change: dict[str, object], again: list[str]
+) -> None:
+    run_stages(Recipe(name="a"), run)
+    calls.clear()
+    run_stages(Recipe(name="a", **change), run)  # type: ignore[arg-type]
+    # The fakes write the same whatever their section says: later stages have nothing new to read.
+    assert calls == again
+
+
+def test_answers_made_elsewhere_are_evaluated(calls: list[str], run: RunDir) -> None:
+    run_stages(Recipe(name="a"), run)
+    calls.clear()
+    write_text(run.path / "generation" / "other.jsonl", "answers made elsewhere\n")
+    run_stages(Recipe(name="a"), run)
+    assert calls == ["evaluation", "report"]
+
+
+def test_a_changed_output_is_made_again(calls: list[str], run: RunDir) -> None:
+    run_stages(Recipe(name="a"), run)
+    before = results(run.path)
+    calls.clear()
+    write_text(run.path / "estimator" / "calibration.json", "{}")
+    run_stages(Recipe(name="a"), run)
+    assert calls == ["estimator"]  # which writes the same as before, so nothing follows
+    assert results(run.path) == before
+
+
+@pytest.mark.parametrize(("first", "last"), [("estimator", "training"), ("estimator", "train")])
+def test_from_and_until_take_names_and_verbs(calls: list[str], run: RunDir, first: str, last: str) -> None:
+    run_stages(Recipe(name="a"), run, last="data")
+    run_stages(Recipe(name="a"), run, first, last)
+    assert calls == ["data", "estimator", "training"]
+
+
+def test_a_missing_input_names_the_verb_that_makes_it(calls: list[str], run: RunDir) -> None:
+    with pytest.raises(RunError, match=r"data/test\.jsonl: missing\. Run `overton data RECIPE`"):
+        run_stages(Recipe(name="a"), run, "generation")
+    assert calls == []
+
+
+def test_impossible_orders_and_names_are_errors(calls: list[str], run: RunDir) -> None:
+    with pytest.raises(RunError, match="report comes after data"):
+        run_stages(Recipe(name="a"), run, "report", "data")
+    with pytest.raises(RunError, match="no stage named 'trane'; stages in order: data, estimator"):
+        run_stages(Recipe(name="a"), run, "trane")
+    assert not run.path.exists()
+
+
+def test_a_folder_of_another_recipe_is_left_alone(calls: list[str], run: RunDir) -> None:
+    run_stages(Recipe(name="a"), run, last="data")
+    before = (run.path / "recipe.yaml").read_bytes()
+    with pytest.raises(RunError, match="recipe 'a', not 'b'"):
+        run_stages(Recipe(name="b"), run)
+    assert (run.path / "recipe.yaml").read_bytes() == before
+    assert calls == ["data"]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "a: [", "name: [a]"])
+def test_a_folder_with_an_unreadable_recipe_is_left_alone(run: RunDir, content: str) -> None:
+    write_text(run.path / "recipe.yaml", content)
+    with pytest.raises(RunError, match="--run-dir"):
+        open_run(Recipe(name="a"), run)
+    assert (run.path / "recipe.yaml").read_text() == content
+
+
+def test_a_folder_of_other_things_is_left_alone(run: RunDir) -> None:
+    write_text(run.path / "thesis.tex", "x")
+    with pytest.raises(RunError, match="not empty and not a run directory"):
+        open_run(Recipe(name="a"), run)
+
+
+def test_a_file_instead_of_a_folder_is_named(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "x")
+    with pytest.raises(RunError, match="is a file"):
+        open_run(Recipe(name="a"), RunDir(tmp_path / "a"))
+
+
+def test_a_failing_stage_stays_unfinished_and_runs_again(
+    calls: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = sys.modules["overton.estimator.stage"].run
+
+    def bad(recipe: Recipe, run: RunDir) -> None:
+        raise RunError("no luck")
+
+    monkeypatch.setattr(sys.modules["overton.estimator.stage"], "run", bad)
+    with pytest.raises(RunError, match="no luck"):
+        run_stages(Recipe(name="a"), run)
+    assert (run.manifest("estimator") or {})["status"] == "running"
+    monkeypatch.setattr(sys.modules["overton.estimator.stage"], "run", good)
+    run_stages(Recipe(name="a"), run)
+    assert calls == list(NAMES)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("whole")
+    assert overton_with_fakes(folder).returncode == 0
+    return results(folder / "run")
+
+
+def overton_with_fakes(folder: Path, kill: str = "") -> subprocess.CompletedProcess[str]:
+    recipe = folder / "a.yaml"
+    recipe.write_text("name: a\nseed: 2\n")
+    command = [sys.executable, str(Path(__file__).parent / "fake_stages.py")]
+    command += ["run", str(recipe), "--run-dir", str(folder / "run")]
+    return subprocess.run(command, env={**os.environ, "KILL": kill}, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("kill", ["data:3", "estimator:1", "training:2", "generation:0", "evaluation:0", "report:1"])
+def test_a_kill_in_any_stage_changes_nothing(tmp_path: Path, uninterrupted: dict[str, str], kill: str) -> None:
+    killed = overton_with_fakes(tmp_path, kill)
+    assert killed.returncode == -9
+    stage = kill.split(":")[0]
+    assert (RunDir(tmp_path / "run").manifest(stage) or {})["status"] == "running"
+    again = overton_with_fakes(tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert results(tmp_path / "run") == uninterrupted
+    earlier = NAMES[: NAMES.index(stage)]
+    assert all(f"{name}: up to date" in again.stderr for name in earlier)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from overton.errors import OvertonError, RecipeError
+from overton.recipe import Recipe, Section, dump_recipe, load_recipe, parse_recipe
+
+
+def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_empty_section_and_a_missing_name_take_the_defaults(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, "estimator:\ntraining:\n  grpo:\n  # steps: 3\nseed: 7\n"))
+    assert recipe == Recipe(name="mine", seed=7)
+
+
+def test_values_are_read_and_the_rest_stays(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, "name: a\ntraining: {grpo: {steps: 3}}\nestimator: {epochs: 2}\n"))
+    assert recipe.training.grpo.steps == 3
+    assert recipe.estimator.epochs == 2.0
+    assert recipe.training.sft == Recipe(name="a").training.sft
+
+
+def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, "name: a\nreward: {overrides: {beta: 0.5, x: true}}\ndata: {path: t.csv}\n"))
+    assert load_recipe(write(tmp_path, dump_recipe(recipe), "again.yaml")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("estimater: {}", ["estimater: unknown key", "did you mean estimator?"]),
+        ("training: {grpo: {stepz: 1}}", ["training.grpo.stepz: unknown key", "did you mean training.grpo.steps?"]),
+        ("report: {qqqqqqqq: 1}", ["report.qqqqqqqq: unknown key", "known keys: examples"]),
+        ("training: {grpo: {steps: many}}", ["training.grpo.steps:", "integer", "'many'"]),
+        ("training: {grpo: {steps: 0}}", ["training.grpo.steps:", "greater than or equal to 1"]),
+        ("training: 5", ["training:", "5"]),
+        ("estimator: {epochs: .nan}", ["estimator.epochs:", "finite"]),
+        ("estimator: {learning_rate: .inf}", ["estimator.learning_rate:", "finite"]),
+        ("generation: {systems: [sft, other]}", ["generation.systems.1:", "'other'"]),
+        ("policy: {hidden_size: 100, heads: 6}", ["policy:", "multiple of heads 6"]),
+        ("policy: {prompt_template: hello}", ["policy:", "{situation}"]),
+        ("name: ../up", ["name:", "'../up'"]),
+        ("[1, 2]", ["a mapping of sections", "list"]),
+        ("a: [", ["cannot be read as YAML"]),
+    ],
+)
+def test_a_mistake_names_the_key_and_says_what_is_wanted(tmp_path: Path, text: str, wanted: list[str]) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    for part in [str(path), *wanted]:
+        assert part in str(caught.value)
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe({"name": "a", "data": {"trian": 1, "dev": "x"}, "reporting": {}})
+    message = str(caught.value)
+    assert "data.trian" in message
+    assert "data.dev" in message
+    assert "reporting" in message
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="overton init"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_another_encoding_is_an_error_and_not_rubbish(tmp_path: Path) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("name: a\npolicy: {prompt_template: 'é {situation}'}".encode("latin-1"))
+    with pytest.raises(RecipeError, match="UTF-8"):
+        load_recipe(path)
+
+
+def test_overrides_are_typed_and_make_their_sections(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: a\n")
+    given = ["estimator.epochs=2", "training.report_to=[wandb]", "reward.overrides.beta=0.5", "data.path=a=b.csv"]
+    recipe = load_recipe(path, given)
+    assert recipe.estimator.epochs == 2.0
+    assert recipe.training.report_to == ["wandb"]
+    assert recipe.reward.overrides == {"beta": 0.5}
+    assert recipe.data.path == Path("a=b.csv")
+
+
+def test_the_last_override_wins(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, "seed: 1"), ["seed=2", "seed=3"]).seed == 3
+
+
+@pytest.mark.parametrize(
+    ("item", "wanted"),
+    [
+        ("estimator.epochs", "KEY=VALUE"),
+        ("=3", "KEY=VALUE"),
+        ("seed=[", "not YAML"),
+        ("seed.x=1", "seed is a value, not a section"),
+        ("estimator.epocs=1", "did you mean estimator.epochs?"),
+    ],
+)
+def test_a_bad_override_is_named(tmp_path: Path, item: str, wanted: str) -> None:
+    with pytest.raises(OvertonError) as caught:
+        load_recipe(write(tmp_path, "seed: 1"), [item])
+    assert wanted in str(caught.value)
+
+
+def test_a_recipe_is_fixed_once_loaded() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe(name="a").seed = 3  # type: ignore[misc]
+
+
+def test_every_key_has_a_description() -> None:
+    def undescribed(model: type[Section], path: str) -> list[str]:
+        found = []
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                assert (field.annotation.__doc__ or "").strip(), name
+                found += undescribed(field.annotation, f"{path}{name}.")
+            elif not field.description:
+                found.append(path + name)
+        return found
+
+    assert undescribed(Recipe, "") == []
+
+
+def test_the_dump_is_plain_yaml_with_every_section() -> None:
+    raw = yaml.safe_load(dump_recipe(Recipe(name="a")))
+    assert list(raw) == list(Recipe.model_fields)

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from overton.errors import DataError, RunError
+from overton.rundir import (
+    RunDir,
+    atomic_open,
+    fingerprint,
+    read_json,
+    read_jsonl,
+    sha256,
+    write_json,
+    write_jsonl,
+    write_text,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(ValueError, match="half-way"), atomic_open(path) as file:
+        file.write("new")
+        raise ValueError("half-way")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with atomic_open(path) as file:
+        file.write("new")
+        file.flush()
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_full_disk_is_one_message_and_the_old_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, [{"a": 1}])
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="No space left") as caught:
+        write_jsonl(path, [{"a": 2}])
+    assert str(path) in str(caught.value)
+    assert read_jsonl(path) == [{"a": 1}]
+    assert names(tmp_path) == ["rows.jsonl"]
+
+
+def test_a_folder_where_a_file_should_go_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(RunError, match="cannot be written"):
+        write_text(tmp_path / "a", "x")
+    assert names(tmp_path) == ["a"]
+
+
+def test_jsonl_reads_back_with_any_character(tmp_path: Path) -> None:
+    rows = [{"text": "é\u2028\n\t\"😀", "n": 1.5, "none": None}, {"text": "", "list": [1, {"a": True}]}]
+    assert write_jsonl(tmp_path / "r.jsonl", rows) == 2
+    assert read_jsonl(tmp_path / "r.jsonl") == rows
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_is_never_written(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_jsonl(tmp_path / "r.jsonl", [{"a": 1}, {"a": value}])
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "r.json", {"a": value})
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b'{"a": 1}\n{"a": \n', "line 2: broken JSON"),
+        (b'{"a": 1}\n\n[1]\n', "line 3: a JSON object is wanted, found list"),
+        (b'{"a": 1}\n{"a": NaN}\n', "line 2: NaN is not a value"),
+        (b'{"a": "\xe9"}\n', "line 1: not UTF-8"),
+        ("﻿".encode("utf-16") + '{"a": 1}'.encode("utf-16"), "line 1: not UTF-8"),
+        (b"", "holds no rows"),
+        (b"\n \n", "holds no rows"),
+    ],
+)
+def test_bad_jsonl_names_file_and_line(tmp_path: Path, content: bytes, wanted: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_jsonl(path)
+    assert str(path) in str(caught.value)
+    assert wanted in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n')
+    assert read_jsonl(path) == [{"a": 1}, {"a": 2}]
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_jsonl(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match="is a folder"):
+        read_jsonl(tmp_path)
+    with pytest.raises(DataError, match="no such file"):
+        read_json(tmp_path / "none.json")
+
+
+def test_broken_json_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{\n"a": 1,\n}')
+    with pytest.raises(DataError, match="line 3"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_folders_hash_sees_names_and_contents(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    write_text(tmp_path / "one" / "a", "1")
+    write_text(tmp_path / "two" / "a", "1")
+    assert sha256(tmp_path / "one") == sha256(tmp_path / "two")
+    write_text(tmp_path / "three" / "b", "1")
+    assert sha256(tmp_path / "one") != sha256(tmp_path / "three")
+    write_text(tmp_path / "two" / "a", "2")
+    assert sha256(tmp_path / "one") != sha256(tmp_path / "two")
+
+
+def test_a_fingerprint_does_not_depend_on_key_order() -> None:
+    assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+class TestManifest:
+    made_from = {"seed": 0, "inputs": {"x": "1"}}
+
+    def finished(self, tmp_path: Path) -> RunDir:
+        run = RunDir(tmp_path / "run")
+        run.begin("data", self.made_from)
+        write_text(run.stage("data") / "out.txt", "result")
+        write_text(run.stage("data") / "checkpoints" / "big.bin", "not counted")
+        run.finish("data", 1.26, 2.0)
+        return run
+
+    def test_a_finished_stage_is_complete_for_the_same_inputs_only(self, tmp_path: Path) -> None:
+        run = self.finished(tmp_path)
+        assert run.is_complete("data", self.made_from)
+        assert not run.is_complete("data", {"seed": 1, "inputs": {"x": "1"}})
+        assert not run.is_complete("estimator", self.made_from)
+
+    def test_it_records_versions_times_and_hashes(self, tmp_path: Path) -> None:
+        record = self.finished(tmp_path).manifest("data")
+        assert record is not None
+        assert record["outputs"] == {"out.txt": sha256(tmp_path / "run" / "data" / "out.txt")}
+        assert record["seconds"] == 1.3
+        assert record["made_from"] == self.made_from
+        assert record["versions"]["numpy"]
+
+    @pytest.mark.parametrize("damage", ["change", "remove"])
+    def test_a_changed_or_missing_output_makes_it_incomplete(self, tmp_path: Path, damage: str) -> None:
+        run = self.finished(tmp_path)
+        out = run.stage("data") / "out.txt"
+        if damage == "change":
+            out.write_text("other")
+        else:
+            out.unlink()
+        assert not run.is_complete("data", self.made_from)
+
+    def test_a_stage_that_never_finished_is_incomplete_and_keeps_its_files(self, tmp_path: Path) -> None:
+        run = RunDir(tmp_path)
+        run.begin("data", self.made_from)
+        write_text(run.stage("data") / "half.txt", "half")
+        assert not run.is_complete("data", self.made_from)
+        run.begin("data", self.made_from)
+        assert (run.stage("data") / "half.txt").exists()
+
+    def test_what_a_killed_write_left_is_removed(self, tmp_path: Path) -> None:
+        run = RunDir(tmp_path)
+        run.begin("data", self.made_from)
+        write_text(run.stage("data") / "model" / ".weights.123.tmp", "half")
+        run.begin("data", self.made_from)
+        assert names(run.stage("data") / "model") == []
+
+    def test_output_made_from_something_else_is_removed(self, tmp_path: Path) -> None:
+        run = self.finished(tmp_path)
+        run.begin("data", {"seed": 5})
+        assert names(run.stage("data")) == ["manifest.json"]
+
+    def test_an_unreadable_manifest_counts_as_none(self, tmp_path: Path) -> None:
+        run = self.finished(tmp_path)
+        (run.stage("data") / "manifest.json").write_text("{")
+        assert run.manifest("data") is None
+        assert not run.is_complete("data", self.made_from)
+
+    def test_finish_without_a_manifest_says_so(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match="vanished"):
+            RunDir(tmp_path).finish("data", 1, 1)
+
+    def test_the_manifest_is_json_for_other_tools(self, tmp_path: Path) -> None:
+        run = self.finished(tmp_path)
+        assert json.loads((run.stage("data") / "manifest.json").read_text())["status"] == "complete"
