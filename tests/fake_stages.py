@@ -14,7 +14,14 @@ from overton.rundir import RunDir, write_json, write_text
 
 # What each stage writes; together all that later stages declare to read.
 FILES = {
-    "data": ["train.jsonl", "test.jsonl", "sft.jsonl", "triplets.jsonl", "pairs.dev.jsonl", "pairs.test.jsonl"],
+    "data": [
+        "train.jsonl",
+        "test.jsonl",
+        "sft.jsonl",
+        "triplets.jsonl",
+        "pairs.dev.jsonl",
+        "pairs.test.jsonl",
+    ],
     "estimator": ["model/weights", "calibration.json"],
     "training": ["sft/model/weights", "grpo/model/weights", "grpo/metrics.jsonl"],
     "generation": ["sft.jsonl", "grpo.jsonl"],

@@ -28,7 +28,9 @@ def test_values_are_read_and_the_rest_stays(tmp_path: Path) -> None:
 
 
 def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
-    recipe = load_recipe(write(tmp_path, "name: a\nreward: {overrides: {beta: 0.5, x: true}}\ndata: {path: t.csv}\n"))
+    recipe = load_recipe(
+        write(tmp_path, "name: a\nreward: {overrides: {beta: 0.5, x: true}}\ndata: {path: t.csv}\n")
+    )
     assert load_recipe(write(tmp_path, dump_recipe(recipe), "again.yaml")) == recipe
 
 
@@ -36,7 +38,10 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
     ("text", "wanted"),
     [
         ("estimater: {}", ["estimater: unknown key", "did you mean estimator?"]),
-        ("training: {grpo: {stepz: 1}}", ["training.grpo.stepz: unknown key", "did you mean training.grpo.steps?"]),
+        (
+            "training: {grpo: {stepz: 1}}",
+            ["training.grpo.stepz: unknown key", "did you mean training.grpo.steps?"],
+        ),
         ("report: {qqqqqqqq: 1}", ["report.qqqqqqqq: unknown key", "known keys: examples"]),
         ("training: {grpo: {steps: many}}", ["training.grpo.steps:", "integer", "'many'"]),
         ("training: {grpo: {steps: 0}}", ["training.grpo.steps:", "greater than or equal to 1"]),
@@ -51,7 +56,9 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         ("a: [", ["cannot be read as YAML"]),
     ],
 )
-def test_a_mistake_names_the_key_and_says_what_is_wanted(tmp_path: Path, text: str, wanted: list[str]) -> None:
+def test_a_mistake_names_the_key_and_says_what_is_wanted(
+    tmp_path: Path, text: str, wanted: list[str]
+) -> None:
     path = write(tmp_path, text)
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
@@ -82,7 +89,12 @@ def test_another_encoding_is_an_error_and_not_rubbish(tmp_path: Path) -> None:
 
 def test_overrides_are_typed_and_make_their_sections(tmp_path: Path) -> None:
     path = write(tmp_path, "name: a\n")
-    given = ["estimator.epochs=2", "training.report_to=[wandb]", "reward.overrides.beta=0.5", "data.path=a=b.csv"]
+    given = [
+        "estimator.epochs=2",
+        "training.report_to=[wandb]",
+        "reward.overrides.beta=0.5",
+        "data.path=a=b.csv",
+    ]
     recipe = load_recipe(path, given)
     assert recipe.estimator.epochs == 2.0
     assert recipe.training.report_to == ["wandb"]

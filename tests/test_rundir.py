@@ -45,7 +45,9 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_a_full_disk_is_one_message_and_the_old_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_message_and_the_old_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "rows.jsonl"
     write_jsonl(path, [{"a": 1}])
 
@@ -68,7 +70,7 @@ def test_a_folder_where_a_file_should_go_is_a_message(tmp_path: Path) -> None:
 
 
 def test_jsonl_reads_back_with_any_character(tmp_path: Path) -> None:
-    rows = [{"text": "é\u2028\n\t\"😀", "n": 1.5, "none": None}, {"text": "", "list": [1, {"a": True}]}]
+    rows = [{"text": 'é\u2028\n\t"😀', "n": 1.5, "none": None}, {"text": "", "list": [1, {"a": True}]}]
     assert write_jsonl(tmp_path / "r.jsonl", rows) == 2
     assert read_jsonl(tmp_path / "r.jsonl") == rows
 
@@ -141,12 +143,13 @@ def test_a_fingerprint_does_not_depend_on_key_order() -> None:
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
 
 
-class TestManifest:
-    made_from = {"seed": 0, "inputs": {"x": "1"}}
+MADE_FROM = {"seed": 0, "inputs": {"x": "1"}}
 
+
+class TestManifest:
     def finished(self, tmp_path: Path) -> RunDir:
         run = RunDir(tmp_path / "run")
-        run.begin("data", self.made_from)
+        run.begin("data", MADE_FROM)
         write_text(run.stage("data") / "out.txt", "result")
         write_text(run.stage("data") / "checkpoints" / "big.bin", "not counted")
         run.finish("data", 1.26, 2.0)
@@ -154,16 +157,16 @@ class TestManifest:
 
     def test_a_finished_stage_is_complete_for_the_same_inputs_only(self, tmp_path: Path) -> None:
         run = self.finished(tmp_path)
-        assert run.is_complete("data", self.made_from)
+        assert run.is_complete("data", MADE_FROM)
         assert not run.is_complete("data", {"seed": 1, "inputs": {"x": "1"}})
-        assert not run.is_complete("estimator", self.made_from)
+        assert not run.is_complete("estimator", MADE_FROM)
 
     def test_it_records_versions_times_and_hashes(self, tmp_path: Path) -> None:
         record = self.finished(tmp_path).manifest("data")
         assert record is not None
         assert record["outputs"] == {"out.txt": sha256(tmp_path / "run" / "data" / "out.txt")}
         assert record["seconds"] == 1.3
-        assert record["made_from"] == self.made_from
+        assert record["made_from"] == MADE_FROM
         assert record["versions"]["numpy"]
 
     @pytest.mark.parametrize("damage", ["change", "remove"])
@@ -174,21 +177,21 @@ class TestManifest:
             out.write_text("other")
         else:
             out.unlink()
-        assert not run.is_complete("data", self.made_from)
+        assert not run.is_complete("data", MADE_FROM)
 
     def test_a_stage_that_never_finished_is_incomplete_and_keeps_its_files(self, tmp_path: Path) -> None:
         run = RunDir(tmp_path)
-        run.begin("data", self.made_from)
+        run.begin("data", MADE_FROM)
         write_text(run.stage("data") / "half.txt", "half")
-        assert not run.is_complete("data", self.made_from)
-        run.begin("data", self.made_from)
+        assert not run.is_complete("data", MADE_FROM)
+        run.begin("data", MADE_FROM)
         assert (run.stage("data") / "half.txt").exists()
 
     def test_what_a_killed_write_left_is_removed(self, tmp_path: Path) -> None:
         run = RunDir(tmp_path)
-        run.begin("data", self.made_from)
+        run.begin("data", MADE_FROM)
         write_text(run.stage("data") / "model" / ".weights.123.tmp", "half")
-        run.begin("data", self.made_from)
+        run.begin("data", MADE_FROM)
         assert names(run.stage("data") / "model") == []
 
     def test_output_made_from_something_else_is_removed(self, tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ class TestManifest:
         run = self.finished(tmp_path)
         (run.stage("data") / "manifest.json").write_text("{")
         assert run.manifest("data") is None
-        assert not run.is_complete("data", self.made_from)
+        assert not run.is_complete("data", MADE_FROM)
 
     def test_finish_without_a_manifest_says_so(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="vanished"):

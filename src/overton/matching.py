@@ -43,10 +43,11 @@ def greedy_matching(similarity: Matrix, threshold: float) -> list[tuple[int, int
 
 
 def optimal_matching(similarity: Matrix, threshold: float) -> list[tuple[int, int]]:
-    """The one-to-one pairs at or above the threshold that are most in number and, among those, most similar.
+    """One-to-one pairs at or above the threshold, as many as there can be.
 
-    Augmenting paths (Kuhn) find the largest matching; trying references and segments in falling similarity
-    makes the first path found the better one. With a handful of rows this beats a general solver's call.
+    Starts from :func:`greedy_matching` and adds augmenting paths (Kuhn) until none is left. What greedy matched
+    stays matched, perhaps with another partner, and similar partners are tried first; the sum of similarities
+    is not maximised. With a handful of rows this beats a general solver's call.
 
     Args and errors as in :func:`greedy_matching`.
 
@@ -88,11 +89,12 @@ def clusters(similarity: Matrix, threshold: float) -> list[int]:
 
     Returns:
         One component number a segment; numbers count up in order of first appearance.
+
+    Raises:
+        ValueError: not square, or NaN inside.
     """
-    matrix = _checked(similarity)
+    matrix = _square(similarity)
     size = matrix.shape[0]
-    if matrix.shape != (size, size):
-        raise ValueError(f"clusters need a square matrix, got shape {matrix.shape}")
     labels = [-1] * size
     linked = (matrix >= threshold) | (matrix.T >= threshold)
     count = 0
@@ -119,12 +121,15 @@ def redundant_in_order(similarity: Matrix, threshold: float) -> list[int]:
 
     Returns:
         Indices of redundant segments, ascending.
+
+    Raises:
+        ValueError: not square, or NaN inside.
     """
-    matrix = _checked(similarity)
+    matrix = _square(similarity)
     kept: list[int] = []
     redundant: list[int] = []
     for index in range(matrix.shape[0]):
-        if kept and float(matrix[index, kept].max()) >= threshold:
+        if (matrix[index, kept] >= threshold).any():
             redundant.append(index)
         else:
             kept.append(index)
@@ -137,4 +142,11 @@ def _checked(similarity: Matrix) -> Matrix:
         raise ValueError(f"a similarity matrix has two dimensions, got shape {matrix.shape}")
     if np.isnan(matrix).any():
         raise ValueError("the similarity matrix holds NaN")
+    return matrix
+
+
+def _square(similarity: Matrix) -> Matrix:
+    matrix = _checked(similarity)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"segments against segments give a square matrix, got shape {matrix.shape}")
     return matrix

@@ -38,5 +38,7 @@ def prompt_ids(situation: str, template: str, tokenizer: Any) -> list[int]:
     prompt = build_prompt(situation, template, tokenizer)
     if isinstance(prompt, str):
         return list(tokenizer(prompt)["input_ids"])
-    encoded = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)
+    encoded = tokenizer.apply_chat_template(
+        prompt, add_generation_prompt=True, tokenize=True, return_dict=True
+    )
     return list(encoded["input_ids"])

@@ -46,19 +46,26 @@ class EstimatorSection(Section):
     base: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2", description="hub name or folder of any Sentence Transformer"
     )
-    epochs: float = Field(1.0, gt=0, description="passes over the triplets")
-    batch_size: int = Field(64, ge=2, description="triplets a step")
-    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
+    epochs: float = Field(3.0, gt=0, description="passes over the distinct texts, or triplets, by loss")
+    batch_size: int = Field(32, ge=2, description="triplets a step")
+    learning_rate: float = Field(3e-4, gt=0, description="peak learning rate")
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps that warm up")
-    scale: float = Field(20.0, gt=0, description="scale of MultipleNegativesRankingLoss (1 / temperature)")
-    loss: Literal["mnrl", "cached_mnrl", "cosent"] = Field(
-        "mnrl",
-        description="MultipleNegativesRankingLoss, the same in less memory, or CoSENT on the pairs of each triplet",
+    scale: float = Field(20.0, gt=0, description="factor on the cosines in the loss (1 / temperature)")
+    loss: Literal["supcon", "cosent", "mnrl", "cached_mnrl"] = Field(
+        "supcon",
+        description="supervised contrastive, or CoSENT, on all pairs of batches of confusable perspectives; "
+        "MultipleNegativesRankingLoss on triplets, or the same in less memory",
     )
     freeze_layers: int = Field(0, ge=0, description="encoder layers, from the bottom, that stay as they are")
     max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
     mask_situation: bool = Field(True, description="replace the situation's words by a mask on both sides")
     bf16: bool = Field(True, description="bfloat16 autocast where the machine has it")
+    different_per_same: float = Field(
+        6.0,
+        gt=0,
+        description="different pairs for each same pair in use, where a line meets all references of its "
+        "situation; threshold, probabilities and benchmark are for this mix",
+    )
 
 
 class PolicySection(Section):
@@ -132,6 +139,8 @@ class GrpoSection(Section):
     learning_rate: float = Field(
         5e-4, gt=0, description="peak learning rate (a pretrained model wants about 1e-6)"
     )
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="as for SFT")
+    muon_learning_rate: float = Field(0.002, gt=0, description="peak, for the matrices of the layers; muon only")
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
     lr_scheduler: str = Field("cosine", description="any scheduler name of transformers")
     beta: float = Field(0.0, ge=0, description="weight of the KL term")

@@ -28,11 +28,13 @@ SUMMARY_OPEN, SUMMARY_CLOSE = "<summary>", "</summary>"
 OPENER = "In the perspective of"
 MASK = "[MASK]"
 
-_THINK = re.compile(r"<think>.*?</think>|^.*?</think>", re.DOTALL | re.IGNORECASE)
+_THINK_OPEN, _THINK_CLOSE = re.compile(r"\s*<think>", re.IGNORECASE), re.compile(r"</think>", re.IGNORECASE)
 _OPENER = re.compile(r"\b(?:in|from) the perspective of\b", re.IGNORECASE)
-_LABEL = re.compile(r"\s*([^,.\n:]{1,80}?)\s*[,:]\s*")
+# Possessive quantifiers (*+) never backtrack: a page of spaces must not cost a minute.
+_LABEL = re.compile(r"\s*+([^,.\n:]{0,80}+)\s*+[,:]\s*")
 _ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,3}[.)])[ \t]+", re.MULTILINE)
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+_MARKER = re.compile(r"[ \t]*(?:[-*•]|\d{1,3}[.)])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
@@ -42,7 +44,8 @@ class Layout:
     """Where the two blocks of an answer are.
 
     Attributes:
-        valid: each tag occurs exactly once, in order, with nothing but space outside the blocks.
+        valid: each tag occurs exactly once, in order, with nothing but space outside the blocks (a model's
+            ``<think>`` part aside, which is never read).
         core: (start, end) of the text between the core tags; the whole answer when there are none.
         summary: text of the summary, ``""`` when there is none.
     """
@@ -54,22 +57,28 @@ class Layout:
 
 def layout(answer: str) -> Layout:
     """Find the core and summary blocks of an answer."""
-    tags = [(m.group().lower(), m.start(), m.end()) for m in _TAG.finditer(answer)]
+    begin = _after_thinking(answer)
+    tags = [(m.group().lower(), m.start(), m.end()) for m in _TAG.finditer(answer, begin)]
     order = [CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE]
     valid = [t[0] for t in tags] == order
     if valid:
-        outside = answer[: tags[0][1]] + answer[tags[1][2] : tags[2][1]] + answer[tags[3][2] :]
+        outside = answer[begin : tags[0][1]] + answer[tags[1][2] : tags[2][1]] + answer[tags[3][2] :]
         core, summary = (tags[0][2], tags[1][1]), answer[tags[2][2] : tags[3][1]].strip()
         valid = not outside.strip() and bool(answer[core[0] : core[1]].strip()) and bool(summary)
         return Layout(valid, core, summary)
-    start = next((end for name, _, end in tags if name == CORE_OPEN), 0)
-    think = _THINK.search(answer)
-    if think and start < think.end():
-        start = think.end()
+    start = next((end for name, _, end in tags if name == CORE_OPEN), begin)
     stop = next((s for name, s, _ in tags if name in (CORE_CLOSE, SUMMARY_OPEN) and s >= start), len(answer))
     summary_start = next((end for name, _, end in tags if name == SUMMARY_OPEN), None)
     summary = "" if summary_start is None else _TAG.split(answer[summary_start:])[0].strip()
     return Layout(False, (start, stop), summary)
+
+
+def _after_thinking(answer: str) -> int:
+    """Where the answer proper starts; its end, when the model was cut off while it thought."""
+    close = _THINK_CLOSE.search(answer)
+    if close:
+        return close.end()
+    return len(answer) if _THINK_OPEN.match(answer) else 0
 
 
 def segment(answer: str) -> list[Segment]:
@@ -90,7 +99,7 @@ def segment(answer: str) -> list[Segment]:
         for match, end in zip(openers, [*starts[1:], stop], strict=True):
             label = _LABEL.match(answer, match.end(), end)
             name, body = (label.group(1).strip(), label.end()) if label else ("", match.end())
-            found.append(_trim(answer, name, match.start(), body, end))
+            found.append(_trim(answer, name, match.start(), body, _before_marker(answer, body, end)))
         return [s for s in found if _WORD.search(s.explanation) or s.label]
     items = list(_ITEM.finditer(answer, start, stop))
     if len(items) >= 2:
@@ -109,9 +118,22 @@ def _sentences(text: str, start: int, stop: int) -> Iterable[tuple[int, int]]:
     yield position, stop
 
 
-def _trim(text: str, label: str, start: int, body: int, end: int) -> Segment:
+def _before_marker(text: str, start: int, end: int) -> int:
+    """``end`` without the bullet or number of the line that follows ("... .\\n2. In the perspective of")."""
+    line = text.rfind("\n", start, end) + 1
+    return line if line and _MARKER.fullmatch(text, line, _rstrip(text, line, end)) else end
+
+
+def _rstrip(text: str, start: int, end: int) -> int:
     while end > start and text[end - 1].isspace():
         end -= 1
+    return end
+
+
+def _trim(text: str, label: str, start: int, body: int, end: int) -> Segment:
+    end = _rstrip(text, start, end)
+    while start < end and text[start].isspace():
+        start += 1
     return Segment(label=label, explanation=text[body:end].strip(), start=start, end=end)
 
 
@@ -130,8 +152,13 @@ def format_answer(perspectives: Iterable[Perspective], summary: str) -> str:
 
 @lru_cache(maxsize=4096)
 def keywords(prompt: str) -> frozenset[str]:
-    """The words of a prompt that masking hides: all but stop words, lower case."""
-    return frozenset(w for w in (m.group().lower() for m in _WORD.finditer(prompt)) if w not in _STOP_WORDS)
+    """The words of a prompt that masking hides: all but stop words, lower case, without a possessive 's."""
+    return frozenset(_base(m.group()) for m in _WORD.finditer(prompt)) - _STOP_WORDS
+
+
+def _base(word: str) -> str:
+    word = word.lower()
+    return word[:-2] if word.endswith(("'s", "’s")) else word
 
 
 def mask_words(text: str, words: Collection[str], mask: str = MASK) -> str:
@@ -146,18 +173,13 @@ def mask_words(text: str, words: Collection[str], mask: str = MASK) -> str:
         return text
     out: list[str] = []
     position = 0
-    masked_until = -1
     for match in _WORD.finditer(text):
-        word = match.group().lower()
-        base = word[:-2] if word.endswith(("'s", "’s")) else word
-        if word not in words and base not in words:
+        if match.group().lower() not in words and _base(match.group()) not in words:
             continue
         gap = text[position : match.start()]
-        if masked_until < 0 or gap.strip():
+        if not out or gap.strip():
             out += [gap, mask]
-        elif gap and not out:
-            out.append(gap)
-        position = masked_until = match.end()
+        position = match.end()
     out.append(text[position:])
     return "".join(out)
 

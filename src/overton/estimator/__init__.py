@@ -9,32 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from overton.estimator.benchmark import benchmark
-    from overton.estimator.calibrate import calibrate, health_check
     from overton.estimator.calibration import Calibration
     from overton.estimator.encode import SimilarityEstimator
     from overton.estimator.models import resolve_base
     from overton.estimator.preprocess import Preprocessing
     from overton.estimator.train import train_estimator
 
-__all__ = [
-    "Calibration",
-    "Preprocessing",
-    "SimilarityEstimator",
-    "benchmark",
-    "calibrate",
-    "health_check",
-    "resolve_base",
-    "train_estimator",
-]
+__all__ = ["Calibration", "Preprocessing", "SimilarityEstimator", "resolve_base", "train_estimator"]
 
 _HOME = {
     "Calibration": "calibration",
     "Preprocessing": "preprocess",
     "SimilarityEstimator": "encode",
-    "benchmark": "benchmark",
-    "calibrate": "calibrate",
-    "health_check": "calibrate",
     "resolve_base": "models",
     "train_estimator": "train",
 }

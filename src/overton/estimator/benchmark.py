@@ -2,10 +2,10 @@
 
 ``benchmark.json``::
 
-    {"pairs": n, "positives": n, "situations": n,
+    {"pairs": n, "positives": n, "situations": n, "different_per_same": r,   pairs are weighted to that mix
      "systems": {"tuned": SYSTEM, "base": SYSTEM},
      "differences": {METRIC: {"mean", "low", "high"}},      tuned minus base, 95% bootstrap over situations
-     "reliability": [{"low", "high", "count", "probability", "positive"}],        tuned, on test
+     "reliability": [{"low", "high", "count", "weight", "probability", "positive"}],        tuned, on test
      "training": {...}}
     SYSTEM = {METRIC: {"mean", "low", "high"}, "threshold": t, "sentences_per_second": s,
               "false_positive_rate": {RELATION: {"mean", "pairs"}}, "calibration_error": e, "brier": b,
@@ -34,7 +34,13 @@ _HISTOGRAM_BINS = 40
 
 
 def benchmark(
-    tuned: SimilarityEstimator, base: SimilarityEstimator, dev: Pairs, test: Pairs, *, seed: int = 0
+    tuned: SimilarityEstimator,
+    base: SimilarityEstimator,
+    dev: Pairs,
+    test: Pairs,
+    *,
+    different_per_same: float = 1.0,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Compare two models; each uses a threshold and probabilities from the dev pairs.
 
@@ -43,6 +49,7 @@ def benchmark(
         base: the untuned base with the same preprocessing; its threshold is chosen here, on ``dev``.
         dev: pairs for the base's threshold.
         test: pairs to report on.
+        different_per_same: as in :func:`overton.estimator.calibrate.calibrate`.
         seed: of the bootstrap.
 
     Returns:
@@ -64,15 +71,16 @@ def benchmark(
     thresholds["tuned"] = tuned.threshold
     scales["tuned"] = (tuned.calibration.slope, tuned.calibration.intercept)
     on_dev = base.cosines(dev.left, dev.right, dev.situations).astype(np.float64)
-    thresholds["base"] = best_f1(on_dev, dev.labels)[0]
-    scales["base"] = platt(on_dev, dev.labels)
+    thresholds["base"] = best_f1(on_dev, dev.labels, dev.weights(different_per_same))[0]
+    scales["base"] = platt(on_dev, dev.labels, dev.weights(different_per_same))
+    weights = test.weights(different_per_same)
 
-    def all_metrics(weights: np.ndarray) -> np.ndarray:
+    def all_metrics(drawn: np.ndarray) -> np.ndarray:
         return np.concatenate(
-            [metrics(scores[n], test.labels, thresholds[n], weights) for n in ("tuned", "base")]
+            [metrics(scores[n], test.labels, thresholds[n], drawn * weights) for n in ("tuned", "base")]
         )
 
-    point = all_metrics(np.ones(len(test.labels), dtype=int))
+    point = all_metrics(np.ones(len(test.labels)))
     draws = bootstrap(all_metrics, test.groups, RESAMPLES, seed)
     k = len(METRICS)
     systems = {}
@@ -83,20 +91,21 @@ def benchmark(
             "threshold": thresholds[name],
             "sentences_per_second": speeds[name],
             "false_positive_rate": false_positive_rates(scores[name], test, thresholds[name]),
-            "calibration_error": calibration_error(probabilities, test.labels),
-            "brier": float(np.mean((probabilities - test.labels) ** 2)),
+            "calibration_error": calibration_error(probabilities, test.labels, weights),
+            "brier": float(np.average((probabilities - test.labels) ** 2, weights=weights)),
             "histogram": _histogram(scores[name], test.labels),
-            "precision_recall": _curve(scores[name], test.labels),
+            "precision_recall": _curve(scores[name], test.labels, weights),
         }
     return {
         "pairs": len(test.labels),
         "positives": int(test.labels.sum()),
         "situations": int(test.groups.max()) + 1,
+        "different_per_same": different_per_same,
         "systems": systems,
         "differences": {
             m: _figure(point[i] - point[k + i], draws[:, i] - draws[:, k + i]) for i, m in enumerate(METRICS)
         },
-        "reliability": reliability(_probability(scales["tuned"], scores["tuned"]), test.labels),
+        "reliability": reliability(_probability(scales["tuned"], scores["tuned"]), test.labels, weights),
     }
 
 
@@ -164,12 +173,12 @@ def _histogram(cosines: np.ndarray, labels: np.ndarray) -> dict[str, list[float]
     }
 
 
-def _curve(cosines: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+def _curve(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, list[float]]:
     """Precision and recall at about 100 thresholds, evenly spread over the ranking."""
     import numpy as np
     from sklearn.metrics import precision_recall_curve
 
-    precision, recall, threshold = precision_recall_curve(labels, cosines)
+    precision, recall, threshold = precision_recall_curve(labels, cosines, sample_weight=weights)
     chosen = np.unique(np.linspace(0, len(threshold) - 1, _CURVE_POINTS).round().astype(int))
     return {
         "recall": [round(float(r), 5) for r in recall[chosen]],

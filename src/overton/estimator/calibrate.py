@@ -54,13 +54,18 @@ def best_f1(
     return float((cosines[best] + below) / 2), float(f1[best])
 
 
-def platt(cosines: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def platt(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """Slope and intercept of ``p = sigmoid(slope * cosine + intercept)``.
 
     Maximum likelihood with Platt's smoothed targets (Platt 1999, "Probabilistic outputs for support vector
     machines", section 2.2): (n+ + 1) / (n+ + 2) for positives, 1 / (n- + 2) for negatives, so that the slope
     stays finite when a threshold separates the classes. Each pair enters as a positive and a negative with
     these weights.
+
+    Args:
+        cosines: (n,).
+        labels: (n,) bool.
+        weights: (n,) how much each pair counts; ``None`` = 1.
     """
     import numpy as np
 
@@ -68,44 +73,59 @@ def platt(cosines: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         from sklearn.linear_model import LogisticRegression
     except ImportError:
         raise MissingDependencyError("calibration needs scikit-learn: pip install 'overton[train]'") from None
+    weights = np.ones(len(cosines)) if weights is None else weights
     positives = int(labels.sum())
     negatives = len(labels) - positives
     target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     both = np.concatenate([cosines, cosines]).astype(np.float64)[:, None]
     wanted = np.repeat([1, 0], len(cosines))
-    fit = LogisticRegression(C=np.inf, max_iter=1000).fit(both, wanted, np.concatenate([target, 1 - target]))
+    shares = np.concatenate([weights * target, weights * (1 - target)])
+    fit = LogisticRegression(C=np.inf, max_iter=1000).fit(both, wanted, shares)
     return float(fit.coef_[0, 0]), float(fit.intercept_[0])
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[dict[str, float]]:
-    """Equal-width bins of predicted probability, for a calibration plot; empty bins are left out."""
+def reliability(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None, bins: int = BINS
+) -> list[dict[str, float]]:
+    """Equal-width bins of predicted probability, for a calibration plot; empty bins are left out.
+
+    Each row has ``low``, ``high``, ``count`` (pairs), ``weight`` (their share of all weight), ``probability``
+    and ``positive`` (weighted means).
+    """
     import numpy as np
 
+    weights = np.ones(len(labels)) if weights is None else weights
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.digitize(probabilities, edges[1:-1]), 0, bins - 1)
-    return [
-        {
-            "low": round(float(edges[b]), 4),
-            "high": round(float(edges[b + 1]), 4),
-            "count": int((place == b).sum()),
-            "probability": float(probabilities[place == b].mean()),
-            "positive": float(labels[place == b].mean()),
-        }
-        for b in range(bins)
-        if (place == b).any()
-    ]
+    rows = []
+    for b in range(bins):
+        here = place == b
+        if weights[here].sum() > 0:
+            rows.append(
+                {
+                    "low": round(float(edges[b]), 4),
+                    "high": round(float(edges[b + 1]), 4),
+                    "count": int(here.sum()),
+                    "weight": float(weights[here].sum() / weights.sum()),
+                    "probability": float(np.average(probabilities[here], weights=weights[here])),
+                    "positive": float(np.average(labels[here], weights=weights[here])),
+                }
+            )
+    return rows
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def calibration_error(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None, bins: int = BINS
+) -> float:
     """Expected calibration error: mean over pairs of |share of positives - mean probability| of their bin.
 
     Naeini, Cooper and Hauskrecht 2015, "Obtaining well calibrated probabilities using Bayesian binning".
     """
-    rows = reliability(probabilities, labels, bins)
-    return sum(row["count"] * abs(row["positive"] - row["probability"]) for row in rows) / len(labels)
+    rows = reliability(probabilities, labels, weights, bins)
+    return sum(row["weight"] * abs(row["positive"] - row["probability"]) for row in rows)
 
 
-def _held_out_probabilities(cosines: np.ndarray, pairs: Pairs, seed: int) -> np.ndarray:
+def _held_out_probabilities(cosines: np.ndarray, pairs: Pairs, weights: np.ndarray, seed: int) -> np.ndarray:
     """Each half of the situations gets its probabilities from a fit on the other half."""
     import numpy as np
 
@@ -116,7 +136,7 @@ def _held_out_probabilities(cosines: np.ndarray, pairs: Pairs, seed: int) -> np.
     for here in (side, ~side):
         labels = pairs.labels[~here]
         if labels.any() and not labels.all():
-            slope, intercept = platt(cosines[~here], labels)
+            slope, intercept = platt(cosines[~here], labels, weights[~here])
             out[here] = 1 / (1 + np.exp(-(slope * cosines[here] + intercept)))
     return out
 
@@ -151,18 +171,26 @@ def health_check(
     if random_cosine > MAX_RANDOM_COSINE:
         raise ModelError(
             "the estimator is of no use: random pairs of dev texts have a mean cosine of "
-            f"{random_cosine:.2f} (at most {MAX_RANDOM_COSINE} is healthy), so its vectors have collapsed. Lower estimator.learning_rate."
+            f"{random_cosine:.2f} (at most {MAX_RANDOM_COSINE} is healthy): the vectors collapsed. Lower "
+            "estimator.learning_rate."
         )
     if auc < MIN_AUC:
         raise ModelError(
             "the estimator is of no use: it ranks dev pairs little better than chance "
-            f"(ROC AUC {auc:.2f}, at least {MIN_AUC} is healthy). Check the labels of the pairs, or train longer."
+            f"(ROC AUC {auc:.2f}, at least {MIN_AUC} is healthy). Check the labels of the pairs, or train "
+            "longer."
         )
     return {"random_cosine": random_cosine, "auc": auc}
 
 
 def calibrate(
-    estimator: SimilarityEstimator, pairs: Pairs, *, model_hash: str, data_hash: str, seed: int = 0
+    estimator: SimilarityEstimator,
+    pairs: Pairs,
+    *,
+    model_hash: str,
+    data_hash: str,
+    different_per_same: float = 1.0,
+    seed: int = 0,
 ) -> tuple[Calibration, dict[str, Any]]:
     """Measure what the model's cosines mean.
 
@@ -171,6 +199,8 @@ def calibrate(
         pairs: dev pairs, nothing of which was trained on.
         model_hash: of the model's folder.
         data_hash: of the file of pairs.
+        different_per_same: how many different pairs there are for each same pair where the estimator is used;
+            pairs are weighted to this mix, in every figure.
         seed: of the bootstrap and the halves.
 
     Returns:
@@ -185,14 +215,18 @@ def calibrate(
     both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "Calibrating the estimator")
     cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
     health = health_check(estimator, pairs, cosines, seed)
-    threshold, f1 = best_f1(cosines, pairs.labels)
+    weights = pairs.weights(different_per_same)
+    threshold, f1 = best_f1(cosines, pairs.labels, weights)
     draws = bootstrap(
-        lambda w: np.array([best_f1(cosines, pairs.labels, w)[0]]), pairs.groups, RESAMPLES, seed
+        lambda drawn: np.array([best_f1(cosines, pairs.labels, drawn * weights)[0]]),
+        pairs.groups,
+        RESAMPLES,
+        seed,
     )
     low, high = interval(draws[:, 0])
-    slope, intercept = platt(cosines, pairs.labels)
+    slope, intercept = platt(cosines, pairs.labels, weights)
     called = cosines >= threshold
-    hits = int((called & pairs.labels).sum())
+    hits = weights[called & pairs.labels].sum()
     calibration = Calibration(
         threshold=threshold,
         low=min(low, threshold),
@@ -200,19 +234,20 @@ def calibrate(
         slope=slope,
         intercept=intercept,
         f1=f1,
-        precision=hits / int(called.sum()),
-        recall=hits / int(pairs.labels.sum()),
+        precision=float(hits / weights[called].sum()),
+        recall=float(hits / weights[pairs.labels].sum()),
         pairs=len(cosines),
         model_hash=model_hash,
         data_hash=data_hash,
     )
-    held_out = _held_out_probabilities(cosines, pairs, seed)
+    held_out = _held_out_probabilities(cosines, pairs, weights, seed)
     judged = np.isfinite(held_out)
     quality: dict[str, Any] = {"calibration_error": None, "brier": None, **health}
     if judged.any():
-        quality["calibration_error"] = calibration_error(held_out[judged], pairs.labels[judged])
-        quality["brier"] = float(np.mean((held_out[judged] - pairs.labels[judged]) ** 2))
-    return calibration, quality
+        found = held_out[judged], pairs.labels[judged], weights[judged]
+        quality["calibration_error"] = calibration_error(*found)
+        quality["brier"] = float(np.average((found[0] - found[1]) ** 2, weights=found[2]))
+    return calibration, quality | {"different_per_same": different_per_same}
 
 
 def calibration_record(

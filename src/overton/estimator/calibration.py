@@ -27,7 +27,7 @@ class Calibration:
         high: upper end.
         slope: Platt scaling, ``p = sigmoid(slope * cosine + intercept)``.
         intercept: its other parameter.
-        f1: F1 at the threshold, on the pairs it was chosen on.
+        f1: F1 at the threshold, on the pairs it was chosen on, weighted to the mix where the model is used.
         precision: precision there.
         recall: recall there.
         pairs: number of those pairs.

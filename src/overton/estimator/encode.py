@@ -112,7 +112,12 @@ class SimilarityEstimator:
         return self.calibration
 
     def encode(
-        self, texts: Sequence[str], contexts: Sequence[str] | None = None, description: str = ""
+        self,
+        texts: Sequence[str],
+        contexts: Sequence[str] | None = None,
+        description: str = "",
+        *,
+        preprocess: bool = True,
     ) -> np.ndarray:
         """Encode texts.
 
@@ -120,6 +125,7 @@ class SimilarityEstimator:
             texts: n texts.
             contexts: the situation of each; its words are masked when the model was trained so.
             description: shows a progress bar with this text.
+            preprocess: ``False`` encodes the texts as they are.
 
         Returns:
             (n, d) float32, rows of length 1, so that ``a @ b.T`` holds cosines.
@@ -130,7 +136,7 @@ class SimilarityEstimator:
         """
         import numpy as np
 
-        prepared = self.preprocessing(texts, contexts)
+        prepared = self.preprocessing(texts, contexts) if preprocess else list(texts)
         known = {text: self._cache[text] for text in prepared if text in self._cache}
         missing = list(dict.fromkeys(text for text in prepared if text not in known))
         if missing:

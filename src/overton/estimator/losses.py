@@ -1,4 +1,4 @@
-"""Losses by the recipe's names, for batches of (anchor, positive, negative)."""
+"""Losses by the recipe's names."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from torch import nn
+    from torch import Tensor, nn
 
     from overton.recipe import EstimatorSection
+
+ALL_PAIRS = ("supcon", "cosent")  # on labelled texts; the others are on triplets
 
 
 def build_loss(model: SentenceTransformer, section: EstimatorSection) -> nn.Module:
     """The loss module of ``estimator.loss``.
 
-    ``mnrl`` and ``cached_mnrl`` push the positive of each anchor above all other positives and negatives of
-    the batch; ``cosent`` ranks the batch's positive pairs above its negative pairs, so texts of other
-    triplets are never taken for negatives.
+    ``supcon`` and ``cosent`` take every pair of texts in a batch, labelled by cluster (see
+    :mod:`overton.estimator.batches`). ``mnrl`` and ``cached_mnrl`` are the library's own, on triplets.
     """
     from sentence_transformers.sentence_transformer import losses
 
@@ -24,26 +25,66 @@ def build_loss(model: SentenceTransformer, section: EstimatorSection) -> nn.Modu
         return losses.MultipleNegativesRankingLoss(model, scale=section.scale)
     if section.loss == "cached_mnrl":
         return losses.CachedMultipleNegativesRankingLoss(model, scale=section.scale)
-    return _triplet_cosent(model, section.scale)
+    return _all_pairs(model, supcon_loss if section.loss == "supcon" else cosent_loss, section.scale)
 
 
-def _triplet_cosent(model: SentenceTransformer, scale: float) -> nn.Module:
+def supcon_loss(similarities: Tensor, same: Tensor) -> Tensor:
+    """Supervised contrastive loss (Khosla et al. 2020, arXiv 2004.11362, equation 2).
+
+    For each text, the mean over the other texts of its cluster of ``-log softmax`` among all other texts.
+
+    Args:
+        similarities: (n, n) scaled cosines.
+        same: (n, n) bool, whether two texts are of one cluster; the diagonal is ignored.
+
+    Returns:
+        Mean over texts that have another one of their cluster; 0 when there is none.
+    """
     import torch
-    from sentence_transformers.base.losses.merged_forward import embed_columns
-    from sentence_transformers.sentence_transformer.losses import CoSENTLoss
 
-    class TripletCoSENTLoss(CoSENTLoss):
-        """CoSENT (Huang et al. 2024, doi 10.1109/TASLP.2024.3402087) on the three pairs of each triplet.
+    itself = torch.eye(len(same), dtype=torch.bool, device=same.device)
+    similarities = similarities.masked_fill(itself, -torch.inf)
+    log_share = similarities - torch.logsumexp(similarities, dim=1, keepdim=True)
+    same = same & ~itself
+    partners = same.sum(1)
+    per_text = -torch.where(same, log_share, 0.0).sum(1) / partners.clamp(min=1)
+    return per_text.sum() / (partners > 0).sum().clamp(min=1)
 
-        Three texts are encoded for three pairs; as plain labelled pairs they would take six.
-        """
 
-        def forward(self, sentence_features: Any, labels: Any = None) -> torch.Tensor:
-            anchor, positive, negative = embed_columns(self.model, sentence_features, separate_first=False)
-            left = torch.cat([anchor, anchor, positive])
-            right = torch.cat([positive, negative, negative])
-            wanted = torch.zeros(len(left), device=left.device)
-            wanted[: len(anchor)] = 1.0
-            return self.compute_loss_from_embeddings([left, right], wanted)
+def cosent_loss(similarities: Tensor, same: Tensor) -> Tensor:
+    """CoSENT (Huang et al. 2024, doi 10.1109/TASLP.2024.3402087) on all pairs of a batch.
 
-    return TripletCoSENTLoss(model, scale=scale)
+    ``log(1 + sum exp(negative - positive))`` over every negative pair and every positive pair.
+
+    Args:
+        similarities: (n, n) scaled cosines.
+        same: (n, n) bool, whether two texts are of one cluster; the diagonal is ignored.
+    """
+    import torch
+
+    pair = torch.triu(torch.ones_like(same), 1)
+    positive, negative = similarities[pair & same], similarities[pair & ~same]
+    return torch.nn.functional.softplus(torch.logsumexp(negative, 0) + torch.logsumexp(-positive, 0))
+
+
+def _all_pairs(model: SentenceTransformer, function: Any, scale: float) -> nn.Module:
+    import torch
+
+    class AllPairsLoss(torch.nn.Module):
+        """Encodes a batch of texts once and compares all of them."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, sentence_features: Any, labels: Tensor) -> Tensor:
+            (features,) = sentence_features
+            rows = torch.nn.functional.normalize(self.model(features)["sentence_embedding"].float(), dim=1)
+            labels = labels.view(-1)
+            loss: Tensor = function(scale * rows @ rows.T, labels[:, None] == labels[None, :])
+            return loss
+
+        def get_config_dict(self) -> dict[str, Any]:
+            return {"function": function.__name__, "scale": scale}
+
+    return AllPairsLoss()

@@ -34,6 +34,17 @@ class Pairs:
     relations: list[str]
     groups: np.ndarray
 
+    def weights(self, different_per_same: float) -> np.ndarray:
+        """(n,) weights: 1 for a same pair; different pairs weigh that many times as much, taken together.
+
+        Files of pairs hold the two about equally often. Where the estimator is used they are not: each line
+        of an answer meets every reference of its situation, and at most one of them says the same.
+        """
+        import numpy as np
+
+        same = int(self.labels.sum())
+        return np.where(self.labels, 1.0, different_per_same * same / (len(self.labels) - same))
+
 
 def read_pairs(path: Path) -> Pairs:
     """Read ``data/pairs.*.jsonl``.
@@ -73,7 +84,7 @@ def bootstrap(
     Pairs of one situation depend on each other, so situations are drawn with replacement, not pairs.
 
     Args:
-        statistic: takes one weight a pair, (n,) int: how often it was drawn; gives k numbers.
+        statistic: takes (n,) int, how often each pair was drawn; gives k numbers.
         groups: (n,) int, the group of each pair, 0 to m - 1.
         resamples: how many.
         seed: of the draws.

@@ -39,6 +39,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         dev,
         model_hash=model_hash(out / "model"),
         data_hash=sha256(data / "pairs.dev.jsonl"),
+        different_per_same=section.different_per_same,
         seed=seed,
     )
     write_json(
@@ -51,7 +52,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         tuned.preprocessing,
         bf16=section.bf16,
     )
-    result = benchmark(tuned, base, dev, test, seed=seed)
+    result = benchmark(tuned, base, dev, test, different_per_same=section.different_per_same, seed=seed)
     seconds = {"training": trained.pop("seconds"), "measuring": round(time.monotonic() - start, 1)}
     write_json(out / "benchmark.json", {**result, "training": trained, "seconds": seconds})
 

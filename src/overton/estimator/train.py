@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError, MissingDependencyError, RecipeError
+from overton.estimator.batches import batch_sampler, label_texts
 from overton.estimator.encode import has_fast_bf16
-from overton.estimator.losses import build_loss
+from overton.estimator.losses import ALL_PAIRS, build_loss
 from overton.estimator.models import load_sentence_transformer, resolve_base
 from overton.estimator.preprocess import Preprocessing
 from overton.progress import progress
-from overton.segment import MASK
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -59,14 +59,24 @@ def train_estimator(
             f"training needs more packages ({error.name}): pip install 'overton[train]'"
         ) from None
 
+    class Trainer(SentenceTransformerTrainer):
+        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+            """None: the card of :func:`_card` holds no timings, so equal runs write equal folders."""
+
     start = time.monotonic()
     set_seed(seed)
     model = load_sentence_transformer(resolve_base(section.base), section.max_seq_length)
     freeze(model, section.freeze_layers)
-    preprocessing = preprocessing_of(model, section)
+    preprocessing = Preprocessing(mask_situation=section.mask_situation)
     columns = prepare_triplets(triplets, preprocessing)
-    count = len(columns["anchor"])
-    batch_size = min(section.batch_size, count)
+    batch_size = min(section.batch_size, len(columns["anchor"]))
+    sampler: Any = BatchSamplers.NO_DUPLICATES
+    if section.loss in ALL_PAIRS:
+        data = label_texts(*(columns[name] for name in COLUMNS))
+        dataset = Dataset.from_dict({"text": list(data.texts), "label": list(data.labels)})
+        sampler = batch_sampler(data, batch_size, seed)
+    else:
+        dataset = Dataset.from_dict(columns)
     use_cpu = model.device.type == "cpu"
     losses: list[float] = []
     with tempfile.TemporaryDirectory(prefix="overton-") as scratch:
@@ -75,9 +85,9 @@ def train_estimator(
             num_train_epochs=section.epochs,
             per_device_train_batch_size=batch_size,
             learning_rate=section.learning_rate,
-            warmup_ratio=section.warmup_ratio,
+            warmup_steps=section.warmup_ratio,  # a share, when below 1
             bf16=section.bf16 and has_fast_bf16(model.device.type),
-            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            batch_sampler=sampler,
             seed=seed,
             data_seed=seed,
             use_cpu=use_cpu,
@@ -87,10 +97,10 @@ def train_estimator(
             report_to=[],
             disable_tqdm=True,
         )
-        trainer = SentenceTransformerTrainer(
+        trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_dict(columns),
+            train_dataset=dataset,
             loss=build_loss(model, section),
             callbacks=[_bar(losses)],
         )
@@ -100,17 +110,11 @@ def train_estimator(
     tail = losses[-max(1, len(losses) // 10) :]
     _save(model, preprocessing, section, folder)
     return {
-        "triplets": count,
+        "triplets": len(columns["anchor"]),
         "steps": steps,
         "loss": sum(tail) / len(tail) if tail else None,
         "seconds": round(time.monotonic() - start, 1),
     }
-
-
-def preprocessing_of(model: SentenceTransformer, section: EstimatorSection) -> Preprocessing:
-    """How texts are prepared for this model: masked words become the mask token it was pretrained with."""
-    mask = getattr(model.tokenizer, "mask_token", None) or MASK
-    return Preprocessing(mask_situation=section.mask_situation, mask=mask)
 
 
 def prepare_triplets(

@@ -25,7 +25,7 @@ _DEBRIS = re.compile(
 )
 _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[,:])?[ \t]*", re.I)
 _MARKER = re.compile(r"[ \t>#*•–-]*(?:\(?\d{1,3}[.)](?=\s))?[ \t*_]*")
-_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s)|[。！？]")
+_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*|[。！？]")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|cf|vs|approx|[Dd]r|[Mm]rs?|[Mm]s|[Pp]rof|St|[A-Z])\.\Z")
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -107,6 +107,8 @@ def _sentences(line: str, start: int, stop: int, offset: int) -> list[Sentence]:
     found = []
     for match in [*_END.finditer(line, start, stop), None]:
         end = match.end() if match else stop
+        if match and end < stop and match.group() not in "。！？" and not line[end].isspace():
+            continue
         if match and _ABBREVIATION.search(line, max(start, end - 8), end):
             continue
         text = line[start:end]

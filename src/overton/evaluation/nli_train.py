@@ -13,8 +13,10 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,14 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _IGNORED = -100  # PyTorch's mark for "no target"
 _SAME_TEXT = 0.02  # share of pairs that are a sentence with itself
 
+_STRANGERS = 0.25  # share of entailed pairs that speak of other people instead
+_WORD = re.compile(r"\w{3,}")  # short ones are function words
+_GARBLED = 0.06  # share of pairs whose hypothesis says nothing any more
+MASKID=4
+COPY=1
+COPYW=1.0
+READ=1
+KINDS=3
 # premise, hypothesis, label, meaning of the premise, meaning of the hypothesis
 Example = tuple[str, str, int, int, int]
 
@@ -122,17 +132,23 @@ def read_pairs(path: Path) -> tuple[list[Example], int]:
 
 
 def train_tokenizer(texts: Sequence[str]) -> Any:
-    """A lower-case WordPiece tokenizer with BERT's layout of a pair."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    """A lower-case tokenizer with BERT's layout of a pair: the most frequent words, others in letters.
+
+    The vocabulary is counted here because the library's WordPiece trainer gives another one at each call.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer()
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=_VOCABULARY, special_tokens=list(_SPECIAL), show_progress=False
+    normalizer, splitter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    counts = Counter(
+        word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
     )
-    made.train_from_iterator(sorted(set(texts)), trainer)
+    letters = sorted({letter for word in counts for letter in word})
+    words = sorted((w for w in counts if len(w) > 1), key=lambda w: (-counts[w], w))
+    pieces = [*_SPECIAL, *letters, *(f"##{letter}" for letter in letters), *words][:_VOCABULARY]
+    made = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    made.normalizer = normalizer
+    made.pre_tokenizer = splitter
     made.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -196,10 +212,10 @@ def score_pairs(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
 def _fit(model: Any, tokenizer: Any, train: Sequence[Example], meanings: int, seed: int) -> None:
     """Train in place: single sentences first (if their meanings are known), then pairs."""
     learner = _learner(model, tokenizer.sep_token_id, meanings)
-    collate = _Collator(tokenizer, seed)
     sentences = sorted(
         {(text, meaning) for e in train for text, meaning in ((e[0], e[3]), (e[1], e[4])) if meaning >= 0}
     )
+    collate = _Collator(tokenizer, seed, sentences)
     steps = math.ceil(EPOCHS * len(train) / BATCH)
     warm_up = math.ceil(min(WARM_UP_SENTENCES, 2 * len(sentences)) / BATCH) if sentences else 0
     with progress() as bar:
@@ -256,12 +272,19 @@ def _train(
         trainer.train()
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.lower()))
+
+
 class _Collator:
     """Rows -> tensors, with the augmentation that equality of meaning allows."""
 
-    def __init__(self, tokenizer: Any, seed: int) -> None:
+    def __init__(self, tokenizer: Any, seed: int, sentences: Sequence[tuple[str, int]]) -> None:
         self.tokenizer = tokenizer
         self.random = random.Random(seed)
+        self.by_meaning: dict[int, list[str]] = {_IGNORED: []}
+        for text, meaning in sentences:
+            self.by_meaning.setdefault(meaning, []).append(text)
 
     def sentences(self, rows: list[tuple[str, int]]) -> dict[str, Any]:
         """Single sentences on either side: the token types of a premise or of a hypothesis."""
@@ -281,15 +304,49 @@ class _Collator:
 
         drawn = []
         for premise, hypothesis, label, first, second in rows:
-            if self.random.random() < _SAME_TEXT:
-                drawn.append((premise, premise, LABELS.index("entailment"), first, first))
-            elif self.random.random() < 0.5:
-                drawn.append((hypothesis, premise, label, second, first))
-            else:
-                drawn.append((premise, hypothesis, label, first, second))
+            if self.random.random() < 0.5:
+                premise, hypothesis, first, second = hypothesis, premise, second, first
+            if label == LABELS.index("entailment") and self.random.random() < _STRANGERS:
+                stranger = self._stranger(premise, hypothesis, second)
+                if stranger:
+                    drawn.append((premise, stranger, LABELS.index("neutral"), first, second))
+                    continue
+            draw = self.random.random()
+            if draw < _SAME_TEXT:
+                hypothesis, label, second = premise, LABELS.index("entailment"), first
+            elif draw < _SAME_TEXT + _GARBLED:
+                own = hypothesis if label == LABELS.index("entailment") else premise
+                hypothesis, label, second = self._garble(own, rows), LABELS.index("neutral"), _IGNORED
+            drawn.append((premise, hypothesis, label, first, second))
         batch = self._encode([d[0] for d in drawn], [d[1] for d in drawn])
         names = ("labels", "first", "second")
         return {**batch, **{name: torch.tensor([d[i] for d in drawn]) for i, name in enumerate(names, 2)}}
+
+    def _stranger(self, premise: str, hypothesis: str, meaning: int) -> str | None:
+        """The hypothesis with other people or things where the premise names its own, from another pair.
+
+        Sentences with the same meaning and most of the same words differ in whom and what they speak of.
+        """
+        known, own = _words(premise), _words(hypothesis)
+        for other in self.random.sample(self.by_meaning[meaning], min(30, len(self.by_meaning[meaning]))):
+            theirs = _words(other)
+            shared, gone, new = len(own & theirs), own - theirs, theirs - own
+            if shared > len(gone) and shared > len(new) and gone & known and new - known and not new & known:
+                return other
+        return None
+
+    def _garble(self, text: str, rows: list[Example]) -> str:
+        """Words that say nothing any more: shuffled, cut in the middle, or run into another sentence."""
+        words = text.rstrip(".").split()
+        kind = self.random.randrange(KINDS)
+        if kind == 0:
+            self.random.shuffle(words)
+        else:
+            words = words[: self.random.randint(len(words) // 3, len(words) * 2 // 3)]
+            if kind == 1:
+                other = self.random.choice(rows)[self.random.randrange(2)].split()
+                words += other[self.random.randint(len(other) // 3, len(other) * 2 // 3) :]
+        return " ".join(words).rstrip(".") + "."
 
     def _encode(self, *texts: list[str]) -> dict[str, Any]:
         return dict(self.tokenizer(*texts, padding=True, truncation=True, return_tensors="pt"))
@@ -299,13 +356,14 @@ def _learner(model: Any, separator: int, meanings: int) -> Any:
     """The model with the helper heads that exist only while it learns."""
     import torch
     from torch import nn
-    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
     class Learner(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
             self.meaning = nn.Linear(model.config.hidden_size, max(1, meanings))
+            self.copied = nn.Linear(model.config.hidden_size, 1)
             self.early = nn.Linear(model.config.hidden_size, len(LABELS))
 
         def forward(
@@ -328,11 +386,16 @@ def _learner(model: Any, separator: int, meanings: int) -> Any:
             loss = torch.zeros((), device=input_ids.device)
             for end, target in zip(ends, (first, second), strict=True):
                 if target is not None and (target >= 0).any():
-                    loss = loss + cross_entropy(self.meaning(out.hidden_states[1][row, end]), target)
+                    loss = loss + cross_entropy(self.meaning(out.hidden_states[READ][row, end]), target)
             if labels is not None:
                 verdict = self.model.classifier(out.pooler_output)
                 early = self.early(out.hidden_states[-2][row, ends[1]])
                 loss = loss + cross_entropy(verdict, labels) + 0.5 * cross_entropy(early, labels)
+                own = attention_mask.bool() & (input_ids > MASKID)
+                other = own[:, None, :] & (token_type_ids[:, :, None] != token_type_ids[:, None, :])
+                copied = ((input_ids[:, :, None] == input_ids[:, None, :]) & other).any(dim=2)
+                guess = self.copied(out.hidden_states[COPY]).squeeze(2)
+                loss = loss + COPYW*binary_cross_entropy_with_logits(guess[own], copied[own].float())
             return {"loss": loss}
 
     return Learner()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from overton.matching import greedy_matching, redundant_in_order
 from overton.rewards.plan import Plan, unscorable
 from overton.segment import keywords, layout, mask_words
 from overton.types import Group, Match, Score, Segment
+
+Vectors = npt.NDArray[np.float32]
 
 _START = re.compile(r"\b(?:In|From) the perspective of\b")
 _LABELLED = re.compile(r"^(?:In|From) the perspective of ([^,\n]+),")
@@ -54,23 +57,26 @@ class OpGrpoPreset:
         texts += [mask_words(s.explanation, hidden, "[KW]") for found in segments for s in found]
         return Plan(texts, [group.prompt] * len(texts), segments)
 
-    def score(
-        self, group: Group, plan: Plan, rows: npt.NDArray[np.float32], calibrated: float
-    ) -> list[Score]:
-        """Scores of one group from its encoded rows (n, d); the calibrated threshold is not used."""
+    def score(self, group: Group, plan: Plan, rows: Vectors, threshold: float) -> list[Score]:
+        """Scores of one group from its encoded rows (n, d) and the cosine of a match."""
         references, answers = plan.split(group, rows)
         scores = []
         for answer, segments, vectors in zip(group.answers, plan.segments, answers, strict=True):
             reason = unscorable(group, answer)
-            scores.append(Score(None, reason) if reason else self._score_one(group, answer, segments, references, vectors))
+            if reason:
+                scores.append(Score(None, reason))
+            else:
+                scores.append(self._score_one(answer, segments, references, vectors, threshold))
         return scores
 
-    def _score_one(self, group, answer, segments, references, rows) -> Score:  # type: ignore[no-untyped-def]
+    def _score_one(
+        self, answer: str, segments: list[Segment], references: Vectors, rows: Vectors, threshold: float
+    ) -> Score:
         n = len(segments)
         similarity = references @ rows.T
-        pairs = greedy_matching(similarity, self.threshold) if n else []
+        pairs = greedy_matching(similarity, threshold) if n else []
         redundant = redundant_in_order(rows @ rows.T, self.unique_threshold) if n else []
-        rate = len(pairs) / len(group.references)
+        rate = len(pairs) / len(references)
         unique = (n - len(redundant)) / n if n else 0.0
         found = layout(answer)
         form = format_score(segments, found.summary)
@@ -87,7 +93,7 @@ class OpGrpoPreset:
             terms={
                 "coverage": rate,
                 "precision": len(pairs) / n if n else 0.0,
-                "relevance": float((similarity >= self.threshold).any(axis=0).mean()) if n else 0.0,
+                "relevance": float((similarity >= threshold).any(axis=0).mean()) if n else 0.0,
                 "uniqueness": unique,
                 "coverage_ladder": coverage_ladder(rate),
                 "uniqueness_ladder": uniqueness_ladder(unique) if n else 0.0,
@@ -138,7 +144,7 @@ def _segments(answer: str) -> list[Segment]:
     stop = end.start() if end else len(answer)
     starts = [m.start() for m in _START.finditer(answer, 0, stop)]
     found = []
-    for start, limit in zip(starts, [*starts[1:], stop], strict=True):
+    for start, limit in pairwise([*starts, stop]):
         text = answer[start:limit].rstrip()
         label = _LABELLED.match(text)
         found.append(Segment(label.group(1).strip() if label else "", text, start, start + len(text)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -15,7 +16,10 @@ from overton.rewards.overton import OvertonPreset
 from overton.types import Group, Score
 
 Vectors = npt.NDArray[np.float32]
-PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset]] = {"overton": OvertonPreset, "op-grpo": OpGrpoPreset}
+PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset]] = {
+    "overton": OvertonPreset,
+    "op-grpo": OpGrpoPreset,
+}
 
 
 class Encoder(Protocol):
@@ -26,9 +30,10 @@ class Encoder(Protocol):
         """Cosine from which two texts state the same perspective."""
 
     def encode(
-        self, texts: Sequence[str], contexts: Sequence[str] | None = None, preprocess: bool = True
+        self, texts: Sequence[str], contexts: Sequence[str] | None = None, *, preprocess: bool = True
     ) -> Vectors:
-        """Unit rows (n, d). ``contexts`` are the situations whose words are masked."""
+        """Unit rows (n, d). ``contexts`` are the situations whose words are masked; without ``preprocess`` the
+        texts are taken as they are."""
 
 
 class OvertonReward:
@@ -61,14 +66,17 @@ class OvertonReward:
             texts += plan.texts
             contexts += plan.contexts
         if texts:
-            rows = self.estimator.encode(texts, contexts if self.preset.masks_alike else None, self.preset.masks_alike)
+            alike = self.preset.masks_alike
+            rows = self.estimator.encode(texts, contexts if alike else None, preprocess=alike)
         else:
             rows = np.zeros((0, 1), dtype=np.float32)
+        fixed = self.preset.threshold
+        threshold = self.estimator.threshold if fixed is None else fixed
         scores = []
         start = 0
         for group, plan in zip(groups, plans, strict=True):
             stop = start + len(plan.texts)
-            scores.append(self.preset.score(group, plan, rows[start:stop], self.estimator.threshold))
+            scores.append(self.preset.score(group, plan, rows[start:stop], threshold))
             start = stop
         return scores
 
@@ -81,10 +89,13 @@ def make_preset(name: str, overrides: dict[str, Any]) -> OpGrpoPreset | OvertonP
     """
     if name not in PRESETS:
         raise RecipeError(f"reward.preset: unknown preset {name!r}; known: {', '.join(PRESETS)}")
-    known = {f.name for f in dataclasses.fields(PRESETS[name])}
-    for key in overrides:
-        if key not in known:
+    defaults = {f.name: f.default for f in dataclasses.fields(PRESETS[name])}
+    for key, value in overrides.items():
+        if key not in defaults:
             raise RecipeError(
-                f"reward.overrides.{key}: preset {name!r} has no such field; known: {', '.join(sorted(known))}"
+                f"reward.overrides.{key}: preset {name!r} has no such field; known: {', '.join(sorted(defaults))}"
             )
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number and not (value is None and defaults[key] is None):
+            raise RecipeError(f"reward.overrides.{key}: a number is wanted, found {value!r}")
     return PRESETS[name](**overrides)

@@ -11,8 +11,14 @@ from typing import Any
 
 from overton.recipe import PolicySection
 
-_LETTERS = string.ascii_lowercase + string.digits + string.punctuation
-_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *_LETTERS, *(f"##{c}" for c in _LETTERS[:36]))
+_LETTERS = string.ascii_lowercase + string.digits
+_PAIRS = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
+# Words are spelled in pairs of letters, single ones where a pair does not fit.
+_PIECES = (
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    *string.punctuation,
+    *(prefix + piece for prefix in ("", "##") for piece in (*_LETTERS, *_PAIRS)),
+)
 
 
 def tiny_policy(folder: Path, seed: int = 0, max_length: int = 64) -> Path:
@@ -106,7 +112,7 @@ def scripted_policy(folder: Path, answer: str, max_length: int = 256) -> Path:
 
 
 def tiny_encoder(folder: Path, seed: int = 0) -> Path:
-    """A randomly initialised BERT sentence encoder of 32 dimensions that spells words letter by letter.
+    """A randomly initialised BERT sentence encoder of 32 dimensions that spells words in pairs of letters.
 
     Texts with the same words come out alike, others less so; meaning it knows nothing of.
 
@@ -117,13 +123,20 @@ def tiny_encoder(folder: Path, seed: int = 0) -> Path:
     Returns:
         ``folder``.
     """
+    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
     from transformers import BertModel, set_seed
 
     set_seed(seed)
     with TemporaryDirectory() as base:
-        BertModel(_bert_config()).save_pretrained(base)
+        model = BertModel(_bert_config())
+        # Position, type and the mixing of tokens would make the vectors of all texts alike.
+        words, layer = model.embeddings, model.encoder.layer[0]
+        mixing = (layer.attention.output.dense, layer.output.dense)
+        for part in (words.position_embeddings, words.token_type_embeddings, *mixing):
+            torch.nn.init.zeros_(part.weight)
+        model.save_pretrained(base)
         _spelling_tokenizer().save_pretrained(base)
         body = Transformer(base)
     SentenceTransformer(modules=[body, Pooling(body.get_embedding_dimension())]).save_pretrained(str(folder))

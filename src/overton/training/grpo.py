@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,15 @@ from overton.prompting import build_prompt
 from overton.recipe import Recipe
 from overton.rewards import OvertonReward
 from overton.training.callbacks import MetricsFile, last_checkpoint
-from overton.training.credit import line_advantages, token_advantages, token_spans
+from overton.training.credit import line_advantages, miss_cost, token_advantages, token_spans
+from overton.training.optimizers import MuonWithAdamW
 from overton.training.policy import load_policy, lora_config, save_policy
 from overton.training.sft import common_arguments
-from overton.types import Situation
+from overton.types import Score, Situation
+
+
+import os
+DEC = float(os.environ.get('OV_DEC', '0'))
 
 
 class OpGrpoTrainer(GRPOTrainer):
@@ -54,14 +60,14 @@ class OpGrpoTrainer(GRPOTrainer):
         mask = output["completion_mask"]
         tokens = [row[m.bool()].tolist() for row, m in zip(output["completion_ids"], mask, strict=True)]
         scores = self.overton_reward.last_scores
-        segments, decisions = line_advantages([s.credits for s in scores])
+        segments, decisions = line_advantages([s.credits for s in scores], miss_cost(_batch_f(scores)))
         extra = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
         for index, (ids, score) in enumerate(zip(tokens, scores, strict=True)):
             if score.value is None:
                 continue
             text = self._decode(ids)
             spans = token_spans(ids, text, self._pieces, self._decode)
-            row = token_advantages(spans, score.segments, segments[index], decisions[index])
+            row = token_advantages(spans, score.segments, segments[index], [DEC * d for d in decisions[index]])
             extra[index, : len(row)] = torch.from_numpy(row)
         scale = extra[mask.bool()].pow(2).mean().sqrt().clamp_min(1e-4)
         output["advantages"] = output["advantages"].unsqueeze(1) + self.credit_weight * extra / scale
@@ -77,23 +83,27 @@ class OpGrpoTrainer(GRPOTrainer):
         compute_entropy: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        # On a CPU the tiled log-probabilities of TRL take twice the time of plain logits (see OvertonSFTTrainer).
+        # On a CPU, logits of the completion tokens alone, padding left out, take a fraction of the time of TRL's
+        # tiles, which cover the padding and are computed twice.
         if input_ids.device.type != "cpu" or any(v is not None and v is not False for v in kwargs.values()):
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
+        size = batch_size or len(input_ids)
         logps, entropies = [], []
-        for ids, mask in zip(
-            input_ids.split(batch_size or len(input_ids)), attention_mask.split(batch_size or len(input_ids)), strict=True
-        ):
+        for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
+            kept = mask[:, -logits_to_keep:].bool()
             with self.accelerator.autocast():
-                logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=logits_to_keep + 1).logits
-            scaled = torch.log_softmax(logits[:, :-1].float() / self.temperature, dim=-1)
-            logps.append(scaled.gather(-1, ids[:, -logits_to_keep:].unsqueeze(-1)).squeeze(-1))
+                causal = self.accelerator.unwrap_model(model)
+                hidden = causal.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+                logits = causal.get_output_embeddings()(hidden[:, -logits_to_keep - 1 : -1][kept])
+            scaled = torch.log_softmax(logits.float() / self.temperature, dim=-1)
+            chosen = scaled.gather(-1, ids[:, -logits_to_keep:][kept].unsqueeze(-1)).squeeze(-1)
+            logps.append(torch.zeros(kept.shape).masked_scatter(kept, chosen))
             if compute_entropy:
-                grad = bool(self.args.entropy_coef) and torch.is_grad_enabled()
-                with torch.set_grad_enabled(grad):
-                    entropies.append(-(scaled.exp() * scaled).sum(-1))
+                with torch.set_grad_enabled(bool(self.args.entropy_coef) and torch.is_grad_enabled()):
+                    entropy = -(scaled.exp() * scaled).sum(-1)
+                entropies.append(torch.zeros(kept.shape).masked_scatter(kept, entropy))
         return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
     def _decode(self, ids: list[int]) -> str:
@@ -105,6 +115,15 @@ class OpGrpoTrainer(GRPOTrainer):
         loss = super().training_step(*args, **kwargs)
         self._metrics["train"]["seconds/step"].append(time.perf_counter() - started)
         return loss
+
+
+def _batch_f(scores: Sequence[Score]) -> float:
+    """Mean F-measure of coverage and precision of the answers that could be scored."""
+    values = []
+    for terms in (s.terms for s in scores if s.value is not None):
+        total = terms["coverage"] + terms["precision"]
+        values.append(2 * terms["coverage"] * terms["precision"] / total if total else 0.0)
+    return sum(values) / len(values) if values else 0.0
 
 
 def train_grpo(
@@ -160,8 +179,12 @@ def train_grpo(
         save_steps=options.save_steps,
         **common_arguments(recipe),
     )
+    optimizer = None
+    if options.optimizer == "muon":
+        optimizer = MuonWithAdamW(model, options.learning_rate, options.muon_learning_rate)
     trainer = OpGrpoTrainer(
         model=model,
+        optimizers=(optimizer, None),
         args=args,
         train_dataset=dataset,
         processing_class=tokenizer,

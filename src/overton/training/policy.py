@@ -116,10 +116,13 @@ def load_policy(name: str | Path) -> tuple[Any, Any]:
     folder = Path(name)
     if folder.exists() and not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         raise ModelError(f"{name}: no config.json in this folder, so it is not a saved model")
+    if folder.is_dir() and not any(folder.glob("tokenizer*")) and not any(folder.glob("vocab*")):
+        # transformers would make up an empty one
+        raise ModelError(f"{name}: no tokenizer in this folder; save the model's tokenizer beside it")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(str(name), trust_remote_code=False, use_safetensors=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # the reasons span several libraries and many classes
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{name}: cannot be loaded as a causal language model ({first}). Give a folder with config.json, "

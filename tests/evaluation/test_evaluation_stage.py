@@ -1,0 +1,159 @@
+"""The stage: files in, files out, and what a killed run finds again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overton.data.world.generate import make_world
+from overton.errors import DataError, ModelError, RunError
+from overton.evaluation import stage
+from overton.evaluation.summary import COLUMNS, order_systems
+from overton.recipe import parse_recipe
+from overton.rundir import RunDir, read_json, read_jsonl, write_jsonl
+from overton.segment import format_answer
+from overton.types import Answer, Situation
+
+SITUATIONS = make_world(5, 5, 12, seed=0).test
+
+
+def recipe(nli_model: str | Path) -> Any:
+    return parse_recipe({"name": "t", "evaluation": {"nli_model": str(nli_model), "bootstrap": 200}})
+
+
+def fill(folder: Path, situations: tuple[Situation, ...] = SITUATIONS) -> RunDir:
+    run = RunDir(folder)
+    write_jsonl(run.stage("data") / "test.jsonl", [s.to_json() for s in situations])
+    for system, keep in (("grpo", 5), ("sft", 3), ("sft-greedy", 0)):
+        rows = []
+        for s in situations:
+            text = (
+                format_answer([*s.perspectives[:keep], *s.perspectives[:1]], "Many things matter.")
+                if keep
+                else ""
+            )
+            tokens = None if system == "sft" else 50
+            rows.append(Answer(s.id, s.text, text, system, tokens=tokens).to_json())
+        write_jsonl(run.stage("generation") / f"{system}.jsonl", rows)
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return fill(tmp_path / "a run")
+
+
+def test_summary(run: RunDir, tiny_cross_encoder: Path) -> None:
+    stage.run(recipe(tiny_cross_encoder), run)
+    folder = run.stage("evaluation")
+    summary = read_json(folder / "summary.json")
+    assert list(summary["systems"]) == ["sft", "sft-greedy", "grpo"]
+    for scores in summary["systems"].values():
+        assert set(scores) == set(COLUMNS)
+        assert all(s.keys() == {"mean", "low", "high", "n", "unscored"} for s in scores.values())
+    mean = {m: s["mean"] for m, s in summary["systems"]["grpo"].items()}
+    assert mean["oracle_coverage"] == pytest.approx(
+        sum(min(5, len(s.perspectives)) / len(s.perspectives) for s in SITUATIONS) / len(SITUATIONS)
+    )
+    assert mean["oracle_uniqueness"] == pytest.approx(5 / 6)
+    assert mean["valid_tags"] == 1.0
+    assert mean["tokens"] == 50
+    empty = summary["systems"]["sft-greedy"]
+    assert (empty["oracle_coverage"]["mean"], empty["coverage"]["mean"], empty["nli_mean"]["mean"]) == (
+        0,
+        0,
+        0,
+    )
+    assert empty["oracle_precision"] == {"mean": None, "low": None, "high": None, "n": 0, "unscored": 12}
+    assert summary["unscored"]["sft-greedy"]["precision"] == {"the answer holds no sentence": 12}
+    assert summary["unscored"]["sft"] == {"tokens": {"not known": 12}}
+    compared = {(c["a"], c["b"]) for c in summary["comparisons"]}
+    assert compared == {("grpo", "sft"), ("sft-greedy", "sft"), ("grpo", "sft-greedy")}
+    (gain,) = [
+        c
+        for c in summary["comparisons"]
+        if (c["a"], c["b"], c["metric"]) == ("grpo", "sft", "oracle_coverage")
+    ]
+    assert gain["difference"] == pytest.approx(
+        mean["oracle_coverage"] - summary["systems"]["sft"]["oracle_coverage"]["mean"]
+    )
+    assert gain["low"] > 0
+    counts = {str(len(s.perspectives)) for s in SITUATIONS}
+    assert set(summary["by_count"]["grpo"]) == counts
+    assert sum(v["n"] for v in summary["by_count"]["grpo"].values()) == 12
+    total = sum(v["total"] for v in summary["per_value"]["grpo"].values())
+    assert total == sum(len(s.perspectives) for s in SITUATIONS)
+    assert summary["nli_threshold"] == 0.33
+    row = read_jsonl(folder / "grpo.oracle.jsonl")[0]
+    assert {s["verdict"] for s in row["segments"]} == {"matched", "repeated"}
+
+
+def test_a_second_run_takes_what_is_there_and_a_lost_file_comes_back_the_same(
+    run: RunDir, tiny_cross_encoder: Path
+) -> None:
+    stage.run(recipe(tiny_cross_encoder), run)
+    folder = run.stage("evaluation")
+    summary = (folder / "summary.json").read_bytes()
+    lost = folder / "grpo.nli.jsonl"
+    kept = {p: p.stat().st_mtime_ns for p in folder.glob("*.*.jsonl") if p != lost}
+    before = lost.read_bytes()
+    lost.unlink()
+    (folder / "summary.json").unlink()
+    (folder / "old.nli.jsonl").write_text("{}\n")
+    stage.run(recipe(tiny_cross_encoder), run)
+    assert lost.read_bytes() == before
+    assert (folder / "summary.json").read_bytes() == summary
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    assert not (folder / "old.nli.jsonl").exists()
+
+
+def test_a_file_of_other_answers_is_made_anew(run: RunDir, tiny_cross_encoder: Path) -> None:
+    write_jsonl(run.stage("evaluation") / "grpo.form.jsonl", [{"id": "world-test-00000"}])
+    stage.run(recipe(tiny_cross_encoder), run)
+    assert len(read_jsonl(run.stage("evaluation") / "grpo.form.jsonl")) == 12
+
+
+def test_other_sources_have_no_oracle_and_need_a_named_model(
+    tmp_path: Path, tiny_cross_encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tuple(Situation(s.id, s.text, s.perspectives) for s in SITUATIONS)
+    run = fill(tmp_path / "run", bare)
+    stage.run(recipe("world"), run)
+    assert "name a CrossEncoder" in " ".join(capsys.readouterr().err.split())
+    summary = read_json(run.stage("evaluation") / "summary.json")
+    assert {COLUMNS[m][0] for m in summary["systems"]["sft"]} == {"form"}
+    stage.run(recipe(tiny_cross_encoder), run)
+    summary = read_json(run.stage("evaluation") / "summary.json")
+    assert {COLUMNS[m][0] for m in summary["systems"]["sft"]} == {"form", "nli"}
+    assert summary["settings"]["coverage_by"] == "nli"
+    assert summary["per_value"]["sft"]
+
+
+def test_bad_input_is_named(run: RunDir, tmp_path: Path, tiny_cross_encoder: Path) -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        stage.run(recipe(tmp_path / "nowhere"), run)
+    path = run.stage("generation") / "sft.jsonl"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([rows[0], rows[1][:40]]))
+    with pytest.raises(DataError, match=r"sft\.jsonl, line 2"):
+        stage.run(recipe(tiny_cross_encoder), run)
+    path.write_text(json.dumps({"id": "unknown", "prompt": "?", "answer": "x"}) + "\n")
+    with pytest.raises(DataError, match="'unknown'"):
+        stage.run(recipe(tiny_cross_encoder), run)
+    for p in run.stage("generation").iterdir():
+        p.unlink()
+    with pytest.raises(RunError, match="no answers"):
+        stage.run(recipe(tiny_cross_encoder), run)
+
+
+def test_systems_are_ordered_from_the_start_to_the_end() -> None:
+    assert order_systems(["grpo-greedy", "control", "grpo", "sft-greedy", "sft"]) == [
+        "sft",
+        "sft-greedy",
+        "control",
+        "grpo",
+        "grpo-greedy",
+    ]

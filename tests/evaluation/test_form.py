@@ -1,0 +1,59 @@
+"""Words, perspectives and tags."""
+
+from __future__ import annotations
+
+import pytest
+
+from overton.evaluation.form import count_perspectives, count_words, form_row, valid_tags
+from overton.types import Answer, Situation
+
+CORE = "<core perspectives>\nIn the perspective of A, one.\n</core perspectives>"
+SUMMARY = "<summary>\nAll matter.\n</summary>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (f"{CORE}\n\n{SUMMARY}", True),
+        (f"  {CORE}{SUMMARY}\n", True),
+        (f"{SUMMARY}\n{CORE}", False),
+        (f"Well: {CORE}\n{SUMMARY}", False),
+        (f"{CORE}\n{SUMMARY}\nThat is all.", False),
+        (f"{CORE}\n{CORE}\n{SUMMARY}", False),
+        (f"{CORE}\n<summary>All matter.", False),
+        (f"{CORE}\n<summary> </summary>", False),
+        ("<core perspectives></core perspectives><summary>x</summary>", False),
+        (f"<core perspectives><summary></core perspectives>{SUMMARY}", False),
+        ("", False),
+    ],
+)
+def test_valid_tags(answer: str, expected: bool) -> None:
+    assert valid_tags(answer) is expected
+
+
+def test_words_leave_the_tags_out() -> None:
+    assert count_words("<core perspectives>\nA mother's well-meant act, 3 times.\n</core perspectives>") == 6
+    assert count_words("") == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (f"{CORE}\n{SUMMARY}", 1),
+        ("In the perspective of A, one. And more.\nIn the perspective of B, two.", 2),
+        ("Some views:\n- one. It goes on.\n- two", 2),
+        ("One view. Another view.", 2),
+        ("", 0),
+    ],
+)
+def test_perspectives(answer: str, expected: int) -> None:
+    assert count_perspectives(answer) == expected
+
+
+def test_row(situation: Situation, answers: list[Answer]) -> None:
+    row = form_row(answers[0], situation)
+    assert row["perspectives"] == 4
+    assert row["true_perspectives"] == 4
+    assert row["perspective_ratio"] == 1.0
+    assert row["valid_tags"] == 1
+    assert row["tokens"] == 60

@@ -1,0 +1,59 @@
+"""Scoring answers from anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from overton.data.world.generate import make_world
+from overton.errors import DataError
+from overton.evaluation.nli import NliModel
+from overton.evaluation.score import assign, score_answers
+from overton.segment import format_answer
+from overton.types import Answer, Situation
+
+
+def test_form_always_and_entailment_with_a_model(
+    model: NliModel, situation: Situation, answers: list[Answer]
+) -> None:
+    plain = score_answers(answers, [situation])
+    assert set(plain["rows"]["sft"]) == {"form"}
+    assert plain["systems"]["sft"]["words"]["mean"] == plain["rows"]["sft"]["form"][0]["words"]
+    full = score_answers(answers, [situation], nli=model)
+    assert full["systems"]["sft"]["coverage"]["mean"] == 0.5
+    assert full["settings"]["nli_model"] == "overlap"
+    assert full["per_value"]["sft"]["Trust"] == {"covered": 0, "total": 1}
+    assert full["per_value"]["sft"]["Safety"] == {"covered": 1, "total": 1}
+
+
+def test_the_world_is_judged_by_its_oracle() -> None:
+    situations = make_world(5, 5, 12, seed=0).test
+    whole = [Answer(s.id, s.text, format_answer(s.perspectives, "All matter."), "all") for s in situations]
+    part = [
+        Answer(s.id, s.text, format_answer(s.perspectives[:2], "Some matter."), "two") for s in situations
+    ]
+    found = score_answers([*whole, *part], situations)
+    assert found["systems"]["all"]["oracle_coverage"]["mean"] == 1.0
+    assert found["systems"]["all"]["oracle_precision"]["mean"] == 1.0
+    expected = sum(2 / len(s.perspectives) for s in situations) / len(situations)
+    assert found["systems"]["two"]["oracle_coverage"]["mean"] == pytest.approx(expected)
+    (row,) = [c for c in found["comparisons"] if c["metric"] == "oracle_coverage"]
+    assert {row["a"], row["b"]} == {"all", "two"}
+    assert abs(row["difference"]) == pytest.approx(1 - expected)
+    assert row["p_value"] < 0.05
+
+
+def test_answers_are_joined_by_id_or_by_text(situation: Situation) -> None:
+    by_text = [Answer(situation.text, situation.text, "x"), Answer("7", situation.text, "x", "b")]
+    assert [a.id for a in assign(by_text, [situation])] == ["s1", "s1"]
+
+
+def test_strangers_and_doubles_are_refused(situation: Situation) -> None:
+    with pytest.raises(DataError, match=r"answer 2.*'other'.*no situation"):
+        assign([Answer("s1", "", "x"), Answer("other", "who?", "x")], [situation])
+    with pytest.raises(DataError, match=r"answer 2.*answer 1"):
+        assign([Answer("s1", "", "x"), Answer("7", situation.text, "x")], [situation])
+
+
+def test_unanswered_situations_are_named(situation: Situation, answers: list[Answer]) -> None:
+    other = Situation("s2", "Another question?", situation.perspectives)
+    assert score_answers(answers, [situation, other])["unanswered"] == {"sft": ["s2"]}

@@ -1,0 +1,88 @@
+"""Each recipe of recipes/ says what it needs, and runs from data to report when it is shrunk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from overton.cli import main
+from overton.pipeline import NAMES
+from overton.recipe import load_recipe
+from overton.rundir import RunDir, read_jsonl
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+# Small enough for seconds, large enough that every line of code runs.
+SMALL = [
+    "threads=1",
+    "data.train=60",
+    "data.dev=20",
+    "data.test=20",
+    "data.triplets=160",
+    "data.pairs=120",
+    "estimator.batch_size=16",
+    "training.sft.epochs=1",
+    "training.sft.save_steps=2",
+    "training.grpo.steps=2",
+    "training.grpo.prompts_per_step=2",
+    "training.grpo.num_generations=2",
+    "training.grpo.max_completion_length=24",
+    "training.grpo.save_steps=1",
+    "training.grpo.log_completions_steps=1",
+    "generation.limit=6",
+    "generation.max_new_tokens=32",
+    "evaluation.nli_pairs=100",
+    "evaluation.bootstrap=100",
+    "report.examples=2",
+]
+SCRATCH = [
+    "policy.hidden_size=16",
+    "policy.layers=1",
+    "policy.heads=2",
+    "policy.kv_heads=1",
+    "policy.intermediate_size=16",
+    "policy.vocab_size=400",
+]
+# What each recipe needs beside SMALL.
+SHRINK = {"quickstart": SCRATCH}
+
+
+def test_there_are_recipes_and_each_has_its_settings_here() -> None:
+    assert "quickstart" in SHRINK
+    assert {path.stem for path in RECIPES} == set(SHRINK)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_says_hardware_time_and_figures(path: Path) -> None:
+    assert load_recipe(path).name == path.stem
+    head = path.read_text(encoding="utf-8").split("\nname:")[0]
+    for word in ("# Run:", "# Hardware:", "# Time:", "# Expected:"):
+        assert word in head
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_runs_from_data_to_report(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    changes = [part for item in SMALL + SHRINK[path.stem] for part in ("--set", item)]
+    assert main(["run", str(path), "--run-dir", str(folder), *changes]) == 0
+    out = capsys.readouterr().out
+    assert str(folder / "report" / "index.html") in out
+    run = RunDir(folder)
+    assert all((run.manifest(name) or {})["status"] == "complete" for name in NAMES)
+    recipe = load_recipe(folder / "recipe.yaml")
+    summary = json.loads((folder / "evaluation" / "summary.json").read_text(encoding="utf-8"))
+    for system in recipe.generation.systems:
+        assert len(read_jsonl(folder / "generation" / f"{system}.jsonl")) == recipe.generation.limit
+        assert system in summary["systems"]
+    assert [row["step"] for row in read_jsonl(folder / "training" / "grpo" / "metrics.jsonl")] == [1, 2]
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<html" in page
+    # Nothing is left to do the second time.
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != "recipe.yaml"}
+    assert main(["run", str(path), "--run-dir", str(folder), *changes]) == 0
+    after = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != "recipe.yaml"}
+    assert after == before

@@ -1,0 +1,235 @@
+"""Preset ``overton``: examples worked by hand, and what must hold for any vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_encoder import FakeEncoder, axis
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from overton.rewards import OvertonReward
+from overton.segment import format_answer
+from overton.types import Group, Perspective, Score
+
+REFERENCES = tuple(Perspective(name, f"ref {name}") for name in "ABC")
+VECTORS = {f"ref {name}": axis(i) for i, name in enumerate("ABC")} | {
+    "one": axis(0),
+    "one more": [0.9, 0, 0, 0.4, 0, 0],
+    "two": axis(1),
+    "three": axis(2),
+    "beside": axis(4),
+    "astray": axis(5),
+}
+
+
+def answer(*names: str, summary: str = "A, B, C") -> str:
+    labels = {"one": "A", "one more": "A", "two": "B", "three": "C"}
+    return format_answer([Perspective(labels.get(n, "Z"), n) for n in names], summary)
+
+
+def score(text: str, finished: bool = True, **overrides: Any) -> Score:
+    group = Group("?", REFERENCES, (text,), (finished,))
+    return OvertonReward(FakeEncoder(VECTORS), **overrides).score([group])[0][0]
+
+
+# ------------------------------------------------------------------ by hand
+
+
+@pytest.mark.parametrize(
+    ("names", "overrides", "value"),
+    [
+        (["one", "two", "three"], {}, 1.0),
+        (["one"], {}, 2 * (1 / 3) * 1 / (1 / 3 + 1)),
+        (["one", "two", "beside"], {}, 2 / 3),  # coverage = precision = 2/3; no repetition
+        # k 2, n 3: coverage 2/3, precision 2/3; two distinct of three
+        (["one", "one more", "two"], {}, 2 / 3 * 2 / 3),
+        # k 1, n 4: coverage 1/3, precision 1/4; of three lines besides the irrelevant one, one is distinct
+        (["one", "one more", "one", "beside"], {}, (2 / 12) / (1 / 3 + 1 / 4) * 1 / 3),
+        (["one", "one more", "two"], {"uniqueness_power": 0.0}, 2 / 3),
+        (["one", "one more", "two"], {"uniqueness_power": 2.0}, 2 / 3 * 4 / 9),
+        (["one", "two", "beside", "astray"], {"beta": 0.5}, 1.25 * (2 / 3) * 0.5 / (0.25 * 0.5 + 2 / 3)),
+        (["one", "two", "beside", "astray"], {"beta": 2.0}, 5 * (2 / 3) * 0.5 / (4 * 0.5 + 2 / 3)),
+        (["one", "two", "beside", "astray"], {"beta": 0.0}, 0.5),  # precision alone
+        (["beside"], {}, 0.0),
+    ],
+)
+def test_value_by_hand(names: list[str], overrides: dict[str, float], value: float) -> None:
+    assert score(answer(*names), **overrides).value == pytest.approx(value)
+
+
+def test_penalties_by_hand() -> None:
+    assert score(answer("one", "two", "three") + " and").value == pytest.approx(1 - 0.5)
+    assert score(answer("one", "two", "three"), finished=False).value == pytest.approx(1 - 0.5)
+    assert score(answer("one", "two", "three", summary="b")).value == pytest.approx(1 - 0.1 * 2 / 3)
+    both = score(answer("one", "two", "three") + " and", finished=False, tag_penalty=0.3, cut_off_penalty=0.2)
+    assert both.value == pytest.approx(0.5)
+    assert both.terms["form"] == pytest.approx(-0.5)
+
+
+def test_an_empty_answer_is_worth_its_broken_layout() -> None:
+    found = score("")
+    assert found.value == pytest.approx(-0.5)
+    assert found.terms == {
+        "coverage": 0.0,
+        "precision": 0.0,
+        "relevance": 0.0,
+        "uniqueness": 0.0,
+        "f": 0.0,
+        "form": -0.5,
+        "valid_tags": 0.0,
+        "perspectives": 0.0,
+    }
+    assert found.matches == found.repeated == found.credits == found.segments == ()
+
+
+def test_terms_matches_repetitions_and_credits() -> None:
+    found = score(answer("one more", "beside", "one", "two", "beside"), miss_credit=-0.25)
+    assert [(m.reference, m.segment) for m in found.matches] == [(0, 2), (1, 3)]
+    assert found.matches[0].cosine == pytest.approx(1.0)
+    assert found.repeated == (0, 4)  # the better of two like lines is the match
+    assert found.credits == (-0.25, -0.25, 1.0, 1.0, -0.25)
+    assert found.terms["coverage"] == pytest.approx(2 / 3)
+    assert found.terms["precision"] == pytest.approx(2 / 5)
+    assert found.terms["relevance"] == pytest.approx(3 / 5)
+    assert found.terms["uniqueness"] == pytest.approx(3 / 5)
+    assert found.terms["perspectives"] == 5
+
+
+def test_like_lines_cannot_cover_two_near_references() -> None:
+    encoder = FakeEncoder({"ref A": axis(0), "ref B": [0.8, 0.6, 0, 0, 0, 0], "one": [0.99, 0.1, 0, 0, 0, 0]})
+    group = Group("?", REFERENCES[:2], (answer("one"), answer("one", "one")))
+    once, twice = OvertonReward(encoder).score([group])[0]
+    assert len(once.matches) == len(twice.matches) == 1
+    assert once.value is not None and twice.value is not None and twice.value < once.value
+
+
+def test_two_lines_best_matched_by_one_reference_repeat_it() -> None:
+    # Each is near the reference and not near the other.
+    encoder = FakeEncoder(
+        {"ref A": axis(0), "one": [0.7, 0.714, 0], "two": [0.7, -0.714, 0]} | {"ref A": axis(0, 3)}
+    )
+    found = OvertonReward(encoder).score([Group("?", REFERENCES[:1], (answer("one", "two"),))])[0][0]
+    assert found.terms["uniqueness"] == 0.5 and len(found.repeated) == 1
+
+
+# ------------------------------------------------------------------ for any vectors
+
+
+@dataclass(frozen=True)
+class Case:
+    vectors: dict[str, Any]
+    references: tuple[Perspective, ...]
+    lines: tuple[Perspective, ...]
+    summary: str
+    overrides: dict[str, float]
+
+    def score(
+        self, *lines: tuple[Perspective, ...], references: tuple[Perspective, ...] | None = None
+    ) -> list[Score]:
+        texts = tuple(format_answer(rows, self.summary) for rows in lines)
+        group = Group("?", self.references if references is None else references, texts)
+        return OvertonReward(FakeEncoder(self.vectors), **self.overrides).score([group])[0]
+
+
+def unit(numbers: list[int]) -> np.ndarray:
+    return np.asarray(numbers, dtype=float) / np.linalg.norm(numbers)
+
+
+VECTOR = st.lists(st.integers(-4, 4), min_size=3, max_size=3).filter(any).map(unit)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    # Directions from a small pool, so that lines agree with references and with each other.
+    pool = draw(st.lists(VECTOR, min_size=1, max_size=4))
+    near = st.builds(
+        lambda a, b, w: a + w * b, st.sampled_from(pool), VECTOR, st.sampled_from([0, 0, 0.3, 0.8])
+    )
+    near = near.filter(lambda v: bool(np.linalg.norm(v) > 0.1))
+    references = draw(st.lists(near, min_size=1, max_size=5))
+    lines = draw(st.lists(near, min_size=1, max_size=6))
+    vectors = {f"ref {i}": v for i, v in enumerate(references)} | {
+        f"line {i}": v for i, v in enumerate(lines)
+    }
+    labels = st.sampled_from(["Care", "Duty", "Honesty"])
+    return Case(
+        vectors,
+        tuple(Perspective("L", f"ref {i}") for i in range(len(references))),
+        tuple(Perspective(draw(labels), f"line {i}") for i in range(len(lines))),
+        draw(st.sampled_from(["Care.", "Duty and honesty.", "Nothing."])),
+        {
+            "beta": draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
+            "uniqueness_power": draw(st.sampled_from([0.0, 1.0, 2.0])),
+        },
+    )
+
+
+def value(found: Score) -> float:
+    assert found.value is not None
+    return found.value
+
+
+@given(cases(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_duplicate_line_never_raises_the_value(case: Case, data: st.DataObject) -> None:
+    copied, place = data.draw(st.sampled_from(case.lines)), data.draw(st.integers(0, len(case.lines)))
+    longer = (*case.lines[:place], copied, *case.lines[place:])
+    before, after = case.score(case.lines, longer)
+    assert value(after) <= value(before) + 1e-9
+    assert after.terms["coverage"] == before.terms["coverage"]
+    assert after.terms["uniqueness"] < before.terms["uniqueness"]
+
+
+@given(cases(), VECTOR, st.data())
+@settings(max_examples=200, deadline=None)
+def test_an_irrelevant_line_never_raises_the_value(
+    case: Case, vector: np.ndarray, data: st.DataObject
+) -> None:
+    references = [case.vectors[p.explanation] for p in case.references]
+    assume(all(float(r @ vector / np.linalg.norm(r)) < 0.6 - 1e-6 for r in references))
+    label, place = (
+        data.draw(st.sampled_from(["Care", "Duty", "Zeal"])),
+        data.draw(st.integers(0, len(case.lines))),
+    )
+    case.vectors["irrelevant"] = vector
+    longer = (*case.lines[:place], Perspective(label, "irrelevant"), *case.lines[place:])
+    before, after = case.score(case.lines, longer)
+    assert value(after) <= value(before) + 1e-9
+    assert after.credits[place] == -1.0
+
+
+@given(cases(), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_order_of_references_and_answers_changes_nothing_else(case: Case, random: Any) -> None:
+    assume(_no_cosine_near_the_threshold(case))
+    references, answers = list(case.references), [case.lines, case.lines[:1], case.lines[::-1]]
+    before = case.score(*answers)
+    random.shuffle(references)
+    order = [2, 0, 1]
+    after = case.score(*(answers[i] for i in order), references=tuple(references))
+    for new, old in zip(after, order, strict=True):
+        assert value(new) == pytest.approx(value(before[old]), abs=1e-6)
+        assert new.terms == pytest.approx(before[old].terms, abs=1e-6)
+    assert value(before[0]) == pytest.approx(value(before[2]), abs=1e-6)  # nor does the order of lines
+
+
+def _no_cosine_near_the_threshold(case: Case) -> bool:
+    rows = np.stack([v / np.linalg.norm(v) for v in case.vectors.values()])
+    return bool((np.abs(rows @ rows.T - 0.6) > 1e-5).all())
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_value_and_terms_stay_in_range(case: Case) -> None:
+    found = case.score(case.lines)[0]
+    assert -0.1 - 1e-9 <= value(found) <= 1.0 + 1e-9
+    for name in ("coverage", "precision", "relevance", "uniqueness", "f"):
+        assert 0.0 <= found.terms[name] <= 1.0 + 1e-9
+    matched = {m.segment for m in found.matches}
+    assert len(matched) == len(found.matches) == len({m.reference for m in found.matches})
+    assert not matched & set(found.repeated)
+    assert len(found.credits) == len(found.segments) == len(case.lines)

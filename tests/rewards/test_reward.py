@@ -1,0 +1,138 @@
+"""The reward object: groups in, scores out; presets and their errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_encoder import FakeEncoder, axis
+
+from overton.errors import ModelError, RecipeError
+from overton.rewards import OvertonReward
+from overton.segment import format_answer
+from overton.types import Group, Perspective
+
+HERS, HIS = Perspective("Privacy", "the diary is hers"), Perspective("Care", "he fears for her")
+ENCODER = {
+    "the diary is hers": axis(0),
+    "he fears for her": axis(1),
+    "In the perspective of Privacy, the diary is hers": axis(0),
+    "In the perspective of Care, he fears for her": axis(1),
+}
+BOTH = format_answer([HERS, HIS], "Privacy meets care.")
+
+
+@pytest.mark.parametrize("preset", ["overton", "op-grpo"])
+def test_groups_and_answers_come_back_in_order_from_one_call_of_the_encoder(preset: str) -> None:
+    encoder = FakeEncoder(ENCODER)
+    one = format_answer([HIS], "Care.")
+    groups = [
+        Group("a", (HERS, HIS), (one, BOTH)),
+        Group("b", (HERS,), (one,)),
+        Group("c", (HIS,), ()),
+    ]
+    scores = OvertonReward(encoder, preset).score(groups)
+    assert [[s.terms["coverage"] for s in row] for row in scores] == [[0.5, 1.0], [0.0], []]
+    assert len(encoder.calls) == 1
+    assert OvertonReward(encoder, preset).score([]) == []
+    assert len(encoder.calls) == 1  # nothing to encode, nothing asked for
+
+
+def test_overton_prepares_both_sides_alike_and_the_paper_takes_texts_as_they_are() -> None:
+    encoder = FakeEncoder(
+        ENCODER
+        | {
+            "[KW]": axis(2),
+            "In the perspective of Privacy, the [KW] is hers": axis(0),
+        }
+    )
+    group = Group("May he read the diary?", (HERS,), (format_answer([HERS], "s"),))
+    OvertonReward(encoder).score([group])
+    OvertonReward(encoder, "op-grpo").score([group])
+    texts, contexts, preprocess = encoder.calls[0]
+    assert texts == ["the diary is hers", "the diary is hers."]
+    assert contexts == [group.prompt] * 2 and preprocess
+    texts, contexts, preprocess = encoder.calls[1]
+    assert texts == [
+        "In the perspective of Privacy, the diary is hers",
+        "In the perspective of Privacy, the [KW] is hers.",
+    ]
+    assert contexts is None and not preprocess
+
+
+def test_threshold_is_the_calibrated_one_unless_overridden() -> None:
+    encoder = FakeEncoder({"r": [1, 0], "s": [0.8, 0.6]}, threshold=0.85)  # cosine .8
+    group = Group("p", (Perspective("L", "r"),), (format_answer([Perspective("L", "s")], "L"),))
+    assert OvertonReward(encoder).score([group])[0][0].matches == ()
+    found = OvertonReward(encoder, threshold=0.75).score([group])[0][0].matches
+    assert [(m.reference, m.segment) for m in found] == [(0, 0)]
+    assert found[0].cosine == pytest.approx(0.8)
+    assert OvertonReward(encoder, threshold=None).preset.threshold is None
+
+
+@pytest.mark.parametrize("preset", ["overton", "op-grpo"])
+@pytest.mark.parametrize(
+    ("references", "reason"),
+    [((), "no reference"), ((HERS, Perspective("Empty", " \n")), "a reference perspective is empty")],
+)
+def test_what_cannot_be_scored_is_none_with_a_reason(
+    preset: str, references: tuple[Perspective, ...], reason: str
+) -> None:
+    encoder = FakeEncoder(ENCODER | {" \n": axis(3), "In the perspective of Empty,  \n": axis(3)})
+    scores = OvertonReward(encoder, preset).score(
+        [Group("p", references, (BOTH, "")), Group("p", (HERS,), (BOTH,))]
+    )
+    assert [s.value for s in scores[0]] == [None, None]
+    assert all(reason in s.reason for s in scores[0])
+    assert scores[0][0].terms == {} and scores[0][0].credits == ()
+    assert scores[1][0].value is not None and scores[1][0].reason == ""
+
+
+@pytest.mark.parametrize("preset", ["overton", "op-grpo"])
+def test_an_answer_that_is_no_text_is_none_and_an_empty_one_is_scored(preset: str) -> None:
+    group = Group("p", (HERS,), (None, "", BOTH))  # type: ignore[arg-type]
+    none, empty, both = OvertonReward(FakeEncoder(ENCODER), preset).score([group])[0]
+    assert none.value is None and "NoneType" in none.reason
+    assert empty.value is not None and empty.reason == ""
+    assert empty.terms["coverage"] == empty.terms["precision"] == empty.terms["perspectives"] == 0
+    assert both.value is not None and both.value > empty.value
+
+
+def test_unknown_presets_and_fields_name_the_known_ones() -> None:
+    encoder = FakeEncoder({})
+    with pytest.raises(RecipeError, match=r"reward\.preset.*'paper'.*overton, op-grpo"):
+        OvertonReward(encoder, "paper")
+    with pytest.raises(RecipeError, match=r"overrides\.betta.*beta.*uniqueness_power"):
+        OvertonReward(encoder, betta=1.0)
+    with pytest.raises(RecipeError, match=r"overrides\.beta.*op-grpo.*unique_threshold"):
+        OvertonReward(encoder, "op-grpo", beta=1.0)
+
+
+@pytest.mark.parametrize("value", ["high", True, None, float("nan"), [1.0]])
+def test_values_of_the_wrong_type_are_refused_at_once(value: object) -> None:
+    with pytest.raises(RecipeError, match=r"overrides\.beta: a number"):
+        OvertonReward(FakeEncoder({}), beta=value)
+
+
+@pytest.fixture(scope="module")
+def estimator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from overton.testing import tiny_encoder
+
+    return tiny_encoder(tmp_path_factory.mktemp("encoder") / "model")
+
+
+def test_a_real_estimator_fits_and_labels_count_for_the_paper_only(estimator_folder: Path) -> None:
+    from overton.estimator import SimilarityEstimator
+
+    estimator = SimilarityEstimator.load(estimator_folder, bf16=False)
+    with pytest.raises(ModelError, match="calibration"):
+        OvertonReward(estimator).score([Group("p", (HERS,), (BOTH,))])
+    answer = format_answer([Perspective("Liberty of thought", HERS.explanation)], "s")
+    group = Group("May he read it?", (HERS,), (answer,))
+    ours = OvertonReward(estimator, threshold=0.9999).score([group])[0][0]
+    papers = OvertonReward(estimator, "op-grpo", threshold=0.9999).score([group])[0][0]
+    assert ours.terms["coverage"] == 1.0
+    assert papers.terms["coverage"] == 0.0
+    same = Group("May he read it?", (HERS,), (format_answer([HERS], "s")[:-1],))
+    assert np.isclose(OvertonReward(estimator, "op-grpo").score([same])[0][0].terms["coverage"], 1.0)
