@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from estimator_tiny import make_pairs, make_triplets
 
 from overton.errors import DataError, RecipeError
-from overton.estimator import SimilarityEstimator, train_estimator
+from overton.estimator import SimilarityEstimator, batches, train_estimator
 from overton.estimator.models import load_sentence_transformer, model_hash
 from overton.estimator.preprocess import Preprocessing
 from overton.estimator.stage import run as run_stage
@@ -57,6 +58,24 @@ def test_equal_seeds_write_equal_folders_and_nothing_else(tiny_base: Path, tmp_p
         hashes.append(model_hash(tmp_path / name))
     assert hashes[0] == hashes[1] != hashes[2]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_every_epoch_draws_its_own_batches(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    original = batches.ConfusableBatches.__iter__
+
+    def spy(self: batches.ConfusableBatches) -> Iterator[list[int]]:
+        drawn.append(self.epoch)
+        return original(self)
+
+    monkeypatch.setattr(batches.ConfusableBatches, "__iter__", spy)
+    figures = train_estimator(
+        make_triplets(30, 0), section(tiny_base, epochs=3, batch_size=2), tmp_path / "m"
+    )
+    assert drawn == [0, 1, 2]
+    assert figures["steps"] % 3 == 0
 
 
 def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(

@@ -27,9 +27,14 @@ from overton.segment import OPENER
 from overton.types import Segment
 
 
+import os
+DISCOUNT = float(os.environ.get('OV_GAMMA', '0.9'))
+
+
 def miss_cost(f: float) -> float:
     """Cost c of a segment without a new match that makes stopping right below a chance of ``f / 2``."""
-    return f / (2.0 - f)
+    lam = os.environ.get('OV_COST')
+    return float(lam) if lam else f / (2.0 - f)
 
 
 def line_advantages(credits: Sequence[Sequence[float]], cost: float) -> tuple[list[list[float]], list[list[float]]]:
@@ -46,9 +51,9 @@ def line_advantages(credits: Sequence[Sequence[float]], cost: float) -> tuple[li
     hits = [[float(v > 0) for v in c] for c in credits]
     longest = max((len(h) for h in hits), default=0)
     returns = [_returns(h, cost) for h in hits]
-    hit_mean = [np.mean([h[t] for h in hits if len(h) > t]) for t in range(longest)]
+    segment_mean = [np.mean([g[t] for g in returns if len(g) > t + 1]) for t in range(longest)]
     return_mean = [np.mean([g[t] for g in returns if len(g) > t]) for t in range(longest + 1)]
-    segments = [[float(v - hit_mean[t]) for t, v in enumerate(h)] for h in hits]
+    segments = [[float(v - segment_mean[t]) for t, v in enumerate(g[:-1])] for g in returns]
     decisions = [[float(v - return_mean[t]) for t, v in enumerate(g)] for g in returns]
     return segments, decisions
 
@@ -56,7 +61,7 @@ def line_advantages(credits: Sequence[Sequence[float]], cost: float) -> tuple[li
 def _returns(hits: Sequence[float], cost: float) -> list[float]:
     total, out = 0.0, [0.0]
     for hit in reversed(hits):
-        total += 1.0 if hit else -cost
+        total = (1.0 if hit else -cost) + DISCOUNT * total
         out.append(total)
     return out[::-1]
 

@@ -32,13 +32,18 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> 
     Returns:
         A ``transformers.PreTrainedTokenizerFast`` with pad and end tokens.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
     texts = list(texts)
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    # Beside a Qwen2 model, AutoTokenizer reads every tokenizer back with the splitting rules of Qwen2.
+    rules = Qwen2Tokenizer().backend_tokenizer
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = (
+        rules.normalizer,
+        rules.pre_tokenizer,
+        rules.decoder,
+    )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=[PAD, EOS],
@@ -49,7 +54,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> 
     added = [*_MARKS, *(_frequent_phrases(texts, phrases) if phrases else [])]
     tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=EOS, clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=EOS,  # never needed by a byte-level BPE; without it Qwen2's is added beyond the vocabulary
+        clean_up_tokenization_spaces=False,
     )
 
 

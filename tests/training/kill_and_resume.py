@@ -1,0 +1,168 @@
+"""Train tiny policies whole, killed half-way and resumed. Run as a script: ``kill_and_resume.py FOLDER NAME...``
+
+One process loads the libraries once and forks a child a run, so that a SIGKILL takes the child only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from overton.recipe import Recipe, parse_recipe
+from overton.rundir import write_jsonl
+from overton.training.callbacks import MetricsFile
+from overton.training.grpo import train_grpo
+from overton.training.sft import train_sft
+from overton.types import Perspective, Situation
+
+KILL_AT = 7  # the last checkpoint is of step 6, and the epoch of 6 steps is over
+STEPS = 10
+
+
+class HashEncoder:
+    """Vectors that only depend on the text, so that nonsense scores now well and now badly."""
+
+    threshold = 0.3
+
+    def encode(self, texts: list[str], contexts: Any = None, *, preprocess: bool = True) -> np.ndarray:
+        rows = [np.random.default_rng(zlib.crc32(t.encode())).normal(size=3) for t in texts]
+        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+
+def recipe(**training: Any) -> Recipe:
+    return parse_recipe(
+        {
+            "name": "tiny",
+            "seed": 3,
+            "threads": 1,
+            "policy": {
+                "vocab_size": 320,
+                "phrases": 5,
+                "hidden_size": 16,
+                "layers": 1,
+                "heads": 2,
+                "kv_heads": 1,
+                "intermediate_size": 16,
+                "max_length": 96,
+            },
+            "training": {"bf16": False, **training},
+        }
+    )
+
+
+SITUATIONS = [
+    Situation(
+        f"s{i}",
+        f"May {who} read the {what}?",
+        (Perspective("Privacy", f"the {what} is theirs"), Perspective("Care", f"{who} means well")),
+    )
+    for i, (who, what) in enumerate(
+        (who, what) for who in ("Ann", "Bo", "Cy") for what in ("diary", "letter", "will", "note")
+    )
+]
+
+
+def sft(folder: Path, optimizer: str, accumulation: int = 1) -> None:
+    rows = [
+        {
+            "id": s.id,
+            "prompt": s.text,
+            "completion": " ".join(f"{p.label}: {p.explanation}." for p in s.perspectives[: 1 + int(s.id[1:]) % 2]),
+        }
+        for s in SITUATIONS * 2
+    ]
+    write_jsonl(folder / "sft.jsonl", rows)
+    options = {
+        "epochs": STEPS / 6,
+        "batch_size": 4 // accumulation,
+        "gradient_accumulation": accumulation,
+        "learning_rate": 0.01,
+        "optimizer": optimizer,
+        "save_steps": 3,
+    }
+    train_sft(recipe(sft=options), folder / "sft.jsonl", folder)
+
+
+def grpo(folder: Path, **options: Any) -> None:
+    start = folder.parent / "start"
+    if not start.exists():
+        from overton.testing import tiny_policy
+
+        tiny_policy(start, max_length=96)
+    options = {
+        "steps": STEPS,
+        "prompts_per_step": 2,
+        "num_generations": 4,
+        "max_completion_length": 12,
+        "learning_rate": 0.01,
+        "save_steps": 3,
+        "log_completions_steps": 2,
+        **options,
+    }
+    train_grpo(recipe(grpo=options), SITUATIONS, start, HashEncoder(), folder)  # type: ignore[arg-type]
+
+
+RUNS: dict[str, Callable[[Path], None]] = {
+    "sft-muon": lambda folder: sft(folder, "muon"),
+    "sft-adamw": lambda folder: sft(folder, "adamw", 2),
+    "grpo": lambda folder: grpo(folder),
+    "grpo-micro": lambda folder: grpo(folder, micro_batch_size=4, optimizer="muon", beta=0.1),
+}
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Exit status of ``work`` in a child process: minus the signal's number when one ended it."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            torch.set_num_threads(1)
+            work()
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def kill_at(step: int) -> None:
+    """Let the next training die while it writes the metrics of a step."""
+    write = MetricsFile.on_log
+
+    def on_log(self: MetricsFile, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        write(self, args, state, control, **kwargs)
+        if state.global_step == step:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write('{"step": 8, "lo')
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    MetricsFile.on_log = on_log  # type: ignore[method-assign]
+
+
+def main(folder: Path, names: list[str]) -> None:
+    for name in names:
+        train = RUNS[name]
+        whole, killed = folder / name / "whole", folder / name / "killed"
+        assert forked(lambda train=train, whole=whole: train(whole)) == 0, name  # type: ignore[misc]
+
+        def die(train: Callable[[Path], None] = train, killed: Path = killed) -> None:
+            kill_at(KILL_AT)
+            train(killed)
+
+        assert forked(die) == -signal.SIGKILL, name
+        shutil.copytree(killed, folder / name / "remains")
+        assert forked(lambda train=train, killed=killed: train(killed)) == 0, name  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
