@@ -1,17 +1,18 @@
-"""The quickstart's quality table: SFT start, both reward presets, and an SFT-only control, on held-out situations.
+"""The quickstart's quality table: SFT start, both reward presets, and an SFT-only control, on held-out
+situations.
 
     python benchmarks/quickstart_quality.py --seeds 0 1 2 --out benchmarks/results/quickstart_quality.json
 
-For each seed the quickstart is run to its SFT model; from there OP-GRPO is trained with each preset, and a control
-is fine-tuned from the start with as much more CPU time as OP-GRPO took. Answers are sampled as in the recipe and
-decoded greedily, and judged by the world's oracle, which shares nothing with the reward. Finished parts are kept,
-so a killed benchmark goes on where it was. `--table FILE` prints the table of a results file.
+For each seed the quickstart is run to its SFT model; from there OP-GRPO is trained with each preset, and a
+control is fine-tuned from the start with as much more CPU time as OP-GRPO took. Answers are sampled as in
+the recipe and decoded greedily, and judged by the world's oracle, which shares nothing with the reward.
+Finished parts are kept, so a killed benchmark goes on where it was. `--table FILE` prints the table of a
+results file.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -23,7 +24,7 @@ from overton.evaluation.statistics import compare, interval
 from overton.generation.sample import sample_answers
 from overton.pipeline import run_stages
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json
+from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json, write_text
 from overton.segment import layout
 from overton.types import Situation
 
@@ -41,9 +42,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quickstart_quality.json"))
     parser.add_argument("--table", type=Path, help="print the table of this results file and stop")
+    parser.add_argument("--readme", action="store_true", help="put the table of --out into README.md and stop")
     options = parser.parse_args()
     if options.table:
         print(markdown(read_json(options.table)))
+        return
+    if options.readme:
+        _fill_readme(Path("README.md"), markdown(read_json(options.out)))
         return
     for seed in options.seeds:
         recipe = load_recipe(options.recipe, [*options.overrides, f"seed={seed}"])
@@ -176,6 +181,13 @@ def markdown(report: dict[str, Any]) -> str:
                 f"95% [{gain['low']:+.3f}, {gain['high']:+.3f}])"
             )
     return "\n".join(lines)
+
+
+def _fill_readme(path: Path, table: str) -> None:
+    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(begin, 1)
+    write_text(path, f"{before}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}")
 
 
 def _keyed(values: list[float | None]) -> dict[str, float | None]:

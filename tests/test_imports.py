@@ -69,9 +69,7 @@ def own_imports(tree: ast.Module) -> set[str]:
             base = node.module or ""
             # "from overton.training import policy" names a module, "from overton.types import Answer" none.
             found |= {f"{base}.{a.name}" if is_module(f"{base}.{a.name}") else base for a in node.names}
-    return {
-        name.removeprefix("overton.") for name in found if name == "overton" or name.startswith("overton.")
-    }
+    return {name.removeprefix("overton.") for name in found if name == "overton" or name.startswith("overton.")}
 
 
 def is_module(dotted: str) -> bool:
@@ -96,9 +94,7 @@ def test_imports_go_one_way(name: str, tree: ast.Module) -> None:
     if name == "__init__":
         allowed = GROUND
     wrong = {
-        used
-        for used in own_imports(tree)
-        if used != "overton" and room(used) not in allowed and used not in allowed
+        used for used in own_imports(tree) if used != "overton" and room(used) not in allowed and used not in allowed
     }
     assert not wrong, f"overton.{name} must not import {sorted(wrong)}"
 

@@ -165,9 +165,7 @@ def test_optimal_keeps_what_greedy_matched(matrix: np.ndarray, threshold: float)
 @given(st.data(), THRESHOLDS)
 def test_clusters_are_components_and_do_not_depend_on_order(data: st.DataObject, threshold: float) -> None:
     size = data.draw(st.integers(0, 7))
-    half = data.draw(
-        hnp.arrays(np.float32, (size, size), elements=st.integers(-10, 10).map(lambda n: n / 10))
-    )
+    half = data.draw(hnp.arrays(np.float32, (size, size), elements=st.integers(-10, 10).map(lambda n: n / 10)))
     matrix = np.maximum(half, half.T)
     labels = clusters(matrix, threshold)
     if size:
@@ -198,7 +196,6 @@ def test_optimal_against_every_matching_of_small_tables() -> None:
     for _ in range(200):
         matrix = rng.random((3, 4))
         best = max(
-            sum(matrix[r, c] >= 0.6 for r, c in enumerate(chosen))
-            for chosen in itertools.permutations(range(4), 3)
+            sum(matrix[r, c] >= 0.6 for r, c in enumerate(chosen)) for chosen in itertools.permutations(range(4), 3)
         )
         assert len(optimal_matching(matrix, 0.6)) == best

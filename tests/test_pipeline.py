@@ -30,9 +30,7 @@ def run(tmp_path: Path) -> RunDir:
 
 def results(folder: Path) -> dict[str, str]:
     """Hashes of everything that the stages declare to write."""
-    return {
-        f"{stage}/{file}": sha256(folder / stage / file) for stage, files in FILES.items() for file in files
-    }
+    return {f"{stage}/{file}": sha256(folder / stage / file) for stage, files in FILES.items() for file in files}
 
 
 def test_a_stage_has_one_name() -> None:
@@ -190,17 +188,11 @@ def overton_with_fakes(folder: Path, kill: str = "") -> subprocess.CompletedProc
     recipe.write_text("name: a\nseed: 2\n")
     command = [sys.executable, str(Path(__file__).parent / "fake_stages.py")]
     command += ["run", str(recipe), "--run-dir", str(folder / "run")]
-    return subprocess.run(
-        command, env={**os.environ, "KILL": kill}, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, env={**os.environ, "KILL": kill}, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "kill", ["data:3", "estimator:1", "training:2", "generation:0", "evaluation:0", "report:1"]
-)
-def test_a_kill_in_any_stage_changes_nothing(
-    tmp_path: Path, uninterrupted: dict[str, str], kill: str
-) -> None:
+@pytest.mark.parametrize("kill", ["data:3", "estimator:1", "training:2", "generation:0", "evaluation:0", "report:1"])
+def test_a_kill_in_any_stage_changes_nothing(tmp_path: Path, uninterrupted: dict[str, str], kill: str) -> None:
     killed = overton_with_fakes(tmp_path, kill)
     assert killed.returncode == -9
     stage = kill.split(":")[0]

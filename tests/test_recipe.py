@@ -28,9 +28,7 @@ def test_values_are_read_and_the_rest_stays(tmp_path: Path) -> None:
 
 
 def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
-    recipe = load_recipe(
-        write(tmp_path, "name: a\nreward: {overrides: {beta: 0.5, x: true}}\ndata: {path: t.csv}\n")
-    )
+    recipe = load_recipe(write(tmp_path, "name: a\nreward: {overrides: {beta: 0.5, x: true}}\ndata: {path: t.csv}\n"))
     assert load_recipe(write(tmp_path, dump_recipe(recipe), "again.yaml")) == recipe
 
 
@@ -56,9 +54,7 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         ("a: [", ["cannot be read as YAML"]),
     ],
 )
-def test_a_mistake_names_the_key_and_says_what_is_wanted(
-    tmp_path: Path, text: str, wanted: list[str]
-) -> None:
+def test_a_mistake_names_the_key_and_says_what_is_wanted(tmp_path: Path, text: str, wanted: list[str]) -> None:
     path = write(tmp_path, text)
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)

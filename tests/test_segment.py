@@ -61,9 +61,7 @@ def test_template_is_read_with_labels_explanations_and_offsets() -> None:
         ("Right to privacy", "the diary is hers alone."),
         ("Honesty", "she is owed the truth."),
     ]
-    assert TWO[found[0].start : found[0].end] == (
-        "In the perspective of Right to privacy, the diary is hers alone."
-    )
+    assert TWO[found[0].start : found[0].end] == ("In the perspective of Right to privacy, the diary is hers alone.")
     assert TWO[found[1].start :].startswith("From the perspective of Honesty")
     assert layout(TWO).valid
     assert layout(TWO).summary == "Privacy and honesty pull apart."
@@ -73,9 +71,7 @@ def test_template_is_read_with_labels_explanations_and_offsets() -> None:
 def test_format_answer_is_read_back(rows: list[tuple[str, str]]) -> None:
     answer = format_answer([Perspective(label, text) for label, text in rows], "A summary.")
     found = segment(answer)
-    assert [(s.label, s.explanation) for s in found] == [
-        (label.strip(), f"{text.strip()}.") for label, text in rows
-    ]
+    assert [(s.label, s.explanation) for s in found] == [(label.strip(), f"{text.strip()}.") for label, text in rows]
     assert layout(answer).valid and layout(answer).summary == "A summary."
     for part in found:
         shown = answer[part.start : part.end]
@@ -102,7 +98,9 @@ def test_a_label_alone_stays_a_segment_and_an_empty_opener_does_not() -> None:
 
 
 def test_numbers_and_bullets_before_the_opener_belong_to_no_line() -> None:
-    answer = "1. In the perspective of A, x holds.\n2. In the perspective of B, y holds.\n  - In the perspective of C, z."
+    answer = (
+        "1. In the perspective of A, x holds.\n2. In the perspective of B, y holds.\n  - In the perspective of C, z."
+    )
     assert [s.explanation for s in segment(answer)] == ["x holds.", "y holds.", "z."]
 
 
@@ -167,9 +165,7 @@ def test_thinking_is_not_part_of_the_answer() -> None:
 
 def test_a_thought_that_never_ends_has_no_answer() -> None:
     assert segment("<think> In the perspective of Greed, I could lie.") == []
-    assert [s.explanation for s in segment("The word <think> is no thought.")] == [
-        "The word <think> is no thought."
-    ]
+    assert [s.explanation for s in segment("The word <think> is no thought.")] == ["The word <think> is no thought."]
 
 
 # ------------------------------------------------------------------ lists and prose
@@ -247,8 +243,7 @@ def test_layout_is_valid_only_with_each_tag_once(text: str) -> None:
     if layout(text).valid:
         proper = re.split("</think>", text, maxsplit=1, flags=re.IGNORECASE)[-1].lower()
         assert [
-            proper.count(t)
-            for t in ("<core perspectives>", "</core perspectives>", "<summary>", "</summary>")
+            proper.count(t) for t in ("<core perspectives>", "</core perspectives>", "<summary>", "</summary>")
         ] == [1] * 4
         assert layout(text).summary
 

@@ -64,9 +64,7 @@ def ask_model(
     if not question:
         raise OvertonError("the question is empty")
     if len(question.split()) > MAX_WORDS:
-        raise OvertonError(
-            f"the question has {len(question.split()):,} words, at most {MAX_WORDS:,} are read"
-        )
+        raise OvertonError(f"the question has {len(question.split()):,} words, at most {MAX_WORDS:,} are read")
     source = find_model(model)
     template = _run_template(source) if template is None else template
     if "{situation}" not in template:
@@ -172,9 +170,7 @@ def to_json(reply: Reply) -> dict[str, Any]:
 def to_text(reply: Reply) -> str:
     """The reply for a terminal: numbered perspectives, then the summary. Control characters are dropped."""
     if not reply.perspectives and not reply.summary:
-        return "The model stated no perspective. Its whole answer:\n" + (
-            _printable(reply.answer.answer) or "(empty)"
-        )
+        return "The model stated no perspective. Its whole answer:\n" + (_printable(reply.answer.answer) or "(empty)")
     lines = [
         f"{number}. {p.label + ': ' if p.label else ''}{p.explanation}"
         for number, p in enumerate(reply.perspectives, 1)

@@ -30,18 +30,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RecipeArgument = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).", show_default=False)
-]
+RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).", show_default=False)]
 RunDirOption = Annotated[
     Path | None,
     typer.Option("--run-dir", metavar="DIR", help="Folder of the run; default: runs/NAME of the recipe."),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key, e.g. --set estimator.epochs=2. Repeatable."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set estimator.epochs=2. Repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -60,9 +56,7 @@ def root(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and the libraries' warnings.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' warnings.")] = False,
 ) -> None:
     """Options of every verb; ``main`` reads --debug, wherever it stands."""
     _settle_libraries(quiet=not debug)
@@ -96,14 +90,10 @@ for _verb, _text in STAGE_HELP.items():
 
 @app.command()
 def ask(
-    question: Annotated[
-        str, typer.Argument(metavar="QUESTION", help="Any question or situation.", show_default=False)
-    ],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Any question or situation.", show_default=False)],
     model: Annotated[
         str,
-        typer.Option(
-            "--model", metavar="DIR", help="Run directory, model folder or hub name.", show_default=False
-        ),
+        typer.Option("--model", metavar="DIR", help="Run directory, model folder or hub name.", show_default=False),
     ],
     as_json: JsonOption = False,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy decoding.")] = 0.7,
@@ -112,9 +102,7 @@ def ask(
     seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
     template: Annotated[
         str | None,
-        typer.Option(
-            metavar="TEXT", help="Text around the question, with {situation} in it; default: the run's own."
-        ),
+        typer.Option(metavar="TEXT", help="Text around the question, with {situation} in it; default: the run's own."),
     ] = None,
 ) -> None:
     """Ask a model one question and print the perspectives and the summary of its answer."""
@@ -140,9 +128,7 @@ def score(
     ],
     references: Annotated[
         Path,
-        typer.Option(
-            "--references", metavar="REFS", help="JSONL: `id`, `text`, `perspectives`.", show_default=False
-        ),
+        typer.Option("--references", metavar="REFS", help="JSONL: `id`, `text`, `perspectives`.", show_default=False),
     ],
     estimator: Annotated[
         str | None,
@@ -237,9 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run_stages(
-    recipe: Path, run_dir: Path | None, overrides: list[str] | None, first: str, last: str
-) -> None:
+def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None, first: str, last: str) -> None:
     from overton.errors import RunError
     from overton.failures import explain
     from overton.hub import prefer_cache

@@ -109,10 +109,7 @@ def to_text(findings: dict[str, Any]) -> str:
         f"system   {findings['system']}",
         f"cpu      {cpu['cores']} cores usable, {_bf16_text(cpu['bf16'])}, {cpu['name'] or 'unknown model'}",
         f"memory   {_size(memory['available_gb'])} of {_size(memory['total_gb'])} free",
-        *(
-            f"gpu      {g['name']}, {_size(g['memory_gb'])}{', bfloat16' * g['bf16']}"
-            for g in findings["gpus"]
-        ),
+        *(f"gpu      {g['name']}, {_size(g['memory_gb'])}{', bfloat16' * g['bf16']}" for g in findings["gpus"]),
         *(["gpu      none that torch can use"] if not findings["gpus"] else []),
         f"disk     {_size(disk['free_gb'])} free here",
         f"hub      {hub['state']}: {hub['detail']}",
@@ -126,9 +123,7 @@ def to_text(findings: dict[str, Any]) -> str:
             lines.append(f"  {item['part']}: {'NEEDED' if item['needed'] else 'optional'}")
             lines.append(f"    {item['command']}")
     lines += ["", *(f"note: {text}" for text in findings["advice"])]
-    lines.append(
-        "ready for `overton run`" if findings["ready"] else "not ready for `overton run`: see what is NEEDED"
-    )
+    lines.append("ready for `overton run`" if findings["ready"] else "not ready for `overton run`: see what is NEEDED")
     return "\n".join(lines)
 
 
@@ -208,8 +203,7 @@ def _advice(memory: dict[str, Any], disk: dict[str, Any], hub: dict[str, str]) -
         notes.append(f"a run wants {_WANTED_DISK_GB:.0f} GB of disk; free some or use --run-dir")
     if hub["state"] in ("off", "out of reach"):
         notes.append(
-            "models are read from folders, installed packages and the hub's cache only; the quickstart needs "
-            "no more"
+            "models are read from folders, installed packages and the hub's cache only; the quickstart needs no more"
         )
     return notes
 

@@ -29,9 +29,7 @@ def write_recipe(path: Path) -> None:
         RunError: the file exists, or cannot be written.
     """
     if path.exists() or path.is_symlink():
-        raise RunError(
-            f"{path}: exists already and was left as it is. Give another name: overton init other.yaml"
-        )
+        raise RunError(f"{path}: exists already and was left as it is. Give another name: overton init other.yaml")
     write_text(path, recipe_text(_name_from(path.stem)))
 
 

@@ -45,9 +45,9 @@ def greedy_matching(similarity: Matrix, threshold: float) -> list[tuple[int, int
 def optimal_matching(similarity: Matrix, threshold: float) -> list[tuple[int, int]]:
     """One-to-one pairs at or above the threshold, as many as there can be.
 
-    Starts from :func:`greedy_matching` and adds augmenting paths (Kuhn) until none is left. What greedy matched
-    stays matched, perhaps with another partner, and similar partners are tried first; the sum of similarities
-    is not maximised. With a handful of rows this beats a general solver's call.
+    Starts from :func:`greedy_matching` and adds augmenting paths (Kuhn) until none is left. What greedy
+    matched stays matched, perhaps with another partner, and similar partners are tried first; the sum of
+    similarities is not maximised. With a handful of rows this beats a general solver's call.
 
     Args and errors as in :func:`greedy_matching`.
 
@@ -96,7 +96,7 @@ def clusters(similarity: Matrix, threshold: float) -> list[int]:
     matrix = _square(similarity)
     size = matrix.shape[0]
     labels = [-1] * size
-    linked = (matrix >= threshold) | (matrix.T >= threshold)
+    linked = (matrix >= threshold) | (threshold <= matrix.T)
     count = 0
     for start in range(size):
         if labels[start] >= 0:

@@ -23,26 +23,49 @@ class Stage:
         verb: verb of the command line.
         sections: sections of the recipe that its result depends on.
         reads: files or folders of other stages, relative to the run; a missing one is an error.
+        uses: the same, for files that may be absent.
     """
 
     name: str
     verb: str
     sections: tuple[str, ...]
     reads: tuple[str, ...]
+    uses: tuple[str, ...] = ()
 
 
 STAGES = (
     Stage("data", "data", ("data",), ()),
-    Stage("estimator", "estimator", ("estimator",), ("data/triplets.jsonl", "data/pairs.dev.jsonl", "data/pairs.test.jsonl")),
+    Stage(
+        "estimator",
+        "estimator",
+        ("estimator",),
+        ("data/triplets.jsonl", "data/pairs.dev.jsonl", "data/pairs.test.jsonl"),
+    ),
     Stage(
         "training",
         "train",
         ("policy", "reward", "training"),
         ("data/train.jsonl", "data/sft.jsonl", "estimator/model", "estimator/calibration.json"),
     ),
-    Stage("generation", "generate", ("policy", "generation"), ("data/test.jsonl", "training/sft/model", "training/grpo/model")),
-    Stage("evaluation", "evaluate", ("evaluation",), ("data/test.jsonl", "generation")),
-    Stage("report", "report", ("report",), ("evaluation/summary.json", "generation", "training/grpo/metrics.jsonl")),
+    Stage(
+        "generation",
+        "generate",
+        ("policy", "generation"),
+        ("data/test.jsonl", "training/sft/model", "training/grpo/model"),
+    ),
+    Stage("evaluation", "evaluate", ("evaluation",), ("data/test.jsonl", "generation"), ("data/nli.jsonl",)),
+    Stage(
+        "report",
+        "report",
+        ("report",),
+        ("evaluation/summary.json", "generation", "training/grpo/metrics.jsonl"),
+        (
+            "data/test.jsonl",
+            "training/sft/metrics.jsonl",
+            "estimator/calibration.json",
+            "estimator/benchmark.json",
+        ),
+    ),
 )
 NAMES = tuple(stage.name for stage in STAGES)
 
@@ -135,6 +158,7 @@ def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
             source = find_stage(name.split("/")[0])
             raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
         inputs[name] = _input_hash(run, name)
+    inputs |= {name: _input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
     return {
         "seed": recipe.seed,
         "threads": recipe.threads,
@@ -146,7 +170,8 @@ def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
 def _input_hash(run: RunDir, name: str) -> str:
     path = run.path / name
     if path.is_dir() and (path / "manifest.json").exists():
-        # A whole stage folder: what lies in it now, files made elsewhere included, but not its manifest's times.
+        # A whole stage folder: what lies in it now, files made elsewhere included, but not its manifest's
+        # times.
         return fingerprint(stage_files(path))
     return sha256(path)
 

@@ -30,7 +30,7 @@ def build_completion(answer: str, tokenizer: Any) -> str | list[Message]:
 
 def completion_text(completion: str | list[Message]) -> str:
     """The text of a completion as TRL hands it over (text, or a list of messages)."""
-    return completion if isinstance(completion, str) else completion[-1]["content"] or ""
+    return completion if isinstance(completion, str) else completion[-1].get("content") or ""
 
 
 def prompt_ids(situation: str, template: str, tokenizer: Any) -> list[int]:
@@ -38,7 +38,5 @@ def prompt_ids(situation: str, template: str, tokenizer: Any) -> list[int]:
     prompt = build_prompt(situation, template, tokenizer)
     if isinstance(prompt, str):
         return list(tokenizer(prompt)["input_ids"])
-    encoded = tokenizer.apply_chat_template(
-        prompt, add_generation_prompt=True, tokenize=True, return_dict=True
-    )
+    encoded = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)
     return list(encoded["input_ids"])

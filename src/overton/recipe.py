@@ -38,6 +38,9 @@ class DataSection(Section):
     test: int = Field(300, ge=1, description="situations in the test split (nothing is tuned on it)")
     triplets: int = Field(6000, ge=1, description="training triplets for the estimator")
     pairs: int = Field(2000, ge=10, description="labelled pairs for calibration, and as many for the benchmark")
+    nli_pairs: int = Field(
+        16000, ge=100, description="`world` only: pairs that the evaluation's cross-encoder is trained on"
+    )
 
 
 class EstimatorSection(Section):
@@ -111,6 +114,9 @@ class RewardSection(Section):
     credit_weight: float = Field(
         1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
     )
+    credit_discount: float = Field(
+        0.9, ge=0, le=1, description="weight of what comes after a perspective in its credit"
+    )
 
 
 class SftSection(Section):
@@ -136,9 +142,7 @@ class GrpoSection(Section):
     prompts_per_step: int = Field(16, ge=1, description="situations a step")
     num_generations: int = Field(8, ge=2, description="answers a prompt: the group")
     micro_batch_size: int = Field(0, ge=0, description="answers a forward pass; 0 = the whole step at once")
-    learning_rate: float = Field(
-        5e-4, gt=0, description="peak learning rate (a pretrained model wants about 1e-6)"
-    )
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate (a pretrained model wants about 1e-6)")
     optimizer: Literal["adamw", "muon"] = Field("adamw", description="as for SFT")
     muon_learning_rate: float = Field(0.002, gt=0, description="peak, for the matrices of the layers; muon only")
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
@@ -183,7 +187,6 @@ class EvaluationSection(Section):
         "any three-class CrossEncoder (microsoft/deberta-v2-xlarge-mnli)",
     )
     nli_threshold: float = Field(0.33, ge=0, le=1, description="for Accuracy@threshold")
-    nli_pairs: int = Field(16000, ge=100, description="`world` only: training pairs")
     bootstrap: int = Field(2000, ge=100, description="resamples of every interval")
 
 

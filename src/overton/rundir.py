@@ -1,8 +1,8 @@
 """Run directories: atomic writes, JSONL, hashes, and one manifest a stage.
 
 A stage hands over files, never objects. Its ``manifest.json`` holds what it was made from (recipe sections,
-input hashes, versions, seed) and what it made, so that a finished stage with unchanged inputs is skipped and a
-killed one is found again.
+input hashes, versions, seed) and what it made, so that a finished stage with unchanged inputs is skipped and
+a killed one is found again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from typing import IO, Any
 
 from overton.errors import DataError, RunError
 
-_VERSIONED = ("overton", "torch", "transformers", "trl", "sentence-transformers", "datasets", "numpy", "tokenizers")
+_VERSIONED = (
+    "overton",
+    "torch",
+    "transformers",
+    "trl",
+    "sentence-transformers",
+    "datasets",
+    "numpy",
+    "tokenizers",
+)
 
 
 @contextmanager
@@ -219,4 +228,6 @@ class RunDir:
         if record is None or record.get("status") != "complete" or record.get("fingerprint") != fingerprint(made_from):
             return False
         folder = self.stage(stage)
-        return all((folder / name).is_file() and sha256(folder / name) == digest for name, digest in record["outputs"].items())
+        return all(
+            (folder / name).is_file() and sha256(folder / name) == digest for name, digest in record["outputs"].items()
+        )

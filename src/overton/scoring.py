@@ -78,9 +78,7 @@ def score_files(
     from overton.evaluation.form import form_row
 
     if answers.suffix.lower() in (".csv", ".tsv"):
-        raise DataError(
-            f"{answers}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line"
-        )
+        raise DataError(f"{answers}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
     situations = [row.situation for row in read_table(references, {})]
     given = read_answers(answers)
     pairs, unmatched, notes = _join(given, situations)
@@ -266,9 +264,7 @@ def _add_entailment(
             task = bar.add_task("entailment", total=count_pairs(own, situations))
             found = nli_rows(model, own, situations, advance=lambda n, task=task: bar.advance(task, n))  # type: ignore[misc]
             for (index, _), row in zip(members, found, strict=True):
-                rows[index] |= {
-                    metric: row[metric if metric in row else metric.removeprefix("nli_")] for metric in NLI
-                }
+                rows[index] |= {metric: row[metric if metric in row else metric.removeprefix("nli_")] for metric in NLI}
                 if row["reason"]:
                     _add_reason(rows[index], f"entailment: {row['reason']}")
 

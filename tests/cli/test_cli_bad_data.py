@@ -15,9 +15,7 @@ Fails = Callable[..., str]
 
 def row(name: str = "a", **other: Any) -> str:
     views = [{"label": "A", "explanation": "one view"}, {"label": "B", "explanation": "another view"}]
-    return json.dumps(
-        {"id": name, "text": f"Is {name} right?", "perspectives": views, **other}, allow_nan=True
-    )
+    return json.dumps({"id": name, "text": f"Is {name} right?", "perspectives": views, **other}, allow_nan=True)
 
 
 ONE_VIEW = [{"label": "A", "explanation": "one view"}]

@@ -25,9 +25,7 @@ def stage_writes(monkeypatch: pytest.MonkeyPatch, write: Callable[[RunDir], obje
     monkeypatch.setattr(sys.modules["overton.estimator.stage"], "run", lambda recipe, run: write(run))
 
 
-def test_in_our_own_write(
-    fails: Fails, fake_stages: list[str], recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_our_own_write(fails: Fails, fake_stages: list[str], recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -118,9 +116,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_on_a_disk_that_is_really_full(
     fails: Fails, fake_stages: list[str], recipe: Path, monkeypatch: pytest.MonkeyPatch, small_disk: Path
 ) -> None:
-    stage_writes(
-        monkeypatch, lambda run: write_text(run.stage("estimator") / "model" / "weights", "x" * 300_000)
-    )
+    stage_writes(monkeypatch, lambda run: write_text(run.stage("estimator") / "model" / "weights", "x" * 300_000))
     assert "the disk is full" in fails("run", recipe, "--run-dir", small_disk / "run")
     assert list((small_disk / "run" / "estimator" / "model").iterdir()) == []
     assert (RunDir(small_disk / "run").manifest("data") or {})["status"] == "complete"

@@ -26,11 +26,7 @@ def test_init_writes_a_recipe_that_is_all_defaults(overton: Call) -> None:
 
 def test_every_key_has_its_line_and_its_comment() -> None:
     lines = recipe_text("a").splitlines()
-    depth = {
-        line.strip().split(":")[0]: index
-        for index, line in enumerate(lines)
-        if not line.strip().startswith("#")
-    }
+    depth = {line.strip().split(":")[0]: index for index, line in enumerate(lines) if not line.strip().startswith("#")}
 
     def check(model: type[Section]) -> None:
         for name, field in model.model_fields.items():

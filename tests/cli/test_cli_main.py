@@ -86,9 +86,7 @@ def test_options_reach_the_run(overton: Call, fake_stages: list[str], recipe: Pa
     assert out == ""
 
 
-def test_each_stage_alone_makes_the_same_as_a_run(
-    overton: Call, fake_stages: list[str], recipe: Path
-) -> None:
+def test_each_stage_alone_makes_the_same_as_a_run(overton: Call, fake_stages: list[str], recipe: Path) -> None:
     for verb in STAGE_HELP:
         assert overton(verb, recipe)[0] == 0
     assert fake_stages == list(NAMES)
@@ -96,9 +94,7 @@ def test_each_stage_alone_makes_the_same_as_a_run(
     assert fake_stages == list(NAMES)
 
 
-def test_a_stage_without_its_input_names_what_to_run(
-    fails: Fails, fake_stages: list[str], recipe: Path
-) -> None:
+def test_a_stage_without_its_input_names_what_to_run(fails: Fails, fake_stages: list[str], recipe: Path) -> None:
     assert "Run `overton data RECIPE` first" in fails("train", recipe)
 
 
@@ -148,9 +144,7 @@ def test_the_run_of_another_recipe_is_left_alone(
     assert {p: p.read_bytes() for p in Path("d").rglob("*") if p.is_file()} == before
 
 
-def test_a_folder_of_other_things_and_a_file_are_left_alone(
-    fails: Fails, fake_stages: list[str], recipe: Path
-) -> None:
+def test_a_folder_of_other_things_and_a_file_are_left_alone(fails: Fails, fake_stages: list[str], recipe: Path) -> None:
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("x")
     assert "not a run directory" in fails("run", recipe, "--run-dir", "mine")
@@ -198,9 +192,7 @@ def test_out_of_memory_names_what_to_lower(
     assert "generation.batch_size" in fails("run", recipe)
 
 
-def test_a_bug_keeps_its_traceback(
-    fake_stages: list[str], recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_keeps_its_traceback(fake_stages: list[str], recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage_raises(monkeypatch, KeyError("a bug"))
     with pytest.raises(KeyError):
         main(["run", str(recipe)])

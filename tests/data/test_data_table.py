@@ -137,9 +137,7 @@ def test_a_bad_row_is_refused_with_file_and_line(tmp_path: Path, bad: list[str],
         ),
     ],
 )
-def test_missing_and_unknown_columns(
-    tmp_path: Path, header: list[str], columns: dict[str, str], message: str
-) -> None:
+def test_missing_and_unknown_columns(tmp_path: Path, header: list[str], columns: dict[str, str], message: str) -> None:
     path = _csv(tmp_path, [[f"c{i}" for i in range(len(header))]], header=header)
     with pytest.raises(DataError, match=message):
         read_table(path, columns)
@@ -245,9 +243,7 @@ def test_pairs_are_half_positive(tmp_path: Path) -> None:
 
 
 def test_without_clusters_the_error_says_what_to_add(tmp_path: Path) -> None:
-    rows = read_table(
-        _csv(tmp_path, [r[:4] for i in range(5) for r in _views(f"q{i}")], header=HEADER[:4]), {}
-    )
+    rows = read_table(_csv(tmp_path, [r[:4] for i in range(5) for r in _views(f"q{i}")], header=HEADER[:4]), {})
     with pytest.raises(DataError, match="`cluster` column"):
         table_triplets(rows, 10, 0)
     with pytest.raises(DataError, match=r"dev split.*`cluster` column"):

@@ -166,9 +166,7 @@ SLOTS = {"actor": "aunt", "affected": "niece", "thing": "oven"}
 
 
 def test_circumstances_remove_turn_and_add_in_this_order() -> None:
-    first = _circumstance(
-        "c", "x", adds={"trust": "-"}, removes=frozenset({"trust"}), turns=frozenset({"safety"})
-    )
+    first = _circumstance("c", "x", adds={"trust": "-"}, removes=frozenset({"trust"}), turns=frozenset({"safety"}))
     assert relevant(KIND, [first]) == {"safety": "+", "trust": "-"}
     assert relevant(KIND, [first, first]) == {"safety": "-", "trust": "-"}
 

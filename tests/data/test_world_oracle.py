@@ -110,9 +110,7 @@ def test_swapped_people_do_not_count() -> None:
 
 
 def test_repeats_count_once() -> None:
-    verdict = judge(
-        SITUATION, say(said(VIEWS[0], 0), said(VIEWS[1], 0), said(VIEWS[0], 1), said(VIEWS[0], 0))
-    )
+    verdict = judge(SITUATION, say(said(VIEWS[0], 0), said(VIEWS[1], 0), said(VIEWS[0], 1), said(VIEWS[0], 0)))
     assert [s.verdict for s in verdict.segments] == ["matched", "matched", "repeated", "repeated"]
     assert verdict.coverage == pytest.approx(2 / len(VIEWS))
     assert verdict.precision == 1 and verdict.uniqueness == pytest.approx(0.5)
@@ -133,9 +131,7 @@ def _slip(text: str) -> str:
 
 
 def test_small_slips_are_forgiven_and_large_ones_are_not() -> None:
-    view = next(
-        v for v in VIEWS if len(words(said(v, 0).explanation)) >= 12 and " the " in said(v, 0).explanation
-    )
+    view = next(v for v in VIEWS if len(words(said(v, 0).explanation)) >= 12 and " the " in said(v, 0).explanation)
     true = said(view, 0)
     slipped = dataclasses.replace(true, explanation=_slip(true.explanation))
     assert slipped.explanation != true.explanation
@@ -180,9 +176,7 @@ def test_only_the_worlds_situations_can_be_judged() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_verdict_is_consistent_for_any_mix_of_lines(data: st.DataObject) -> None:
-    views = data.draw(
-        st.lists(st.tuples(st.sampled_from(sorted(WORLD.values)), st.sampled_from("+-")), max_size=8)
-    )
+    views = data.draw(st.lists(st.tuples(st.sampled_from(sorted(WORLD.values)), st.sampled_from("+-")), max_size=8))
     indices = data.draw(st.lists(st.integers(0, 4), min_size=len(views), max_size=len(views)))
     verdict = judge(SITUATION, say(*(said(v, i) for v, i in zip(views, indices, strict=True))))
     hits = set(views) & set(VIEWS)

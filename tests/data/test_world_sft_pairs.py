@@ -85,9 +85,7 @@ def test_summary_names_every_label_once_in_one_sentence() -> None:
 def test_only_train_phrasings_are_taught() -> None:
     for situation, row in zip(BIG.train[:200], ROWS, strict=False):
         slots = slots_of(situation)
-        late = {
-            explain(v, s, i, slots).casefold() for v in WORLD.values.values() for s in "+-" for i in (3, 4)
-        }
+        late = {explain(v, s, i, slots).casefold() for v in WORLD.values.values() for s in "+-" for i in (3, 4)}
         assert not late & {p.explanation.casefold() for p in segment(row["completion"])}
 
 
@@ -98,18 +96,14 @@ def test_everything_is_decided_by_the_seed(splits: Splits) -> None:
     assert labelled_pairs(splits.dev, 50, "dev", 1) == labelled_pairs(splits.dev, 50, "dev", 1)
 
 
-@pytest.mark.parametrize(
-    ("words", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
-)
+@pytest.mark.parametrize(("words", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_enumerate_words(words: list[str], text: str) -> None:
     assert enumerate_words(words) == text
 
 
 def _lookup(situation) -> dict[str, tuple[str, str, int]]:
     slots = slots_of(situation)
-    return {
-        explain(v, s, i, slots): (v.id, s, i) for v in WORLD.values.values() for s in "+-" for i in range(5)
-    }
+    return {explain(v, s, i, slots): (v.id, s, i) for v in WORLD.values.values() for s in "+-" for i in range(5)}
 
 
 def test_triplets(splits: Splits) -> None:
@@ -155,9 +149,7 @@ def test_labelled_pairs(splits: Splits, split: str, phrasing: int) -> None:
 def test_pairs_of_a_held_out_split_share_no_situation_with_train(splits: Splits) -> None:
     train = {s.text for s in splits.train}
     for split in ("dev", "test"):
-        assert not train & {
-            str(r["situation"]) for r in labelled_pairs(getattr(splits, split), 200, split, 0)
-        }
+        assert not train & {str(r["situation"]) for r in labelled_pairs(getattr(splits, split), 200, split, 0)}
 
 
 def test_nli_pairs(splits: Splits) -> None:

@@ -53,9 +53,7 @@ def test_ties_are_called_together() -> None:
 
 def test_weights_are_repetitions() -> None:
     cosines, labels, weights = array(0.9, 0.7, 0.5, 0.2, 0.6), flags("+-+-+"), np.array([2, 1, 0, 3, 1])
-    assert best_f1(cosines, labels, weights) == best_f1(
-        np.repeat(cosines, weights), np.repeat(labels, weights)
-    )
+    assert best_f1(cosines, labels, weights) == best_f1(np.repeat(cosines, weights), np.repeat(labels, weights))
     assert math.isnan(best_f1(cosines, labels, np.array([0, 1, 0, 1, 0]))[0])
 
 

@@ -42,9 +42,7 @@ def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path:
     labels = np.array([bool(row["label"]) for row in rows])
 
     def gap(estimator: SimilarityEstimator) -> float:
-        cosines = estimator.cosines(
-            *([row[name] for row in rows] for name in ("sentence1", "sentence2", "situation"))
-        )
+        cosines = estimator.cosines(*([row[name] for row in rows] for name in ("sentence1", "sentence2", "situation")))
         return float(cosines[labels].mean() - cosines[~labels].mean())
 
     assert gap(after) > gap(before) + 0.2
@@ -60,9 +58,7 @@ def test_equal_seeds_write_equal_folders_and_nothing_else(tiny_base: Path, tmp_p
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
-def test_every_epoch_draws_its_own_batches(
-    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_epoch_draws_its_own_batches(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     original = batches.ConfusableBatches.__iter__
 
@@ -71,16 +67,12 @@ def test_every_epoch_draws_its_own_batches(
         return original(self)
 
     monkeypatch.setattr(batches.ConfusableBatches, "__iter__", spy)
-    figures = train_estimator(
-        make_triplets(30, 0), section(tiny_base, epochs=3, batch_size=2), tmp_path / "m"
-    )
+    figures = train_estimator(make_triplets(30, 0), section(tiny_base, epochs=3, batch_size=2), tmp_path / "m")
     assert drawn == [0, 1, 2]
     assert figures["steps"] % 3 == 0
 
 
-def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(
-    tiny_base: Path, tmp_path: Path
-) -> None:
+def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(tiny_base: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     train_estimator(make_triplets(30, 0), section(tiny_base, max_seq_length=9), tmp_path / "m")

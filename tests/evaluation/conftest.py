@@ -51,16 +51,12 @@ def situation() -> Situation:
     return Situation(
         "s1",
         "A mother reads the diary of her child.",
-        tuple(
-            Perspective(label, text, cluster=label.lower()) for label, text in zip(labels, TEXTS, strict=True)
-        ),
+        tuple(Perspective(label, text, cluster=label.lower()) for label, text in zip(labels, TEXTS, strict=True)),
     )
 
 
 def templated(*lines: str, summary: str = "Safety and privacy matter.") -> str:
-    return "\n".join(
-        ["<core perspectives>", *lines, "</core perspectives>", "", f"<summary>\n{summary}\n</summary>"]
-    )
+    return "\n".join(["<core perspectives>", *lines, "</core perspectives>", "", f"<summary>\n{summary}\n</summary>"])
 
 
 @pytest.fixture
@@ -80,7 +76,7 @@ def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sentence_transformers import CrossEncoder
     from transformers import set_seed
 
-    from overton.evaluation.nli_train import make_model, train_tokenizer
+    from overton.evaluation.nli_learner import make_model, train_tokenizer
 
     folder = tmp_path_factory.mktemp("cross encoder")
     set_seed(1)

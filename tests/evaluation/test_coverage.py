@@ -25,10 +25,7 @@ def test_template_lead_tags_and_summary_are_left_out() -> None:
     assert texts(answer) == ["The diary is hers.", "It is private.", "Trust breaks."]
     sentences = split_sentences(answer)
     assert [s.led for s in sentences] == [True, False, True]
-    assert (
-        answer[sentences[0].start : sentences[0].end]
-        == "In the perspective of Right to privacy, the diary is hers."
-    )
+    assert answer[sentences[0].start : sentences[0].end] == "In the perspective of Right to privacy, the diary is hers."
 
 
 @pytest.mark.parametrize(
@@ -147,9 +144,7 @@ def test_arrays_that_mean_nothing_are_refused(entailment: np.ndarray, mutual: np
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.integers(1, 5), st.integers(1, 6))
-def test_figures_do_not_depend_on_the_order_of_the_sentences(
-    data: st.DataObject, rows: int, columns: int
-) -> None:
+def test_figures_do_not_depend_on_the_order_of_the_sentences(data: st.DataObject, rows: int, columns: int) -> None:
     probability = st.floats(0, 1, width=32)
     entailment = data.draw(arrays(float, (rows, columns), elements=probability))
     mutual = data.draw(arrays(float, (columns, columns), elements=probability))

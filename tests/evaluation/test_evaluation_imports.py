@@ -31,6 +31,6 @@ def test_running_loads_nothing_of_the_reward() -> None:
 
 
 def test_the_cross_encoder_starts_from_nothing() -> None:
-    source = (FOLDER / "nli_train.py").read_text(encoding="utf-8")
+    source = "".join((FOLDER / f"{n}.py").read_text(encoding="utf-8") for n in ("nli_train", "nli_learner"))
     assert "from_pretrained(" not in source
     assert "MiniLM" not in source

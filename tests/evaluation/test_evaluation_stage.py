@@ -30,11 +30,7 @@ def fill(folder: Path, situations: tuple[Situation, ...] = SITUATIONS) -> RunDir
     for system, keep in (("grpo", 5), ("sft", 3), ("sft-greedy", 0)):
         rows = []
         for s in situations:
-            text = (
-                format_answer([*s.perspectives[:keep], *s.perspectives[:1]], "Many things matter.")
-                if keep
-                else ""
-            )
+            text = format_answer([*s.perspectives[:keep], *s.perspectives[:1]], "Many things matter.") if keep else ""
             tokens = None if system == "sft" else 50
             rows.append(Answer(s.id, s.text, text, system, tokens=tokens).to_json())
         write_jsonl(run.stage("generation") / f"{system}.jsonl", rows)
@@ -72,11 +68,7 @@ def test_summary(run: RunDir, tiny_cross_encoder: Path) -> None:
     assert summary["unscored"]["sft"] == {"tokens": {"not known": 12}}
     compared = {(c["a"], c["b"]) for c in summary["comparisons"]}
     assert compared == {("grpo", "sft"), ("sft-greedy", "sft"), ("grpo", "sft-greedy")}
-    (gain,) = [
-        c
-        for c in summary["comparisons"]
-        if (c["a"], c["b"], c["metric"]) == ("grpo", "sft", "oracle_coverage")
-    ]
+    (gain,) = [c for c in summary["comparisons"] if (c["a"], c["b"], c["metric"]) == ("grpo", "sft", "oracle_coverage")]
     assert gain["difference"] == pytest.approx(
         mean["oracle_coverage"] - summary["systems"]["sft"]["oracle_coverage"]["mean"]
     )

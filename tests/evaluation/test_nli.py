@@ -67,12 +67,8 @@ def test_a_probability_does_not_depend_on_the_batch(tiny_cross_encoder: Path) ->
     assert alone[PAIRS[0]] == pytest.approx(together[PAIRS[0]], abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "labels", [["LABEL_0", "LABEL_1", "LABEL_2"], ["entailment", "not_entailment", "neutral"]]
-)
-def test_classes_without_their_names_are_refused(
-    tiny_cross_encoder: Path, tmp_path: Path, labels: list[str]
-) -> None:
+@pytest.mark.parametrize("labels", [["LABEL_0", "LABEL_1", "LABEL_2"], ["entailment", "not_entailment", "neutral"]])
+def test_classes_without_their_names_are_refused(tiny_cross_encoder: Path, tmp_path: Path, labels: list[str]) -> None:
     folder = relabelled(tiny_cross_encoder, tmp_path / "other", labels)
     with pytest.raises(ModelError, match=f"entailment, neutral and contradiction.*{labels[1]}"):
         load_nli(folder)
@@ -160,9 +156,7 @@ def test_what_cannot_be_scored_is_not_zero(model: NliModel, overlap: Any, situat
     assert overlap.asked == []
 
 
-def test_one_sentence_three_hundred_times_is_scored(
-    model: NliModel, overlap: Any, situation: Situation
-) -> None:
+def test_one_sentence_three_hundred_times_is_scored(model: NliModel, overlap: Any, situation: Situation) -> None:
     answer = Answer("s1", "", "A parent should talk first. " * 300)
     (row,) = nli_rows(model, [answer], {"s1": situation})
     assert row["coverage"] == 0.25

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from overton.errors import DataError
-from overton.evaluation import nli_train
+from overton.evaluation import nli_learner, nli_train
 from overton.evaluation.nli import load_nli
 from overton.rundir import write_jsonl
 
@@ -51,7 +51,7 @@ def test_pairs_are_read_without_their_lead(tmp_path: Path) -> None:
     examples, meanings = nli_train.read_pairs(tmp_path / "nli.jsonl")
     assert meanings == len(SAYS)
     assert not any(e[1].startswith("In the perspective") for e in examples)
-    assert all((e[3] == e[4]) == (nli_train.LABELS[e[2]] == "entailment") for e in examples)
+    assert all((e[3] == e[4]) == (nli_learner.LABELS[e[2]] == "entailment") for e in examples)
 
 
 def test_meanings_may_be_unknown(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_bad_pairs_are_named(tmp_path: Path, change: dict[str, Any], message: st
 def test_training_leaves_a_whole_cross_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanings_known: bool
 ) -> None:
-    monkeypatch.setattr(nli_train, "EPOCHS", 0.5)
-    monkeypatch.setattr(nli_train, "WARM_UP_SENTENCES", 256)
+    monkeypatch.setattr(nli_learner, "EPOCHS", 0.5)
+    monkeypatch.setattr(nli_learner, "WARM_UP_SENTENCES", 256)
     rows = pairs(300)
     if not meanings_known:
         rows = [{k: r[k] for k in ("premise", "hypothesis", "label")} for r in rows]
@@ -96,18 +96,14 @@ def test_training_leaves_a_whole_cross_encoder(
     assert (benchmark["pairs"], benchmark["held_out"]) == (270, 30)
     assert 0 <= benchmark["accuracy"] <= 1
     model = load_nli(folder)
-    assert model.entailment == nli_train.LABELS.index("entailment")
-    assert (
-        0
-        < model.probabilities([("It puts the guest at risk.", "The guest could get hurt.")]).popitem()[1]
-        < 1
-    )
+    assert model.entailment == nli_learner.LABELS.index("entailment")
+    assert 0 < model.probabilities([("It puts the guest at risk.", "The guest could get hurt.")]).popitem()[1] < 1
 
 
 def test_equality_of_meaning_is_learnt_from_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nli_train, "BATCH", 32)
-    monkeypatch.setattr(nli_train, "EPOCHS", 12.0)
-    monkeypatch.setattr(nli_train, "WARM_UP_SENTENCES", 2000)
+    monkeypatch.setattr(nli_learner, "BATCH", 32)
+    monkeypatch.setattr(nli_learner, "EPOCHS", 12.0)
+    monkeypatch.setattr(nli_learner, "WARM_UP_SENTENCES", 2000)
     write_jsonl(tmp_path / "nli.jsonl", pairs(1200))
     benchmark = nli_train.train_world_nli(tmp_path / "nli.jsonl", tmp_path / "nli_model")
     assert benchmark["entailment"]["f1"] > 0.95
@@ -116,8 +112,8 @@ def test_equality_of_meaning_is_learnt_from_pairs(tmp_path: Path, monkeypatch: p
 def test_the_same_seed_gives_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from overton.rundir import sha256
 
-    monkeypatch.setattr(nli_train, "EPOCHS", 0.5)
-    monkeypatch.setattr(nli_train, "WARM_UP_SENTENCES", 256)
+    monkeypatch.setattr(nli_learner, "EPOCHS", 0.5)
+    monkeypatch.setattr(nli_learner, "WARM_UP_SENTENCES", 256)
     write_jsonl(tmp_path / "nli.jsonl", pairs(300))
     hashes = set()
     for name in ("a", "b"):

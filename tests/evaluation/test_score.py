@@ -12,9 +12,7 @@ from overton.segment import format_answer
 from overton.types import Answer, Situation
 
 
-def test_form_always_and_entailment_with_a_model(
-    model: NliModel, situation: Situation, answers: list[Answer]
-) -> None:
+def test_form_always_and_entailment_with_a_model(model: NliModel, situation: Situation, answers: list[Answer]) -> None:
     plain = score_answers(answers, [situation])
     assert set(plain["rows"]["sft"]) == {"form"}
     assert plain["systems"]["sft"]["words"]["mean"] == plain["rows"]["sft"]["form"][0]["words"]
@@ -28,9 +26,7 @@ def test_form_always_and_entailment_with_a_model(
 def test_the_world_is_judged_by_its_oracle() -> None:
     situations = make_world(5, 5, 12, seed=0).test
     whole = [Answer(s.id, s.text, format_answer(s.perspectives, "All matter."), "all") for s in situations]
-    part = [
-        Answer(s.id, s.text, format_answer(s.perspectives[:2], "Some matter."), "two") for s in situations
-    ]
+    part = [Answer(s.id, s.text, format_answer(s.perspectives[:2], "Some matter."), "two") for s in situations]
     found = score_answers([*whole, *part], situations)
     assert found["systems"]["all"]["oracle_coverage"]["mean"] == 1.0
     assert found["systems"]["all"]["oracle_precision"]["mean"] == 1.0

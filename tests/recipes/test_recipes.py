@@ -11,6 +11,7 @@ from overton.cli import main
 from overton.pipeline import NAMES
 from overton.recipe import load_recipe
 from overton.rundir import RunDir, read_jsonl
+from overton.testing import tiny_nli, tiny_policy
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 # Small enough for seconds, large enough that every line of code runs.
@@ -32,7 +33,7 @@ SMALL = [
     "training.grpo.log_completions_steps=1",
     "generation.limit=6",
     "generation.max_new_tokens=32",
-    "evaluation.nli_pairs=100",
+    "data.nli_pairs=100",
     "evaluation.bootstrap=100",
     "report.examples=2",
 ]
@@ -44,8 +45,18 @@ SCRATCH = [
     "policy.intermediate_size=16",
     "policy.vocab_size=400",
 ]
+# A model of the hub and an NLI model, where a recipe names one: stand-ins in the test's folder.
+PRETRAINED = [
+    "policy.model=tiny-policy",
+    "estimator.base=sentence-transformers/all-MiniLM-L6-v2",
+    "evaluation.nli_model=tiny-nli",
+    "training.sft.batch_size=4",
+    "training.sft.gradient_accumulation=1",
+    "training.grpo.micro_batch_size=2",
+    "training.grpo.use_vllm=false",
+]
 # What each recipe needs beside SMALL.
-SHRINK = {"quickstart": SCRATCH}
+SHRINK = {"quickstart": SCRATCH, "qwen2.5-3b": PRETRAINED}
 
 
 def test_there_are_recipes_and_each_has_its_settings_here() -> None:
@@ -64,9 +75,12 @@ def test_a_recipe_says_hardware_time_and_figures(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_a_recipe_runs_from_data_to_report(
-    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "run"
+    monkeypatch.chdir(tmp_path)
+    tiny_policy(Path("tiny-policy"), max_length=2048, chat=True)
+    tiny_nli(Path("tiny-nli"))
+    folder = Path("run")
     changes = [part for item in SMALL + SHRINK[path.stem] for part in ("--set", item)]
     assert main(["run", str(path), "--run-dir", str(folder), *changes]) == 0
     out = capsys.readouterr().out

@@ -108,11 +108,7 @@ def _answer(rng: random.Random, situation: dict[str, Any], system: str) -> tuple
     skill, repeats, strays, valid_share = SKILL[system]
     truth = situation["perspectives"]
     hardness = 1 - 0.03 * (len(truth) - 5)
-    stated = [
-        p
-        for p in truth
-        if rng.random() < skill * hardness * (0.75 + 0.5 * (VALUES.index(p["label"]) % 7) / 7)
-    ]
+    stated = [p for p in truth if rng.random() < skill * hardness * (0.75 + 0.5 * (VALUES.index(p["label"]) % 7) / 7)]
     lines = [(p["label"], p["explanation"], "matched", p["cluster"]) for p in stated]
     lines += [(*rng.choice(lines[:3])[:2], "repeated", None) for _ in range(_poisson(rng, repeats)) if lines]
     others = [v for v in VALUES if v not in {p["label"] for p in truth}]

@@ -122,10 +122,7 @@ def test_references_inside_the_page_resolve(whole: RunDir) -> None:
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     wanted = {
-        attrs[k][1:]
-        for _, attrs in page.elements
-        for k in ("href", "xlink:href")
-        if attrs.get(k, "").startswith("#")
+        attrs[k][1:] for _, attrs in page.elements for k in ("href", "xlink:href") if attrs.get(k, "").startswith("#")
     }
     wanted |= {t[1:] for t in re.findall(r"url\((#[^)]*)\)", text)}
     wanted |= {a["aria-describedby"] for _, a in page.elements if "aria-describedby" in a}
@@ -195,8 +192,7 @@ def test_no_machine_path_on_the_page(run: RunDir, sketched: None) -> None:
     page = page_of(run)
     assert "Left out: estimator/calibration.json: broken JSON at line 1" in page.text
     assert (
-        str(run.path)
-        not in (run.path / "report/index.html").read_text() + (run.path / "report/report.md").read_text()
+        str(run.path) not in (run.path / "report/index.html").read_text() + (run.path / "report/report.md").read_text()
     )
 
 
@@ -238,9 +234,7 @@ def test_what_a_model_wrote_stays_text(run: RunDir) -> None:
     benchmark = read_json(path / "estimator/benchmark.json")
     benchmark["systems"]["tuned"]["false_positive_rate"][EVIL] = {"mean": 0.5}
     write_json(path / "estimator/benchmark.json", benchmark)
-    (path / "data/manifest.json").write_text(
-        json.dumps({"versions": {EVIL: EVIL}, "status": EVIL, "started": EVIL})
-    )
+    (path / "data/manifest.json").write_text(json.dumps({"versions": {EVIL: EVIL}, "status": EVIL, "started": EVIL}))
     page = page_of(run)
     assert {tag for tag, _ in page.elements} & {"script", "img"} == set()
     assert all(not name.startswith("on") for _, attrs in page.elements for name in attrs)

@@ -121,8 +121,7 @@ def test_warnings_of_length_unscored_cut_off_and_unfinished() -> None:
     found = warnings(run, headline(summary))
     assert found == [
         "Precision (known truth) fell from sft to grpo: −10.0 points (95% interval −15.0 to −5.0).",
-        "grpo names 1.40 perspectives for each true one (above 1.15): part of its coverage "
-        "may be bought with length.",
+        "grpo names 1.40 perspectives for each true one (above 1.15): part of its coverage may be bought with length.",
         "sft: 7 answers could not be scored for coverage; the means are without them.",
         "grpo: 1 answer could not be scored for F1 (too long); the means are without it.",
         "grpo: the token limit cut off 3 of 10 answers.",
@@ -205,9 +204,7 @@ def test_marks_of_the_entailment_evaluator_when_there_is_no_oracle(files: RunFil
     )
     answer = choose(bare, ("sft",), 1, 0)[0].answers[0]
     assert answer.note == "nli" and answer.counts == {"irrelevant": 1}
-    assert answer.missed == tuple(
-        p for p, found in zip(situation.perspectives, flags, strict=True) if not found
-    )
+    assert answer.missed == tuple(p for p, found in zip(situation.perspectives, flags, strict=True) if not found)
     assert answer.stated == sum(flags)
 
 
@@ -234,9 +231,7 @@ def test_references_of_one_cluster_count_once(files: RunFiles) -> None:
 def test_a_long_answer_is_shortened_and_says_so(files: RunFiles) -> None:
     key = next(iter(files.situations))
     row = {"id": key, "answer": "word " * 10_000, "finished": False}
-    answer = choose(RunFiles(situations=files.situations, answers={"sft": {key: row}}), ("sft",), 1, 0)[
-        0
-    ].answers[0]
+    answer = choose(RunFiles(situations=files.situations, answers={"sft": {key: row}}), ("sft",), 1, 0)[0].answers[0]
     assert answer.hidden == 50_000 - MAX_CHARACTERS
     assert sum(len(p.text) for p in answer.pieces) <= MAX_CHARACTERS
     assert not answer.finished
@@ -246,9 +241,7 @@ def test_a_long_answer_is_shortened_and_says_so(files: RunFiles) -> None:
 @given(
     st.text(max_size=60),
     st.lists(
-        st.tuples(
-            st.integers(-5, 70), st.integers(-5, 70), st.sampled_from(["matched", "repeated", "odd", None])
-        ),
+        st.tuples(st.integers(-5, 70), st.integers(-5, 70), st.sampled_from(["matched", "repeated", "odd", None])),
         max_size=5,
     ),
 )
@@ -356,10 +349,7 @@ def test_moving_average_keeps_a_straight_line() -> None:
 
 
 def test_figures_without_data_are_left_out() -> None:
-    assert (
-        figures.reliability([]) == ""
-        and figures.reliability([{"count": 0, "probability": 1, "positive": 1}]) == ""
-    )
+    assert figures.reliability([]) == "" and figures.reliability([{"count": 0, "probability": 1, "positive": 1}]) == ""
     assert figures.cosine_histogram("x", [0, 1], [1, 2], [3], None) == ""
     assert figures.coverage_by_count({"sft": {"x": {}, "4": {}}}, ["sft"]) == ""
 
@@ -379,9 +369,7 @@ def test_terminal_table_without_summary_and_with_markup(tmp_path: Path) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(summary_table(RunDir(tmp_path)))
     assert "evaluation/summary.json: no such file" in console.export_text()
-    write_json(
-        tmp_path / "evaluation/summary.json", {"systems": {"[red]x[/red]": {"coverage": {"mean": 0.5}}}}
-    )
+    write_json(tmp_path / "evaluation/summary.json", {"systems": {"[red]x[/red]": {"coverage": {"mean": 0.5}}}})
     console.print(summary_table(RunDir(tmp_path)))
     assert "[red]x[/red]" in console.export_text()
 

@@ -31,10 +31,7 @@ def test_uniqueness_ladder(unique: int, segments: int, value: float) -> None:
 
 def lines(*rows: tuple[str, str]) -> list[Segment]:
     """Segments as the preset makes them: the opener stays in the text."""
-    return [
-        Segment(label, f"In the perspective of {label}, {text}" if label else text, 0, 1)
-        for label, text in rows
-    ]
+    return [Segment(label, f"In the perspective of {label}, {text}" if label else text, 0, 1) for label, text in rows]
 
 
 @pytest.mark.parametrize(

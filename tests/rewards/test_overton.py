@@ -109,9 +109,7 @@ def test_like_lines_cannot_cover_two_near_references() -> None:
 
 def test_two_lines_best_matched_by_one_reference_repeat_it() -> None:
     # Each is near the reference and not near the other.
-    encoder = FakeEncoder(
-        {"ref A": axis(0), "one": [0.7, 0.714, 0], "two": [0.7, -0.714, 0]} | {"ref A": axis(0, 3)}
-    )
+    encoder = FakeEncoder({"ref A": axis(0), "one": [0.7, 0.714, 0], "two": [0.7, -0.714, 0]} | {"ref A": axis(0, 3)})
     found = OvertonReward(encoder).score([Group("?", REFERENCES[:1], (answer("one", "two"),))])[0][0]
     assert found.terms["uniqueness"] == 0.5 and len(found.repeated) == 1
 
@@ -127,9 +125,7 @@ class Case:
     summary: str
     overrides: dict[str, float]
 
-    def score(
-        self, *lines: tuple[Perspective, ...], references: tuple[Perspective, ...] | None = None
-    ) -> list[Score]:
+    def score(self, *lines: tuple[Perspective, ...], references: tuple[Perspective, ...] | None = None) -> list[Score]:
         texts = tuple(format_answer(rows, self.summary) for rows in lines)
         group = Group("?", self.references if references is None else references, texts)
         return OvertonReward(FakeEncoder(self.vectors), **self.overrides).score([group])[0]
@@ -146,15 +142,11 @@ VECTOR = st.lists(st.integers(-4, 4), min_size=3, max_size=3).filter(any).map(un
 def cases(draw: st.DrawFn) -> Case:
     # Directions from a small pool, so that lines agree with references and with each other.
     pool = draw(st.lists(VECTOR, min_size=1, max_size=4))
-    near = st.builds(
-        lambda a, b, w: a + w * b, st.sampled_from(pool), VECTOR, st.sampled_from([0, 0, 0.3, 0.8])
-    )
+    near = st.builds(lambda a, b, w: a + w * b, st.sampled_from(pool), VECTOR, st.sampled_from([0, 0, 0.3, 0.8]))
     near = near.filter(lambda v: bool(np.linalg.norm(v) > 0.1))
     references = draw(st.lists(near, min_size=1, max_size=5))
     lines = draw(st.lists(near, min_size=1, max_size=6))
-    vectors = {f"ref {i}": v for i, v in enumerate(references)} | {
-        f"line {i}": v for i, v in enumerate(lines)
-    }
+    vectors = {f"ref {i}": v for i, v in enumerate(references)} | {f"line {i}": v for i, v in enumerate(lines)}
     labels = st.sampled_from(["Care", "Duty", "Honesty"])
     return Case(
         vectors,
@@ -186,9 +178,7 @@ def test_a_duplicate_line_never_raises_the_value(case: Case, data: st.DataObject
 
 @given(cases(), VECTOR, st.data())
 @settings(max_examples=200, deadline=None)
-def test_an_irrelevant_line_never_raises_the_value(
-    case: Case, vector: np.ndarray, data: st.DataObject
-) -> None:
+def test_an_irrelevant_line_never_raises_the_value(case: Case, vector: np.ndarray, data: st.DataObject) -> None:
     references = [case.vectors[p.explanation] for p in case.references]
     assume(all(float(r @ vector / np.linalg.norm(r)) < 0.6 - 1e-6 for r in references))
     label, place = (

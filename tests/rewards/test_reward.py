@@ -80,9 +80,7 @@ def test_what_cannot_be_scored_is_none_with_a_reason(
     preset: str, references: tuple[Perspective, ...], reason: str
 ) -> None:
     encoder = FakeEncoder(ENCODER | {" \n": axis(3), "In the perspective of Empty,  \n": axis(3)})
-    scores = OvertonReward(encoder, preset).score(
-        [Group("p", references, (BOTH, "")), Group("p", (HERS,), (BOTH,))]
-    )
+    scores = OvertonReward(encoder, preset).score([Group("p", references, (BOTH, "")), Group("p", (HERS,), (BOTH,))])
     assert [s.value for s in scores[0]] == [None, None]
     assert all(reason in s.reason for s in scores[0])
     assert scores[0][0].terms == {} and scores[0][0].credits == ()

@@ -1,4 +1,5 @@
-"""Train tiny policies whole, killed half-way and resumed. Run as a script: ``kill_and_resume.py FOLDER NAME...``
+"""Train tiny policies whole, killed half-way and resumed. Run as a script: ``kill_and_resume.py FOLDER
+NAME...``
 
 One process loads the libraries once and forks a child a run, so that a SIGKILL takes the child only.
 """
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
+import overton.training.grpo
+import overton.training.sft
 from overton.recipe import Recipe, parse_recipe
 from overton.rundir import write_jsonl
 from overton.training.callbacks import MetricsFile
@@ -24,8 +27,10 @@ from overton.training.grpo import train_grpo
 from overton.training.sft import train_sft
 from overton.types import Perspective, Situation
 
-KILL_AT = 7  # the last checkpoint is of step 6, and the epoch of 6 steps is over
-STEPS = 10
+STEPS = 15  # an epoch has 6, and every third leaves a checkpoint
+# Killed at an epoch's start (checkpoint 6), amid an epoch (9), and with all steps done but nothing saved
+# (15).
+KILLS = (7, 11, STEPS + 1)
 
 
 class HashEncoder:
@@ -136,14 +141,20 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def kill_at(step: int) -> None:
-    """Let the next training die while it writes the metrics of a step."""
+    """Let the next training die while it writes the metrics of a step, or before it saves the model."""
     write = MetricsFile.on_log
+
+    def save(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if step > STEPS:
+        overton.training.sft.save_policy = overton.training.grpo.save_policy = save
 
     def on_log(self: MetricsFile, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         write(self, args, state, control, **kwargs)
         if state.global_step == step:
             with open(self.path, "a", encoding="utf-8") as file:
-                file.write('{"step": 8, "lo')
+                file.write(f'{{"step": {step + 1}, "lo')
             os.kill(os.getpid(), signal.SIGKILL)
 
     MetricsFile.on_log = on_log  # type: ignore[method-assign]
@@ -155,12 +166,14 @@ def main(folder: Path, names: list[str]) -> None:
         whole, killed = folder / name / "whole", folder / name / "killed"
         assert forked(lambda train=train, whole=whole: train(whole)) == 0, name  # type: ignore[misc]
 
-        def die(train: Callable[[Path], None] = train, killed: Path = killed) -> None:
-            kill_at(KILL_AT)
-            train(killed)
+        for step in KILLS:
 
-        assert forked(die) == -signal.SIGKILL, name
-        shutil.copytree(killed, folder / name / "remains")
+            def die(train: Callable[[Path], None] = train, killed: Path = killed, step: int = step) -> None:
+                kill_at(step)
+                train(killed)
+
+            assert forked(die) == -signal.SIGKILL, (name, step)
+            shutil.copytree(killed, folder / name / f"killed-{step}")
         assert forked(lambda train=train, killed=killed: train(killed)) == 0, name  # type: ignore[misc]
 
 

@@ -64,9 +64,7 @@ def _histogram(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
     counts = {name: Counter(len(r["perspectives"]) for r in rows) for name, rows in splits.items()}
     sizes = sorted({size for counter in counts.values() for size in counter})
     lines = ["| split | " + " | ".join(map(str, sizes)) + " |", "|---" * (len(sizes) + 1) + "|"]
-    return lines + [
-        f"| {n} | " + " | ".join(str(c[size]) for size in sizes) + " |" for n, c in counts.items()
-    ]
+    return lines + [f"| {n} | " + " | ".join(str(c[size]) for size in sizes) + " |" for n, c in counts.items()]
 
 
 def _composition(splits: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -96,9 +96,7 @@ def read_answers(path: Path) -> list[Answer]:
         check_columns(row, required=("answer",), known=_ANSWER_KEYS, where=where)
         prompt = optional_text(row.get("prompt"), "prompt", where) or ""
         if row.get("id") is None and not prompt:
-            raise DataError(
-                f"{where}: neither `id` nor `prompt`; one of them must say which situation is answered"
-            )
+            raise DataError(f"{where}: neither `id` nor `prompt`; one of them must say which situation is answered")
         answer = row["answer"]
         if not isinstance(answer, str):
             raise DataError(f"{where}: `answer` must be text, found {_kind(answer)}")
@@ -137,9 +135,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     if kind not in (".csv", ".tsv"):
         raise DataError(f"{path}: a .jsonl, .csv or .tsv file is wanted")
-    reader = csv.reader(
-        io.StringIO(_decode(path), newline=""), delimiter="\t" if kind == ".tsv" else ",", strict=True
-    )
+    reader = csv.reader(io.StringIO(_decode(path), newline=""), delimiter="\t" if kind == ".tsv" else ",", strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         if len(set(header)) != len(header):
@@ -173,9 +169,7 @@ def _decode(path: Path) -> str:
         raise DataError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
 
 
-def check_columns(
-    row: Mapping[str, Any], *, required: tuple[str, ...], known: tuple[str, ...], where: str
-) -> None:
+def check_columns(row: Mapping[str, Any], *, required: tuple[str, ...], known: tuple[str, ...], where: str) -> None:
     """Refuse missing and unknown columns.
 
     Raises:
@@ -183,9 +177,7 @@ def check_columns(
     """
     missing = [name for name in required if name not in row]
     if missing:
-        raise DataError(
-            f"{where}: column {missing[0]!r} is missing; found: {', '.join(map(str, row)) or 'nothing'}"
-        )
+        raise DataError(f"{where}: column {missing[0]!r} is missing; found: {', '.join(map(str, row)) or 'nothing'}")
     unknown = [str(name) for name in row if name not in known]
     if unknown:
         raise DataError(f"{where}: unknown column {unknown[0]!r}; known columns: {', '.join(known)}")
@@ -267,11 +259,7 @@ def stance_value(value: Any, where: str) -> str | None:
 def _number(value: Any, name: str, where: str, kind: type) -> Any:
     if value is None:
         return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or (kind is int and value != int(value))
-    ):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (kind is int and value != int(value)):
         raise DataError(f"{where}: `{name}` must be a number, found {value!r}")
     return kind(value)
 

@@ -18,7 +18,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``data/``: splits, SFT answers, triplets, labelled pairs and the card.
 
     Args:
-        recipe: sections ``data`` and ``evaluation.nli_pairs`` and the seed decide the files.
+        recipe: section ``data`` and the seed decide the files.
         run: the run directory.
 
     Raises:
@@ -50,7 +50,7 @@ def _world(recipe: Recipe, warnings: list[str]) -> Rows:
         "triplets.jsonl": list(triplets(splits.train, section.triplets, seed)),
         "pairs.dev.jsonl": labelled_pairs(splits.dev, section.pairs, "dev", seed),
         "pairs.test.jsonl": labelled_pairs(splits.test, section.pairs, "test", seed),
-        "nli.jsonl": list(nli_pairs(splits.train, recipe.evaluation.nli_pairs, seed)),
+        "nli.jsonl": list(nli_pairs(splits.train, section.nli_pairs, seed)),
     }
 
 

@@ -108,9 +108,7 @@ def _rename(
     for where, row in rows:
         for ours, theirs in columns.items():
             if theirs not in row:
-                raise DataError(
-                    f"{where}: column {theirs!r} (data.columns.{ours}) is missing; found: {', '.join(row)}"
-                )
+                raise DataError(f"{where}: column {theirs!r} (data.columns.{ours}) is missing; found: {', '.join(row)}")
         new = {names.get(name, name): _not_nan(value, name, where) for name, value in row.items()}
         if len(new) != len(row):
             raise DataError(f"{where}: two columns stand for the same name; found: {', '.join(row)}")
@@ -122,9 +120,7 @@ def _rename(
 
 def _not_nan(value: Any, name: str, where: str) -> Any:
     # Tables written by data frames spell a missing cell "nan".
-    if (isinstance(value, float) and math.isnan(value)) or (
-        isinstance(value, str) and value.strip().lower() == "nan"
-    ):
+    if (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and value.strip().lower() == "nan"):
         raise DataError(f"{where}: `{name}` is NaN; fill it in or leave the row out")
     return value
 
@@ -176,12 +172,9 @@ def _from_answers(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[Ta
         for position, part in enumerate(segment(answer), 1):
             if not part.label:
                 raise DataError(
-                    f"{where}: perspective {position} of `answer` is not "
-                    '"In the perspective of LABEL, explanation."'
+                    f'{where}: perspective {position} of `answer` is not "In the perspective of LABEL, explanation."'
                 )
-            views.append(
-                _perspective(part.label, part.explanation, None, None, f"{where}, perspective {position}")
-            )
+            views.append(_perspective(part.label, part.explanation, None, None, f"{where}, perspective {position}"))
         completion = answer if layout(answer).valid else ""
         text = text_value(row["situation"], "situation", where)
         found.append(_table_row(name, text, views, where, completion))
@@ -195,9 +188,7 @@ def _perspective(label: Any, explanation: Any, stance: str | None, cluster: Any,
         raise DataError(f"{where}: `label` must have 1 to 80 characters beside punctuation, found {label!r}")
     text = " ".join(text_value(explanation, "explanation", where).split())
     if clash := _TEMPLATE.search(text):
-        raise DataError(
-            f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template"
-        )
+        raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
     group = id_value(cluster, where) if isinstance(cluster, int) else optional_text(cluster, "cluster", where)
     return Perspective(name, text, stance, group, "human")
 
@@ -212,13 +203,9 @@ def _table_row(
 ) -> TableRow:
     clusters = {p.cluster for p in views if p.cluster}
     # One reference a cluster: a view counts once, in however many words the table has it.
-    references = [
-        p for i, p in enumerate(views) if not p.cluster or all(q.cluster != p.cluster for q in views[:i])
-    ]
+    references = [p for i, p in enumerate(views) if not p.cluster or all(q.cluster != p.cluster for q in views[:i])]
     if len(references) < 2 <= len(views):
-        raise DataError(
-            f"{where}: all perspectives are in cluster {clusters.pop()!r}; a spectrum needs at least two"
-        )
+        raise DataError(f"{where}: all perspectives are in cluster {clusters.pop()!r}; a spectrum needs at least two")
     check_count(len(references), where)
     return TableRow(Situation(name, text, tuple(references), dict(metadata or {})), tuple(views), completion)
 
@@ -243,15 +230,11 @@ def split_table(
     for row in rows:
         groups.setdefault(" ".join(row.situation.text.casefold().split()), []).append(row)
     if len(groups) < 3:
-        raise DataError(
-            f"the table has {len(groups)} different situations; train, dev and test need one each at least"
-        )
+        raise DataError(f"the table has {len(groups)} different situations; train, dev and test need one each at least")
     quota = {"train": float(train), "dev": float(dev), "test": float(test)}
     wanted = train + dev + test
     if len(rows) < wanted:
-        warnings.append(
-            f"{wanted} situations wanted, the table has {len(rows)}: divided in the same proportions"
-        )
+        warnings.append(f"{wanted} situations wanted, the table has {len(rows)}: divided in the same proportions")
         quota = {name: max(1.0, size * len(rows) / wanted) for name, size in quota.items()}
     elif len(rows) > wanted:
         warnings.append(f"{len(rows) - wanted} of the table's {len(rows)} situations are not used")
@@ -329,9 +312,7 @@ _NO_CLUSTERS = (
 )
 
 
-def table_pairs(
-    rows: Sequence[TableRow], n: int, split: str, seed: int, warnings: list[str]
-) -> list[dict[str, Any]]:
+def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warnings: list[str]) -> list[dict[str, Any]]:
     """Labelled pairs, half of them the same perspective in other words.
 
     Args:

@@ -120,9 +120,7 @@ class ConfusableBatches:
         group: list[int] = []
         weights: Counter[int] = Counter({seed: 1})
         while len(group) < GROUP:
-            open_ones = [
-                (n + rng.random(), c) for c, n in weights.items() if c not in taken and c not in group
-            ]
+            open_ones = [(n + rng.random(), c) for c, n in weights.items() if c not in taken and c not in group]
             if not open_ones:
                 break
             group.append(max(open_ones)[1])
@@ -133,9 +131,7 @@ class ConfusableBatches:
         """Distinct rows of a cluster, often used texts more often."""
         if len(rows) <= _TEXTS:
             return rows
-        keys = {
-            row: rng.random() ** (1 / self.data.counts[row]) for row in rows
-        }  # Efraimidis and Spirakis 2006
+        keys = {row: rng.random() ** (1 / self.data.counts[row]) for row in rows}  # Efraimidis and Spirakis 2006
         return sorted(rows, key=keys.__getitem__, reverse=True)[:_TEXTS]
 
 

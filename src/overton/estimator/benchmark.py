@@ -65,9 +65,7 @@ def benchmark(
         start, known = time.perf_counter(), model.encoded
         both = model.encode([*test.left, *test.right], [*test.situations] * 2, f"Benchmark ({name})")
         speeds[name] = (model.encoded - known) / (time.perf_counter() - start)
-        scores[name] = np.einsum("ij,ij->i", both[: len(test.left)], both[len(test.left) :]).astype(
-            np.float64
-        )
+        scores[name] = np.einsum("ij,ij->i", both[: len(test.left)], both[len(test.left) :]).astype(np.float64)
     thresholds["tuned"] = tuned.threshold
     scales["tuned"] = (tuned.calibration.slope, tuned.calibration.intercept)
     on_dev = base.cosines(dev.left, dev.right, dev.situations).astype(np.float64)
@@ -116,9 +114,7 @@ def metrics(cosines: np.ndarray, labels: np.ndarray, threshold: float, weights: 
     try:
         from sklearn.metrics import average_precision_score, roc_auc_score
     except ImportError:
-        raise MissingDependencyError(
-            "the benchmark needs scikit-learn: pip install 'overton[train]'"
-        ) from None
+        raise MissingDependencyError("the benchmark needs scikit-learn: pip install 'overton[train]'") from None
     total, positive = weights.sum(), weights[labels].sum()
     if positive in (0, total):
         return np.full(len(METRICS), np.nan)

@@ -20,9 +20,7 @@ MIN_AUC = 0.6
 BINS = 10
 
 
-def best_f1(
-    cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-) -> tuple[float, float]:
+def best_f1(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """The threshold with the highest F1, and that F1.
 
     A pair is called the same when its cosine is at or above the threshold. Candidates lie half-way between
@@ -141,9 +139,7 @@ def _held_out_probabilities(cosines: np.ndarray, pairs: Pairs, weights: np.ndarr
     return out
 
 
-def health_check(
-    estimator: SimilarityEstimator, pairs: Pairs, cosines: np.ndarray, seed: int = 0
-) -> dict[str, float]:
+def health_check(estimator: SimilarityEstimator, pairs: Pairs, cosines: np.ndarray, seed: int = 0) -> dict[str, float]:
     """Whether the model tells perspectives apart at all.
 
     Args:
@@ -250,9 +246,7 @@ def calibrate(
     return calibration, quality | {"different_per_same": different_per_same}
 
 
-def calibration_record(
-    calibration: Calibration, quality: dict[str, Any], path: Path, seed: int
-) -> dict[str, Any]:
+def calibration_record(calibration: Calibration, quality: dict[str, Any], path: Path, seed: int) -> dict[str, Any]:
     """What ``calibration.json`` holds: the calibration's fields, its quality, where it comes from."""
     from overton.rundir import versions
 

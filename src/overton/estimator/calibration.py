@@ -67,11 +67,7 @@ class Calibration:
             found = cls(**{f.name: row[f.name] for f in fields(cls)})
             numbers = [float(getattr(found, f.name)) for f in fields(cls) if f.type == "float"]
         except (DataError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{path}: unreadable calibration ({error}); run the estimator stage again"
-            ) from None
+            raise ModelError(f"{path}: unreadable calibration ({error}); run the estimator stage again") from None
         if not all(math.isfinite(n) for n in numbers):
-            raise ModelError(
-                f"{path}: a number of the calibration is not finite; run the estimator stage again"
-            )
+            raise ModelError(f"{path}: a number of the calibration is not finite; run the estimator stage again")
         return found

@@ -57,9 +57,7 @@ def _from_hub(repo: str, hint: str) -> Path:
     try:
         from huggingface_hub import HfApi, snapshot_download
     except ImportError:
-        raise MissingDependencyError(
-            "huggingface_hub is not installed: pip install sentence-transformers"
-        ) from None
+        raise MissingDependencyError("huggingface_hub is not installed: pip install sentence-transformers") from None
     patterns: dict[str, Any] = {"allow_patterns": _WANTED, "ignore_patterns": _UNWANTED}
     try:
         cached = Path(snapshot_download(repo, local_files_only=True, **patterns))
@@ -78,9 +76,7 @@ def _from_hub(repo: str, hint: str) -> Path:
             f"({type(error).__name__}: {reason}). Give the path of a downloaded folder{hint}."
         ) from None
     if not _is_complete(found):
-        raise ModelError(
-            f"{repo}: the hub has no safetensors weights for it; convert them or choose another base"
-        )
+        raise ModelError(f"{repo}: the hub has no safetensors weights for it; convert them or choose another base")
     return found
 
 

@@ -98,9 +98,7 @@ class Preprocessing:
             known = settings["format"] == _FORMAT
             found = cls(**settings["preprocessing"]) if known else cls()
         except (DataError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{path}: unreadable settings ({error}); train or copy the estimator again"
-            ) from None
+            raise ModelError(f"{path}: unreadable settings ({error}); train or copy the estimator again") from None
         if not known:
             raise ModelError(f"{path}: format {settings['format']!r} is not known to this release of overton")
         return found
@@ -131,11 +129,7 @@ def mask_situation(text: str, situation: str, mask: str = _MASK) -> str:
             index += 1
             continue
         first, last = index, _end_of_run(text, words, hidden, index)
-        while (
-            first > 0
-            and words[first - 1].start() >= position
-            and words[first - 1].group().lower() in _ARTICLES
-        ):
+        while first > 0 and words[first - 1].start() >= position and words[first - 1].group().lower() in _ARTICLES:
             first -= 1
         out += [text[position : words[first].start()], mask]
         position, index = words[last].end(), last + 1

@@ -42,9 +42,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         different_per_same=section.different_per_same,
         seed=seed,
     )
-    write_json(
-        out / CALIBRATION_FILE, calibration_record(calibration, quality, data / "pairs.dev.jsonl", seed)
-    )
+    write_json(out / CALIBRATION_FILE, calibration_record(calibration, quality, data / "pairs.dev.jsonl", seed))
     tuned.calibration = calibration
 
     base = SimilarityEstimator(

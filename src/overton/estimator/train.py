@@ -117,9 +117,7 @@ def train_estimator(
     }
 
 
-def prepare_triplets(
-    triplets: Sequence[Mapping[str, Any]], preprocessing: Preprocessing
-) -> dict[str, list[str]]:
+def prepare_triplets(triplets: Sequence[Mapping[str, Any]], preprocessing: Preprocessing) -> dict[str, list[str]]:
     """Columns of preprocessed texts. Triplets that masking makes equal, or senseless, are left out.
 
     Raises:
@@ -154,9 +152,7 @@ def freeze(model: SentenceTransformer, layers: int) -> None:
     stack = max(stacks, key=len, default=None)
     if backbone is None or stack is None or len(stack) < layers:
         found = 0 if stack is None else len(stack)
-        raise RecipeError(
-            f"estimator.freeze_layers: {layers} asked for, but the base has {found} encoder layers"
-        )
+        raise RecipeError(f"estimator.freeze_layers: {layers} asked for, but the base has {found} encoder layers")
     for module in (getattr(backbone, "embeddings", backbone.get_input_embeddings()), *stack[:layers]):
         module.requires_grad_(False)
 
@@ -185,9 +181,7 @@ def _bar(losses: list[float]) -> TrainerCallback:
     return Bar()
 
 
-def _save(
-    model: SentenceTransformer, preprocessing: Preprocessing, section: EstimatorSection, folder: Path
-) -> None:
+def _save(model: SentenceTransformer, preprocessing: Preprocessing, section: EstimatorSection, folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

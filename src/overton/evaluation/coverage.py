@@ -20,9 +20,7 @@ ENTAILED = 0.5  # lowest P(entailment) that counts as stated
 Matrix = npt.NDArray[np.floating]
 
 # Parts of an answer that are no statement of a perspective: reasoning debris, the summary, and the tags.
-_DEBRIS = re.compile(
-    r"\A.*</think>|<summary>.*?(?:</summary>|\Z)|</?(?:core perspectives|summary)>", re.DOTALL | re.I
-)
+_DEBRIS = re.compile(r"\A.*</think>|<summary>.*?(?:</summary>|\Z)|</?(?:core perspectives|summary)>", re.DOTALL | re.I)
 _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[,:])?[ \t]*", re.I)
 _MARKER = re.compile(r"[ \t>#*•–-]*(?:\(?\d{1,3}[.)](?=\s))?[ \t*_]*")
 _END = re.compile(r"[.!?…]+[\"'”’)\]*_]*|[。！？]")
@@ -131,9 +129,7 @@ def reference_groups(references: Sequence[Perspective]) -> list[list[int]]:
     """Indices of the references by perspective: those of one cluster say the same and count once."""
     groups: dict[str, list[int]] = {}
     for index, reference in enumerate(references):
-        groups.setdefault(
-            f"cluster {reference.cluster}" if reference.cluster else f"index {index}", []
-        ).append(index)
+        groups.setdefault(f"cluster {reference.cluster}" if reference.cluster else f"index {index}", []).append(index)
     return list(groups.values())
 
 

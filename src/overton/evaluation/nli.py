@@ -48,9 +48,7 @@ class NliModel:
         self._encoder = encoder
         self._batch_size = batch_size
 
-    def probabilities(
-        self, pairs: Iterable[Pair], advance: Callable[[int], None] | None = None
-    ) -> dict[Pair, float]:
+    def probabilities(self, pairs: Iterable[Pair], advance: Callable[[int], None] | None = None) -> dict[Pair, float]:
         """P(entailment) of each distinct (premise, hypothesis) pair.
 
         Pairs go through the model once each, in batches of similar length.
@@ -76,9 +74,7 @@ class NliModel:
                 block, batch_size=self._batch_size, apply_softmax=True, show_progress_bar=False
             )
             if not np.isfinite(scores).all():
-                raise ModelError(
-                    f"{self.name}: the model returned NaN; load it in another precision or take another"
-                )
+                raise ModelError(f"{self.name}: the model returned NaN; load it in another precision or take another")
             found.update(zip(block, scores, strict=True))
             if advance:
                 advance(len(block))
@@ -111,7 +107,7 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 64) ->
         hint = (
             "Check that the folder was copied whole."
             if folder.exists()
-            else f"It is no folder; where the hub can be reached, `hf download {name}` puts it into the cache."
+            else f"It is no folder; with the hub in reach, `hf download {name}` puts it into the cache."
         )
         raise ModelError(
             f"{name}: cannot be loaded as an NLI cross-encoder ({type(error).__name__}: {reason}). {hint}"
@@ -183,13 +179,7 @@ def nli_rows(
 
 def count_pairs(answers: Sequence[Answer], situations: Mapping[str, Situation]) -> int:
     """How many distinct pairs :func:`nli_rows` asks the model about (an upper bound, for a progress bar)."""
-    return len(
-        {
-            p
-            for a in answers
-            for p in wanted_pairs(situations[a.id], split_sentences(a.answer)[:MAX_SENTENCES])
-        }
-    )
+    return len({p for a in answers for p in wanted_pairs(situations[a.id], split_sentences(a.answer)[:MAX_SENTENCES])})
 
 
 def wanted_pairs(situation: Situation, sentences: Sequence[Sentence]) -> set[Pair]:

@@ -14,8 +14,7 @@ _WORLD_KEYS = ("kind", "domain", "circumstances", "actor", "affected", "thing", 
 def is_world(situations: Sequence[Situation]) -> bool:
     """Whether all situations come from the bundled world, with all that the oracle has to know about them."""
     return bool(situations) and all(
-        all(key in s.metadata for key in _WORLD_KEYS) and all(p.cluster for p in s.perspectives)
-        for s in situations
+        all(key in s.metadata for key in _WORLD_KEYS) and all(p.cluster for p in s.perspectives) for s in situations
     )
 
 

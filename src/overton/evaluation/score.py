@@ -87,9 +87,7 @@ def form_rows(answers: Sequence[Answer], situations: dict[str, Situation]) -> li
     return [form_row(a, situations[a.id]) for a in answers]
 
 
-def oracle_rows(
-    name: str, answers: Sequence[Answer], situations: dict[str, Situation]
-) -> list[dict[str, Any]]:
+def oracle_rows(name: str, answers: Sequence[Answer], situations: dict[str, Situation]) -> list[dict[str, Any]]:
     """Rows of ``SYSTEM.oracle.jsonl``."""
     return [oracle_row(a, situations[a.id]) for a in track(answers, f"{name}: oracle")]
 
@@ -122,8 +120,6 @@ def assign(answers: Sequence[Answer], situations: Sequence[Situation]) -> list[A
             )
         other = seen.setdefault((answer.system, key), number)
         if other != number:
-            raise DataError(
-                f"answer {number} (id {answer.id!r}): answer {other} belongs to the same situation already"
-            )
+            raise DataError(f"answer {number} (id {answer.id!r}): answer {other} belongs to the same situation already")
         found.append(replace(answer, id=key))
     return found

@@ -47,9 +47,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     section, folder = recipe.evaluation, run.stage("evaluation")
     situations = read_situations(run.stage("data") / "test.jsonl")
     by_id = {s.id: s for s in situations}
-    systems = {
-        name: assign(answers, situations) for name, answers in _read_systems(run.stage("generation")).items()
-    }
+    systems = {name: assign(answers, situations) for name, answers in _read_systems(run.stage("generation")).items()}
     timings = _Timings(folder / "timings.json")
     load = _nli_model(recipe, run, timings)
     makers: dict[str, Callable[[str, Sequence[Answer]], list[dict[str, Any]]]] = {
@@ -58,9 +56,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     if is_world(situations):
         makers["oracle"] = lambda name, answers: oracle_rows(name, answers, by_id)
     if load:
-        makers["nli"] = lambda name, answers: entailment_rows(
-            name, load(), answers, by_id, section.nli_threshold
-        )
+        makers["nli"] = lambda name, answers: entailment_rows(name, load(), answers, by_id, section.nli_threshold)
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in systems}
     for name, answers in systems.items():
         for evaluator, make in makers.items():

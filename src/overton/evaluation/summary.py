@@ -53,10 +53,7 @@ def summarise(
     coverage = "oracle_coverage" if judge == "oracle" else "coverage"
     return {
         "systems": {
-            name: {
-                m: interval(list(v.values()), resamples, seed_of(seed, name, m))
-                for m, v in values[name].items()
-            }
+            name: {m: interval(list(v.values()), resamples, seed_of(seed, name, m)) for m, v in values[name].items()}
             for name in names
         },
         "comparisons": [
@@ -72,9 +69,7 @@ def summarise(
         ],
         "per_value": {name: per_value(systems[name].get(judge, ()), situations) for name in names},
         "by_count": {
-            name: by_count(
-                values[name].get(coverage, {}), values[name].get("true_perspectives", {}), resamples, seed
-            )
+            name: by_count(values[name].get(coverage, {}), values[name].get("true_perspectives", {}), resamples, seed)
             for name in names
         },
         "unscored": {name: found for name in names if (found := unscored(systems[name]))},
@@ -106,9 +101,7 @@ def per_value(rows: Iterable[Row], situations: Mapping[str, Situation]) -> dict[
         missed = row.get("missed")
         if missed is None:
             continue
-        labels = {
-            p.cluster: p.label for p in reversed(situations[row["id"]].perspectives) if p.cluster and p.label
-        }
+        labels = {p.cluster: p.label for p in reversed(situations[row["id"]].perspectives) if p.cluster and p.label}
         for cluster, label in labels.items():
             total[label] += 1
             covered[label] += cluster not in missed

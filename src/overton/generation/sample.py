@@ -49,7 +49,7 @@ def sample_answers(
     ids = [prompt_ids(s.text, template, tokenizer) for s in situations]
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} | _as_set(model.generation_config.eos_token_id)
-    settings = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+    settings: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
     if temperature == 0:
         settings = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     answers: list[Answer | None] = [None] * len(ids)

@@ -6,7 +6,6 @@ The data set needs the columns ``situation`` (text), ``situation_id`` and ``refe
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from overton.prompting import completion_text
 from overton.rewards import OvertonReward
+from overton.rundir import write_jsonl
 from overton.segment import SUMMARY_CLOSE
 from overton.types import Group, Perspective, Score
 
@@ -23,11 +23,16 @@ class TrlReward:
 
     Attributes:
         last_scores: scores of the last call, one a completion, for trainers that take credit per token.
+        last_texts: the completions' texts, which the scores' offsets belong to.
         seconds: duration of the last call.
     """
 
     def __init__(
-        self, reward: OvertonReward, completions_folder: Path | None = None, every: int = 10, max_tokens: int = 0
+        self,
+        reward: OvertonReward,
+        completions_folder: Path | None = None,
+        every: int = 10,
+        max_tokens: int = 0,
     ) -> None:
         """
         Args:
@@ -42,6 +47,7 @@ class TrlReward:
         self.every = every
         self.max_tokens = max_tokens
         self.last_scores: list[Score] = []
+        self.last_texts: list[str] = []
         self.seconds = 0.0
 
     def __call__(
@@ -77,11 +83,13 @@ class TrlReward:
             for index, score in zip(rows, group_scores, strict=True):
                 scores[index] = score
         self.last_scores = [s for s in scores if s is not None]
+        self.last_texts = texts
         self.seconds = time.perf_counter() - started
         if log_metric is not None:
             self._log(log_metric)
         step = int(getattr(trainer_state, "global_step", 0) or 0)
-        if self.completions_folder is not None and step % self.every == 0:
+        main = getattr(trainer_state, "is_world_process_zero", True)
+        if self.completions_folder is not None and main and step % self.every == 0:
             self._write(step, situation, texts)
         return [s.value for s in self.last_scores]
 
@@ -101,18 +109,18 @@ class TrlReward:
 
     def _write(self, step: int, situation: list[str], texts: list[str]) -> None:
         assert self.completions_folder is not None
-        self.completions_folder.mkdir(parents=True, exist_ok=True)
-        with open(self.completions_folder / f"step_{step:04d}.jsonl", "w", encoding="utf-8") as file:
-            for prompt, text, score in zip(situation, texts, self.last_scores, strict=True):
-                row = {
-                    "step": step,
-                    "prompt": prompt,
-                    "answer": text,
-                    "reward": score.value,
-                    "reason": score.reason,
-                    "terms": dict(score.terms),
-                    "matches": [[m.reference, m.segment, round(m.cosine, 4)] for m in score.matches],
-                    "repeated": list(score.repeated),
-                    "credits": list(score.credits),
-                }
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        rows = (
+            {
+                "step": step,
+                "prompt": prompt,
+                "answer": text,
+                "reward": score.value,
+                "reason": score.reason,
+                "terms": dict(score.terms),
+                "matches": [[m.reference, m.segment, round(m.cosine, 4)] for m in score.matches],
+                "repeated": list(score.repeated),
+                "credits": list(score.credits),
+            }
+            for prompt, text, score in zip(situation, texts, self.last_scores, strict=True)
+        )
+        write_jsonl(self.completions_folder / f"step_{step:04d}.jsonl", rows)

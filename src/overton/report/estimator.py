@@ -139,9 +139,7 @@ def _difference(m: Metric, score: Row) -> Cell:
     mean, low, high = (number(score.get(k)) for k in ("mean", "low", "high"))
     if mean is None:
         return Cell()
-    interval = (
-        "" if low is None or high is None else f"{difference_text(m, low)} to {difference_text(m, high)}"
-    )
+    interval = "" if low is None or high is None else f"{difference_text(m, low)} to {difference_text(m, high)}"
     return Cell(difference_text(m, mean), interval)
 
 

@@ -88,9 +88,7 @@ def _example(files: RunFiles, key: str, systems: Sequence[str]) -> Example:
     return Example(key, printable(situation.text), references, answers)
 
 
-def _answer(
-    files: RunFiles, system: str, situation: Situation, references: tuple[Perspective, ...]
-) -> ExampleAnswer:
+def _answer(files: RunFiles, system: str, situation: Situation, references: tuple[Perspective, ...]) -> ExampleAnswer:
     row = files.answers[system][situation.id]
     text = str(row.get("answer") or "")
     metric, judged = _judged(files, system, situation.id)

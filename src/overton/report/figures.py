@@ -57,9 +57,7 @@ def headline_figure(summary: Row, theme: Theme = "page") -> str:
                 index = systems.index(s)
                 y = row + (index - (len(systems) - 1) / 2) * step
                 colour = COLOURS[f"c{index}"]
-                axes.barh(
-                    y, value, height=step * 0.84, color=colour, alpha=0.85 if index else 0.6, linewidth=0
-                )
+                axes.barh(y, value, height=step * 0.84, color=colour, alpha=0.85 if index else 0.6, linewidth=0)
                 axes.plot([low, high], [y, y], color=COLOURS["ink"], linewidth=1.3)
                 axes.annotate(
                     f"{100 * value:.0f}%",
@@ -74,14 +72,10 @@ def headline_figure(summary: Row, theme: Theme = "page") -> str:
         axes.grid(False, axis="y")
         _percent(axes, "x")
         for index, s in enumerate(systems):
-            axes.barh(
-                math.nan, math.nan, color=COLOURS[f"c{index}"], alpha=0.85 if index else 0.6, label=_name(s)
-            )
+            axes.barh(math.nan, math.nan, color=COLOURS[f"c{index}"], alpha=0.85 if index else 0.6, label=_name(s))
         _legend(axes, len(systems))
 
-    return draw(
-        "headline", (360.0, 200.0), "Bar chart with 95% intervals. " + "; ".join(said) + ".", paint, theme
-    )
+    return draw("headline", (360.0, 200.0), "Bar chart with 95% intervals. " + "; ".join(said) + ".", paint, theme)
 
 
 def curve(name: str, title: str, points: Points, share: bool = False, target: float | None = None) -> str:
@@ -98,9 +92,7 @@ def curve(name: str, title: str, points: Points, share: bool = False, target: fl
     smooth = moving_average(y, max(1, len(y) // 16))
     alt = f"{title} against training step: {_short(smooth[0])} at step {x[0]:g}, "
     alt += f"{_short(smooth[-1])} at step {x[-1]:g}"
-    alt += f", between {_short(min(y))} and {_short(max(y))}." + (
-        f" Dashed line: {_short(target)}." if target else ""
-    )
+    alt += f", between {_short(min(y))} and {_short(max(y))}." + (f" Dashed line: {_short(target)}." if target else "")
 
     def paint(axes: Any) -> None:
         colour = COLOURS["c1"]

@@ -211,9 +211,7 @@ def _details(recipe: Recipe, files: RunFiles) -> list[tuple[str, str]]:
 def _glossary(table: Headline, summary: Row) -> list[tuple[str, str]]:
     shown = [line.metric for _, lines in table.groups for line in lines] or list(METRICS.values())
     rows = [
-        (m.label if m.group == FORM else f"{m.label} · {m.group.lower()}", m.definition)
-        for m in shown
-        if m.definition
+        (m.label if m.group == FORM else f"{m.label} · {m.group.lower()}", m.definition) for m in shown if m.definition
     ]
     threshold = number(summary.get("nli_threshold"))
     if threshold is not None:

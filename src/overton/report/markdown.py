@@ -103,9 +103,7 @@ def _other(files: RunFiles, table: Headline) -> list[str]:
         ]
         for a, b, m, c in other_comparisons(files.summary, table)
     ]
-    return (
-        ["## More comparisons", grid(["pair", "metric", "difference", "relative", "p"], rows)] if rows else []
-    )
+    return ["## More comparisons", grid(["pair", "metric", "difference", "relative", "p"], rows)] if rows else []
 
 
 def _by_count(summary: Row, table: Headline) -> list[str]:
@@ -118,10 +116,7 @@ def _values(summary: Row, table: Headline) -> list[str]:
     per_value = mapping(summary.get("per_value"))
     systems = heat_systems(per_value, table.systems)
     found = heat_rows(per_value, systems, table.baseline, table.treated)
-    rows = [
-        [r.value, *(f"{c.text}%" if c.level >= 0 else "" for c in r.cells), r.change, str(r.total)]
-        for r in found
-    ]
+    rows = [[r.value, *(f"{c.text}%" if c.level >= 0 else "" for c in r.cells), r.change, str(r.total)] for r in found]
     return ["## Coverage by value", grid(["value", *systems, "change", "n"], rows)] if rows else []
 
 

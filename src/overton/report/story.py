@@ -57,9 +57,7 @@ def _difference(result: Change) -> str:
     known = [f"95% interval {result.interval}"] if result.interval else []
     if result.p:
         # No-break spaces keep the p-value on one line.
-        known.append(
-            f"p\u00a0{result.p if result.p.startswith('<') else '= ' + result.p}".replace(" ", "\u00a0")
-        )
+        known.append(f"p\u00a0{result.p if result.p.startswith('<') else '= ' + result.p}".replace(" ", "\u00a0"))
     interval = f" ({', '.join(known)})" if known else ""
     if not result.verdict:
         return f"The difference of {result.difference} points{interval} may be chance."
@@ -80,9 +78,7 @@ def _side_effects(summary: Row, table: Headline, oracle: bool) -> str:
         if pair[0] is not None and pair[1] is not None:
             now.append(f"{value_text(METRICS[name], pair[1])} {words}")
             before.append(value_text(METRICS[name], pair[0]))
-    text = (
-        f"Of what {table.treated} says, {' and '.join(now)} (before: {' and '.join(before)})." if now else ""
-    )
+    text = f"Of what {table.treated} says, {' and '.join(now)} (before: {' and '.join(before)})." if now else ""
     length, truth = (
         mean(summary, table.treated, "perspectives"),
         mean(summary, table.treated, "true_perspectives"),

@@ -66,9 +66,7 @@ _FAMILY = re.compile(r"\s*font-family:[^;\"]*;?")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def draw(
-    name: str, size: tuple[float, float], alt: str, paint: Callable[[Any], None], theme: Theme = "page"
-) -> str:
+def draw(name: str, size: tuple[float, float], alt: str, paint: Callable[[Any], None], theme: Theme = "page") -> str:
     """Draw one figure.
 
     Args:

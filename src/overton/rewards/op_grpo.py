@@ -1,9 +1,10 @@
-"""Preset ``op-grpo``: the published arithmetic (arXiv 2602.20759 and the authors' public code), weaknesses included.
+"""Preset ``op-grpo``: the published arithmetic (arXiv 2602.20759 and the authors' public code), weaknesses
+included.
 
     total = max(0, 0.3 coverage + 0.3 uniqueness + 0.1 format + tag)
 
-Segments start at "In/From the perspective of" and keep their labels; the prompt's words are masked in the answer
-and not in the references; uniqueness depends on order; one perspective alone is fully unique.
+Segments start at "In/From the perspective of" and keep their labels; the prompt's words are masked in the
+answer and not in the references; uniqueness depends on order; one perspective alone is fully unique.
 """
 
 from __future__ import annotations
@@ -123,8 +124,8 @@ def uniqueness_ladder(rate: float) -> float:
 
 
 def format_score(segments: list[Segment], summary: str) -> float:
-    """0 to 2: share of labelled segments (>= .7 -> 2, >= .3 -> 1), less .5 a repeated sentence or label, less up
-    to 1 when fewer than 75 / 50 / 25% of the labels are named in the summary; never below 0."""
+    """0 to 2: share of labelled segments (>= .7 -> 2, >= .3 -> 1), less .5 a repeated sentence or label,
+    less up to 1 when fewer than 75 / 50 / 25% of the labels are named in the summary; never below 0."""
     if not segments:
         return 0.0
     labels = [s.label.lower() for s in segments if s.label]

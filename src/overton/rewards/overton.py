@@ -1,4 +1,5 @@
-"""Preset ``overton``, the default: an F-measure of one-to-one matching times uniqueness, with credit per line.
+"""Preset ``overton``, the default: an F-measure of one-to-one matching times uniqueness, with credit per
+line.
 
     k  references matched, one segment each (optimal matching at the calibrated threshold)
     n  segments of the answer          m  references          u  distinct segments (clusters)
@@ -8,12 +9,12 @@
     coverage = k / m      precision = k / n      uniqueness = u / n
     value = F_beta(coverage, precision) * ((u - i) / (n - i)) ** uniqueness_power - penalties
 
-The last factor is the uniqueness of the segments that match something: irrelevant ones would dilute repetitions
-and are charged by precision. Segments that are alike and best matched by one reference count as one in the
-matching. So neither a duplicate of a line nor an irrelevant line ever raises the value.
+The last factor is the uniqueness of the segments that match something: irrelevant ones would dilute
+repetitions and are charged by precision. Segments that are alike and best matched by one reference count as
+one in the matching. So neither a duplicate of a line nor an irrelevant line ever raises the value.
 
-``precision`` here charges repetitions too, since a reference pays once. ``relevance`` (segments that match any
-reference / n) is reported beside it. Reasons for each term: docs/reward.md.
+``precision`` here charges repetitions too, since a reference pays once. ``relevance`` (segments that match
+any reference / n) is reported beside it. Reasons for each term: docs/reward.md.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class OvertonPreset:
         beta: of the F-measure; below 1 precision weighs more, above 1 coverage.
         uniqueness_power: exponent of uniqueness; 0 leaves it out.
         tag_penalty: charged when the tag layout is broken.
-        summary_penalty: times the share of labels, of segments that match a reference, that the summary does not
-            name.
+        summary_penalty: times the share of labels, of segments that match a reference, that the summary does
+            not name.
         cut_off_penalty: charged when the token limit ended the answer.
         miss_credit: credit of a segment that repeats or matches nothing (a new match has +1).
     """

@@ -32,8 +32,8 @@ class Encoder(Protocol):
     def encode(
         self, texts: Sequence[str], contexts: Sequence[str] | None = None, *, preprocess: bool = True
     ) -> Vectors:
-        """Unit rows (n, d). ``contexts`` are the situations whose words are masked; without ``preprocess`` the
-        texts are taken as they are."""
+        """Unit rows (n, d). ``contexts`` are the situations whose words are masked; without ``preprocess``
+        the texts are taken as they are."""
 
 
 class OvertonReward:

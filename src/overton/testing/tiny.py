@@ -20,14 +20,20 @@ _PIECES = (
     *(prefix + piece for prefix in ("", "##") for piece in (*_LETTERS, *_PAIRS)),
 )
 
+_CHAT = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
 
-def tiny_policy(folder: Path, seed: int = 0, max_length: int = 64) -> Path:
+
+def tiny_policy(folder: Path, seed: int = 0, max_length: int = 64, chat: bool = False) -> Path:
     """A randomly initialised Qwen2 of about 20,000 parameters with its tokenizer. It writes nonsense.
 
     Args:
         folder: where to save it.
         seed: of the weights.
         max_length: longest prompt plus answer, in tokens.
+        chat: give it a chat template, as instruction-tuned models have one.
 
     Returns:
         ``folder``.
@@ -44,6 +50,8 @@ def tiny_policy(folder: Path, seed: int = 0, max_length: int = 64) -> Path:
         max_length=max_length,
     )
     tokenizer = train_tokenizer(["a tiny model for tests"], settings.vocab_size)
+    if chat:
+        tokenizer.chat_template = _CHAT
     build_scratch_model(settings, tokenizer, seed).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -7,7 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from overton.rundir import read_jsonl, write_jsonl
 
@@ -16,6 +23,49 @@ _RENAMED = {
     "completions/mean_length": "completion_length",
     "completions/clipped_ratio": "cut_off",
 }
+
+
+# What the console shows of a step, and under which short name; the whole row goes to metrics.jsonl.
+_SHOWN = {
+    "loss": "loss",
+    "reward": "reward",
+    "terms/coverage": "coverage",
+    "terms/precision": "precision",
+    "terms/uniqueness": "uniqueness",
+    "perspectives": "perspectives",
+    "valid_tags": "tags",
+    "completions/mean_length": "tokens",
+    "entropy": "entropy",
+    "kl": "kl",
+    "frac_reward_zero_std": "no spread",
+    "seconds/generation": "s gen",
+    "seconds/reward": "s reward",
+    "seconds/step": "s step",
+}
+
+
+class ConsoleProgress(ProgressCallback):
+    """The progress bar of transformers with one short line a logged step instead of the whole row."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Print the line above the bar."""
+        if not state.is_world_process_zero or self.training_bar is None or not logs or "train_runtime" in logs:
+            return
+        parts = [f"{short} {logs[key]:.3g}" for key, short in _SHOWN.items() if key in logs]
+        self.training_bar.write(f"step {state.global_step}: " + ", ".join(parts))
+
+
+def short_console(trainer: Trainer) -> None:
+    """Put :class:`ConsoleProgress` in the place of the trainer's own progress callback."""
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(ConsoleProgress())
 
 
 class MetricsFile(TrainerCallback):
@@ -62,10 +112,15 @@ class MetricsFile(TrainerCallback):
             file.write(json.dumps(row) + "\n")
 
 
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint of a trainer's output folder, or ``None``.
+def last_checkpoint(folder: Path, steps: int) -> str | None:
+    """The newest whole checkpoint to go on from, or ``None``.
 
-    A checkpoint counts as whole when its ``trainer_state.json`` (written last but for the random state) parses.
+    A checkpoint counts as whole when its ``trainer_state.json``, which is written last, parses.
+
+    Args:
+        folder: a trainer's output folder.
+        steps: steps of the whole training. A checkpoint with all of them done is passed over, since the
+            trainer of transformers would add one more step to it; the steps since the one before are done again.
     """
     found = []
     for path in folder.glob("checkpoint-*"):
@@ -74,6 +129,6 @@ def last_checkpoint(folder: Path) -> str | None:
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if any(path.glob("rng_state*.pth")):
+        if step < steps and any(path.glob("rng_state*.pth")):
             found.append((step, str(path)))
     return max(found)[1] if found else None

@@ -1,19 +1,23 @@
 """Credit per perspective: from one number a segment to one advantage a token.
 
 GRPO gives every token of an answer the same advantage. Here the tokens of a segment also learn whether *that*
-segment stated something new and relevant, and the decision to go on or to stop learns what came of it.
+segment stated something new and relevant and what came after it, and the decision to go on or to stop learns
+what came of it.
 
-For segment t of an answer with T segments, h_t = 1 when it matched something new and 0 otherwise:
+With c_t the credit of segment t of an answer with T segments (+1 a new match, -1 anything else), the return is
 
-    tokens of segment t              h_t - mean of h_t over the batch's answers that have a segment t
-    token that opens segment t       G_t - mean of G_t over the batch's answers that reached decision t
-    tokens after the last segment    0   - the same mean for decision T (to stop earns nothing more)
+    G_t = c_t + discount * G_{t+1},    G_T = 0
 
-with G_t = g_t + ... + g_{T-1} the return from there on, g = 1 for a new match and -c for anything else. Going on
-pays when the chance of a new match exceeds c / (1 + c). The F-measure is largest when every segment with a chance
-above F / 2 is kept (Lipton, Elkan and Naryanaswamy 2014, arXiv 1402.1892), so c = F / (2 - F) with F that of the
-batch: a policy that matches little is not driven to silence, and one that matches much has to be precise.
-Baselines by position keep late segments, which repeat more often, from teaching the policy to write short answers.
+and, relative to the batch,
+
+    tokens of segment t              G_t - mean of G_t over the answers that have a segment t
+    token that opens segment t       G_t - mean of G_t over the answers that reached decision t
+    token that closes the list       0   - the same mean for decision T: to stop earns nothing more
+
+so going on pays while the next segment is more likely than not to be a new match. The return matters for the
+label too: in a list with an order, jumping ahead gives up what is skipped. Baselines by position keep late
+segments, which repeat more often, from teaching the policy to write short answers. (REINFORCE with
+reward-to-go and a baseline, Williams 1992, applied to segments.)
 """
 
 from __future__ import annotations
@@ -27,42 +31,30 @@ from overton.segment import OPENER
 from overton.types import Segment
 
 
-import os
-DISCOUNT = float(os.environ.get('OV_GAMMA', '0.9'))
-
-
-def miss_cost(f: float) -> float:
-    """Cost c of a segment without a new match that makes stopping right below a chance of ``f / 2``."""
-    lam = os.environ.get('OV_COST')
-    return float(lam) if lam else f / (2.0 - f)
-
-
-def line_advantages(credits: Sequence[Sequence[float]], cost: float) -> tuple[list[list[float]], list[list[float]]]:
+def line_advantages(credits: Sequence[Sequence[float]], discount: float) -> tuple[list[list[float]], list[list[float]]]:
     """Advantages of segments and of decisions, relative to the batch.
 
     Args:
-        credits: for each answer the credit of each segment; above 0 means a new match.
-        cost: what a segment without a new match costs the decision to write it, 0 to 1.
+        credits: for each answer the credit of each segment.
+        discount: weight of what comes after a segment, 0 to 1.
 
     Returns:
-        For each answer with T segments: T segment advantages, and T + 1 decision advantages (the last one is the
-        decision to stop).
+        For each answer with T segments: T segment advantages, and T + 1 decision advantages (the last one is
+        the decision to stop).
     """
-    hits = [[float(v > 0) for v in c] for c in credits]
-    longest = max((len(h) for h in hits), default=0)
-    returns = [_returns(h, cost) for h in hits]
+    returns = [_returns(c, discount) for c in credits]
+    longest = max((len(c) for c in credits), default=0)
     segment_mean = [np.mean([g[t] for g in returns if len(g) > t + 1]) for t in range(longest)]
-    return_mean = [np.mean([g[t] for g in returns if len(g) > t]) for t in range(longest + 1)]
+    decision_mean = [np.mean([g[t] for g in returns if len(g) > t]) for t in range(longest + 1)]
     segments = [[float(v - segment_mean[t]) for t, v in enumerate(g[:-1])] for g in returns]
-    decisions = [[float(v - return_mean[t]) for t, v in enumerate(g)] for g in returns]
+    decisions = [[float(v - decision_mean[t]) for t, v in enumerate(g)] for g in returns]
     return segments, decisions
 
 
-def _returns(hits: Sequence[float], cost: float) -> list[float]:
-    total, out = 0.0, [0.0]
-    for hit in reversed(hits):
-        total = (1.0 if hit else -cost) + DISCOUNT * total
-        out.append(total)
+def _returns(credits: Sequence[float], discount: float) -> list[float]:
+    out = [0.0]
+    for credit in reversed(credits):
+        out.append(credit + discount * out[-1])
     return out[::-1]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,19 @@ from datasets import Dataset
 from transformers import set_seed
 from trl import GRPOConfig, GRPOTrainer
 
+from overton.errors import RecipeError
 from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
 from overton.prompting import build_prompt
 from overton.recipe import Recipe
 from overton.rewards import OvertonReward
-from overton.training.callbacks import MetricsFile, last_checkpoint
-from overton.training.credit import line_advantages, miss_cost, token_advantages, token_spans
-from overton.training.optimizers import MuonWithAdamW
+from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
+from overton.training.credit import line_advantages, token_advantages, token_spans
+from overton.training.optimizers import make_optimizer
+from overton.training.order import EpochOrder
 from overton.training.policy import load_policy, lora_config, save_policy
 from overton.training.sft import common_arguments
-from overton.types import Score, Situation
-
-
-import os
-DEC = float(os.environ.get('OV_DEC', '0'))
+from overton.types import Situation
 
 
 class OpGrpoTrainer(GRPOTrainer):
@@ -35,15 +32,21 @@ class OpGrpoTrainer(GRPOTrainer):
     Args:
         reward: the one reward function; its last scores give each segment's credit.
         credit_weight: weight of the credit beside the answer's advantage; 0 leaves TRL's trainer as it is.
+        credit_discount: weight of what comes after a segment (see :mod:`overton.training.credit`).
     """
 
-    def __init__(self, *args: Any, reward: TrlReward, credit_weight: float, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, reward: TrlReward, credit_weight: float, credit_discount: float, **kwargs: Any
+    ) -> None:
         super().__init__(*args, reward_funcs=[reward], **kwargs)
         self.overton_reward = reward
         self.credit_weight = credit_weight
+        self.credit_discount = credit_discount
         self._pieces: dict[int, int] = {}
-        self._completions: list[str] = []
-        self._step_started = 0.0
+        self._plain_logits = _has_plain_logits(self.accelerator.unwrap_model(self.model))
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        return EpochOrder(super()._get_train_sampler(dataset), self.args.seed, lambda: int(self.state.epoch or 0))
 
     def _generate(self, prompts: list[Any]) -> Any:
         started = time.perf_counter()
@@ -60,14 +63,18 @@ class OpGrpoTrainer(GRPOTrainer):
         mask = output["completion_mask"]
         tokens = [row[m.bool()].tolist() for row, m in zip(output["completion_ids"], mask, strict=True)]
         scores = self.overton_reward.last_scores
-        segments, decisions = line_advantages([s.credits for s in scores], miss_cost(_batch_f(scores)))
+        scored = [i for i, s in enumerate(scores) if s.value is not None]
+        segments, decisions = line_advantages([scores[i].credits for i in scored], self.credit_discount)
         extra = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
-        for index, (ids, score) in enumerate(zip(tokens, scores, strict=True)):
-            if score.value is None:
+        for index, of_segments, of_decisions in zip(scored, segments, decisions, strict=True):
+            text = self._decode(tokens[index])
+            # A tokenizer that parses responses hands over a part of the text only, without the thinking.
+            shift = text.find(self.overton_reward.last_texts[index])
+            if shift < 0:
                 continue
-            text = self._decode(ids)
-            spans = token_spans(ids, text, self._pieces, self._decode)
-            row = token_advantages(spans, score.segments, segments[index], [DEC * d for d in decisions[index]])
+            spans = token_spans(tokens[index], text, self._pieces, self._decode)
+            spans = [(start - shift, end - shift) for start, end in spans]
+            row = token_advantages(spans, scores[index].segments, of_segments, of_decisions)
             extra[index, : len(row)] = torch.from_numpy(row)
         scale = extra[mask.bool()].pow(2).mean().sqrt().clamp_min(1e-4)
         output["advantages"] = output["advantages"].unsqueeze(1) + self.credit_weight * extra / scale
@@ -83,9 +90,10 @@ class OpGrpoTrainer(GRPOTrainer):
         compute_entropy: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        # On a CPU, logits of the completion tokens alone, padding left out, take a fraction of the time of TRL's
-        # tiles, which cover the padding and are computed twice.
-        if input_ids.device.type != "cpu" or any(v is not None and v is not False for v in kwargs.values()):
+        # On a CPU, logits of the completion tokens alone, padding left out, take a fraction of the time of
+        # TRL's tiles, which cover the padding and are computed twice.
+        special = any(v is not None and v is not False for v in kwargs.values())
+        if input_ids.device.type != "cpu" or special or not self._plain_logits:
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
@@ -117,13 +125,17 @@ class OpGrpoTrainer(GRPOTrainer):
         return loss
 
 
-def _batch_f(scores: Sequence[Score]) -> float:
-    """Mean F-measure of coverage and precision of the answers that could be scored."""
-    values = []
-    for terms in (s.terms for s in scores if s.value is not None):
-        total = terms["coverage"] + terms["precision"]
-        values.append(2 * terms["coverage"] * terms["precision"] / total if total else 0.0)
-    return sum(values) / len(values) if values else 0.0
+def _has_plain_logits(model: Any) -> bool:
+    """Whether the model's logits are what its output matrix gives, neither scaled nor capped (as in Gemma)."""
+    config = model.config.get_text_config()
+    names = (
+        "final_logit_softcapping",
+        "logit_scale",
+        "logits_scaling",
+        "lm_head_multiplier",
+        "output_multiplier",
+    )
+    return all(getattr(config, name, None) is None for name in names)
 
 
 def train_grpo(
@@ -162,6 +174,11 @@ def train_grpo(
     )
     answers = options.prompts_per_step * options.num_generations
     micro = options.micro_batch_size or answers
+    if answers % micro:
+        raise RecipeError(
+            f"training.grpo.micro_batch_size: {micro} does not divide the {answers} answers of a step "
+            f"(prompts_per_step {options.prompts_per_step} x num_generations {options.num_generations})"
+        )
     args = GRPOConfig(
         output_dir=str(folder / "checkpoints"),
         max_steps=options.steps,
@@ -177,14 +194,12 @@ def train_grpo(
         temperature=options.temperature,
         use_vllm=options.use_vllm,
         save_steps=options.save_steps,
+        logging_steps=1,
         **common_arguments(recipe),
     )
-    optimizer = None
-    if options.optimizer == "muon":
-        optimizer = MuonWithAdamW(model, options.learning_rate, options.muon_learning_rate)
     trainer = OpGrpoTrainer(
         model=model,
-        optimizers=(optimizer, None),
+        optimizers=(make_optimizer(model, options, recipe.policy.lora_rank), None),
         args=args,
         train_dataset=dataset,
         processing_class=tokenizer,
@@ -192,8 +207,10 @@ def train_grpo(
         callbacks=[MetricsFile(folder / "metrics.jsonl")],
         reward=reward,
         credit_weight=recipe.reward.credit_weight,
+        credit_discount=recipe.reward.credit_discount,
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
+    short_console(trainer)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", options.steps))
     save_policy(trainer, tokenizer, folder / "model")
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 
+from overton.errors import RecipeError
+from overton.recipe import GrpoSection, SftSection
+
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon for the weight matrices of the layers, AdamW for embeddings, norms and biases.
@@ -22,9 +25,14 @@ class MuonWithAdamW(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, model: torch.nn.Module, learning_rate: float, muon_learning_rate: float, weight_decay: float = 0.0
+        self,
+        model: torch.nn.Module,
+        learning_rate: float,
+        muon_learning_rate: float,
+        weight_decay: float = 0.0,
     ) -> None:
-        matrices, rest = [], []
+        matrices: list[torch.nn.Parameter] = []
+        rest: list[torch.nn.Parameter] = []
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 hidden = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
@@ -60,3 +68,19 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for name, part in self._parts.items():
             part.load_state_dict(state_dict[name])
         self._link()
+
+
+def make_optimizer(model: torch.nn.Module, options: SftSection | GrpoSection, lora_rank: int) -> MuonWithAdamW | None:
+    """The optimizer of a recipe's section, or ``None`` for the trainer's own AdamW.
+
+    Raises:
+        RecipeError: Muon with LoRA, whose weights the trainer adds after the optimizer is made.
+    """
+    if options.optimizer != "muon":
+        return None
+    if lora_rank:
+        raise RecipeError(
+            f"policy.lora_rank: {lora_rank} goes with optimizer adamw only; set it to 0 or the optimizer to adamw"
+        )
+    decay = options.weight_decay if isinstance(options, SftSection) else 0.0
+    return MuonWithAdamW(model, options.learning_rate, options.muon_learning_rate, decay)

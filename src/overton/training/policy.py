@@ -20,9 +20,10 @@ _SPACED_WORD = re.compile(r" ?[^ ]+")
 def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> Any:
     """A byte-level BPE trained on the texts, with the template's tags and opener as single tokens.
 
-    On top of it, up to ``phrases`` frequent word sequences become single tokens, so that a small model spends its
-    steps on what is said and not on spelling: superword tokens as in SuperBPE (Liu et al. 2025, arXiv 2503.13423).
-    The tags are ordinary (not special) tokens, so that decoding with ``skip_special_tokens`` keeps them.
+    On top of it, up to ``phrases`` frequent word sequences become single tokens, so that a small model
+    spends its steps on what is said and not on spelling: superword tokens as in SuperBPE (Liu et al. 2025,
+    arXiv 2503.13423). The tags are ordinary (not special) tokens, so that decoding with
+    ``skip_special_tokens`` keeps them.
 
     Args:
         texts: the train split.
@@ -149,7 +150,10 @@ def lora_config(policy: PolicySection) -> Any | None:
     from peft import LoraConfig
 
     return LoraConfig(
-        r=policy.lora_rank, lora_alpha=2 * policy.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=policy.lora_rank,
+        lora_alpha=2 * policy.lora_rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
     )
 
 

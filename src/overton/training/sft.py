@@ -8,7 +8,13 @@ from typing import Any
 from overton.prompting import build_completion, build_prompt
 from overton.recipe import Recipe
 from overton.rundir import read_jsonl
-from overton.training.policy import build_scratch_model, load_policy, lora_config, save_policy, train_tokenizer
+from overton.training.policy import (
+    build_scratch_model,
+    load_policy,
+    lora_config,
+    save_policy,
+    train_tokenizer,
+)
 
 
 def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1, start: Path | None = None) -> None:
@@ -27,8 +33,8 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
     from transformers import set_seed
     from trl import SFTConfig
 
-    from overton.training.callbacks import MetricsFile, last_checkpoint
-    from overton.training.optimizers import MuonWithAdamW
+    from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
+    from overton.training.optimizers import make_optimizer
     from overton.training.trainers import OvertonSFTTrainer
 
     rows = read_jsonl(sft_file)
@@ -52,7 +58,7 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         ]
     )
     batch = options.batch_size * options.gradient_accumulation
-    total = max_steps if max_steps > 0 else int(len(rows) / batch * options.epochs)
+    total = max_steps if max_steps > 0 else max(1, int(len(rows) / batch * options.epochs))
     args = SFTConfig(
         output_dir=str(folder / "checkpoints"),
         num_train_epochs=options.epochs,
@@ -66,21 +72,20 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         train_sampling_strategy="group_by_length",
         max_length=policy.max_length if policy.model == "scratch" else None,
         save_steps=options.save_steps,
+        logging_steps=10,
         **common_arguments(recipe),
     )
-    optimizer = None
-    if options.optimizer == "muon":
-        optimizer = MuonWithAdamW(model, options.learning_rate, options.muon_learning_rate, options.weight_decay)
     trainer = OvertonSFTTrainer(
         model=model,
-        optimizers=(optimizer, None),
+        optimizers=(make_optimizer(model, options, policy.lora_rank), None),
         args=args,
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=lora_config(policy),
         callbacks=[MetricsFile(folder / "metrics.jsonl")],
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
+    short_console(trainer)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", total))
     save_policy(trainer, tokenizer, folder / "model")
 
 
@@ -97,7 +102,6 @@ def common_arguments(recipe: Recipe) -> dict[str, Any]:
         "bf16": training.bf16,
         "gradient_checkpointing": training.gradient_checkpointing,
         "report_to": training.report_to or "none",
-        "logging_steps": 1,
         "logging_first_step": True,
         "save_strategy": "steps",
         "save_total_limit": 2,

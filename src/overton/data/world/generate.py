@@ -289,9 +289,7 @@ def check_leaks(splits: Splits) -> None:
             for kind, *key in _traces(situation):
                 other = owners.setdefault((kind, *key), split)
                 if other != split:
-                    raise DataError(
-                        f"{kind} leaks between {other} and {split}: {' + '.join(key)!r} ({situation.id})"
-                    )
+                    raise DataError(f"{kind} leaks between {other} and {split}: {' + '.join(key)!r} ({situation.id})")
 
 
 def _traces(situation: Situation) -> Iterable[tuple[str, ...]]:

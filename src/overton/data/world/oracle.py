@@ -21,9 +21,7 @@ MAX_WORD_ERROR = 0.15
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SLOT = re.compile(r"\{(\w+)\}(?:'s)?")
 _ARTICLES = ("a", "an")
-_NEGATIONS = frozenset(
-    ["not", "no", "never", "without", "cannot", "nobody", "nothing", "nor", "neither", "none"]
-)
+_NEGATIONS = frozenset(["not", "no", "never", "without", "cannot", "nobody", "nothing", "nor", "neither", "none"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +83,9 @@ def judge(situation: Situation, answer: str) -> OracleVerdict:
     try:
         listener = _Listener(slots_of(situation))
     except KeyError as error:
-        raise DataError(
-            f"{situation.id}: metadata has no {error}; the oracle knows only the bundled world"
-        ) from None
+        raise DataError(f"{situation.id}: metadata has no {error}; the oracle knows only the bundled world") from None
     if len(relevant) != len(situation.perspectives):
-        raise DataError(
-            f"{situation.id}: a perspective has no cluster; the oracle knows only the bundled world"
-        )
+        raise DataError(f"{situation.id}: a perspective has no cluster; the oracle knows only the bundled world")
     wanted = set(relevant)
     stated: set[str] = set()
     distinct: set[tuple[str, ...]] = set()

@@ -69,8 +69,9 @@ def labelled_pairs(
 ) -> list[dict[str, object]]:
     """Same-or-not pairs for calibration (dev) or benchmark (test), half of them the same perspective.
 
-    ``sentence2`` is in one of the train phrasings, as a trained model's answers are. ``sentence1`` is in a train
-    phrasing too, as the references are that the reward meets, or in the split's own, which no training has seen.
+    ``sentence2`` is in one of the train phrasings, as a trained model's answers are. ``sentence1`` is in a
+    train phrasing too, as the references are that the reward meets, or in the split's own, which no training
+    has seen.
 
     Args:
         situations: the split's situations.
@@ -174,9 +175,7 @@ def _neutral(
     return _hypothesis(world, other, other, rng.choice(_ALL), slots, labelled), other
 
 
-def _hypothesis(
-    world: World, label: View, view: View, index: int, slots: dict[str, str], labelled: bool
-) -> str:
+def _hypothesis(world: World, label: View, view: View, index: int, slots: dict[str, str], labelled: bool) -> str:
     if not labelled:
         return explain(world.values[view[0]], view[1], index, slots)
     return f"{OPENER} {world.values[label[0]].label}, {line(world, view, index, slots).explanation}"

@@ -58,9 +58,7 @@ def sft_rows(
         kept += rng.sample(rest, max(0, min(minimum - len(kept), len(rest))))
         kept.sort(key=lambda view: _rank(world, view[0]))
         lines = _lines(situation, kept, world, rng, repeat, irrelevant)
-        rows.append(
-            {"id": situation.id, "prompt": situation.text, "completion": write_answer(situation, lines, rng)}
-        )
+        rows.append({"id": situation.id, "prompt": situation.text, "completion": write_answer(situation, lines, rng)})
     return rows
 
 
@@ -107,9 +105,7 @@ def write_answer(situation: Situation, lines: Sequence[Perspective], rng: random
     labels = [label[:1].lower() + label[1:] for label in dict.fromkeys(p.label for p in lines)]
     named = enumerate_words(labels)
     shapes = (
-        _SUMMARIES
-        if len(labels) > 1
-        else tuple(s.replace(" all", "").replace("bear", "bears") for s in _SUMMARIES[:4])
+        _SUMMARIES if len(labels) > 1 else tuple(s.replace(" all", "").replace("bear", "bears") for s in _SUMMARIES[:4])
     )
     summary = rng.choice(shapes).format(labels=named, act=situation.metadata["act"])
     return format_answer(lines, summary[:1].upper() + summary[1:])
