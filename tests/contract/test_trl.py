@@ -33,7 +33,7 @@ class HashEncoder:
     threshold = 0.3
 
     def encode(self, texts: list[str], contexts: Any = None, *, preprocess: bool = True) -> np.ndarray:
-        rows = [np.random.default_rng(zlib.crc32(t.encode())).normal(size=3) for t in texts]
+        rows = [np.random.default_rng(zlib.crc32(t.rstrip(".").encode())).normal(size=3) for t in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,9 +81,10 @@ def test_a_recipe_runs_from_data_to_report(
     monkeypatch.chdir(tmp_path)
     tiny_policy(Path("tiny-policy"), max_length=2048, chat=True)
     tiny_nli(Path("tiny-nli"))
+    recipe_file = str(shutil.copy(path, tmp_path))
     folder = Path("run")
     changes = [part for item in SMALL + SHRINK[path.stem] for part in ("--set", item)]
-    assert main(["run", str(path), "--run-dir", str(folder), *changes]) == 0
+    assert main(["run", recipe_file, "--run-dir", str(folder), *changes]) == 0
     out = capsys.readouterr().out
     assert str(folder / "report" / "index.html") in out
     run = RunDir(folder)
@@ -97,6 +99,6 @@ def test_a_recipe_runs_from_data_to_report(
     assert "<html" in page
     # Nothing is left to do the second time.
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != "recipe.yaml"}
-    assert main(["run", str(path), "--run-dir", str(folder), *changes]) == 0
+    assert main(["run", recipe_file, "--run-dir", str(folder), *changes]) == 0
     after = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != "recipe.yaml"}
     assert after == before

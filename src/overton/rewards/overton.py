@@ -112,7 +112,7 @@ class OvertonPreset:
         beside = distinct - len({g for g, hit in zip(groups, relevant, strict=True) if hit})
         b = self.beta**2
         f = (1 + b) * coverage * precision / (b * precision + coverage) if k else 0.0
-        form = -self.tag_penalty * (not found.valid) - self.summary_penalty * unnamed
+        form = 0.0 - self.tag_penalty * (not found.valid) - self.summary_penalty * unnamed
         form -= self.cut_off_penalty * (not finished)
         terms = {
             "coverage": coverage,

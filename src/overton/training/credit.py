@@ -23,6 +23,7 @@ reward-to-go and a baseline, Williams 1992, applied to segments.)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,8 @@ def line_advantages(credits: Sequence[Sequence[float]], discount: float) -> tupl
         For each answer with T segments: T segment advantages, and T + 1 decision advantages (the last one is
         the decision to stop).
     """
+    if not credits:
+        return [], []
     returns = [_returns(c, discount) for c in credits]
     longest = max((len(c) for c in credits), default=0)
     segment_mean = [np.mean([g[t] for g in returns if len(g) > t + 1]) for t in range(longest)]
@@ -105,7 +108,8 @@ def token_spans(ids: Sequence[int], text: str, pieces: dict[int, int], decode: o
 
     Returns:
         One (start, end) a token. Where tokens do not decode one by one (split UTF-8 characters), prefixes are
-        decoded instead, which is slower and exact.
+        decoded instead, which is slower and exact; tokens that share a character have the span of that character.
+        Special tokens have an empty span.
     """
     assert callable(decode)
     for token in set(ids):
@@ -114,4 +118,5 @@ def token_spans(ids: Sequence[int], text: str, pieces: dict[int, int], decode: o
     ends = np.cumsum([pieces[token] for token in ids]).tolist()
     if ids and ends[-1] != len(text):
         ends = [len(decode(list(ids[: i + 1]))) for i in range(len(ids))]
-    return list(zip([0, *ends[:-1]], ends, strict=True))
+    spans = zip(ids, pairwise([0, *ends]), strict=True)
+    return [(min(start, max(end - 1, 0)) if pieces[token] else start, end) for token, (start, end) in spans]

@@ -12,6 +12,7 @@ import hashlib
 import random
 import re
 from collections import Counter
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -30,6 +31,7 @@ from overton.errors import DataError
 from overton.types import Perspective, Situation
 
 SPLIT_PHRASINGS: Mapping[str, tuple[int, ...]] = {"train": (0, 1, 2), "dev": (3,), "test": (4,)}
+_FEWEST_KINDS = 0.25  # share of the kinds that a circumstance of held-out situations fits at least
 _SHARES = (("train", 0.75), ("dev", 0.10), ("test", 0.15))
 # Wanted shares of situations with so many circumstances and with so many perspectives.
 _TOLD = {0: 0.10, 1: 0.45, 2: 0.45}
@@ -85,11 +87,14 @@ def make_world(train: int, dev: int, test: int, seed: int, world: World | None =
 def composition(world: World, seed: int) -> dict[tuple[str, str], str]:
     """Which split each allowed (kind, circumstance) pair belongs to, about 75 / 10 / 15 percent.
 
-    Every kind and every circumstance keeps at least one pair in train.
+    A circumstance that fits only a few kinds stays in train: what it changes could not be learnt from the kinds
+    left. Every kind and every circumstance keeps at least one pair in train.
     """
-    pairs = [(k.id, c.id) for k in world.kinds.values() for c in world.circumstances.values() if fits(k, c)]
+    allowed = [(k.id, c.id) for k in world.kinds.values() for c in world.circumstances.values() if fits(k, c)]
+    kinds_of = Counter(circumstance for _, circumstance in allowed)
+    pairs = [pair for pair in allowed if kinds_of[pair[1]] >= _FEWEST_KINDS * len(world.kinds)]
     ranked = sorted(pairs, key=lambda pair: hashlib.sha256(f"{seed}|{pair[0]}|{pair[1]}".encode()).digest())
-    owner = {pair: _bucket(position, len(ranked)) for position, pair in enumerate(ranked)}
+    owner = dict.fromkeys(allowed, "train") | {p: _bucket(i, len(ranked)) for i, p in enumerate(ranked)}
     for side in (0, 1):
         in_train = {pair[side] for pair in ranked if owner[pair] == "train"}
         for pair in ranked:

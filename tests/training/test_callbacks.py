@@ -1,0 +1,115 @@
+"""What a training leaves on disk: metrics and checkpoints to go on from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from overton.training.callbacks import MetricsFile, last_checkpoint
+
+
+def begin(file: MetricsFile, step: int, main: bool = True) -> None:
+    file.on_train_begin(*_state(step, main))
+
+
+def log(file: MetricsFile, step: int, main: bool = True, **logs: Any) -> None:
+    file.on_log(*_state(step, main), logs=logs)
+
+
+def _state(step: int, main: bool) -> Any:
+    return None, SimpleNamespace(global_step=step, is_world_process_zero=main), None
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# ------------------------------------------------------------------ metrics.jsonl
+
+
+def test_one_row_a_logged_step_with_our_names(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "deep" / "metrics.jsonl")
+    begin(file, 0)
+    log(file, 1, loss=0.12345678, note="text", kl=float("nan"), ratio=float("inf"), reward=None)
+    log(file, 2, **{"loss": 1, "completions/mean_length": 7.5, "completions/clipped_ratio": 0.25})
+    log(file, 2, train_runtime=3.0, loss=9.9)  # the summary at the end is no step
+    log(file, 3)
+    assert rows(file.path) == [
+        {"step": 1, "loss": 0.123457},
+        {"step": 2, "loss": 1, "completion_length": 7.5, "cut_off": 0.25},
+    ]
+
+
+def test_a_resumed_run_drops_what_came_after_its_checkpoint(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    begin(file, 0)
+    for step in range(1, 8):
+        log(file, step, loss=float(step))
+    begin(file, 5)
+    assert [row["step"] for row in rows(file.path)] == [1, 2, 3, 4, 5]
+    log(file, 6, loss=0.5)
+    assert rows(file.path)[-1] == {"step": 6, "loss": 0.5}
+
+
+@pytest.mark.parametrize("half", ['{"step": 3, "lo', '{"step": 3, "loss": 1.0}', '{"step": 3, "loss": "\xe9'])
+def test_half_a_line_is_dropped(tmp_path: Path, half: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.5}\n' + half.encode()[:-1])
+    begin(MetricsFile(path), 2)
+    assert [row["step"] for row in rows(path)] == [1, 2]
+
+
+def test_a_fresh_start_empties_the_file_and_a_lost_or_empty_file_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    for content, step in (('{"step": 1}\n', 0), (None, 4), ("", 4), ('{"st', 4), ('{"step": 9}\n', 4)):
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_text(content)
+        begin(MetricsFile(path), step)
+        assert path.read_text() == ""
+
+
+def test_only_the_main_process_writes(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    begin(file, 0, main=False)
+    log(file, 1, main=False, loss=1.0)
+    assert not file.path.exists()
+
+
+# ------------------------------------------------------------------ checkpoints
+
+
+def checkpoint(folder: Path, step: int, state: str | None = '{"global_step": 1}', random: bool = True) -> str:
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "model.safetensors").write_text("weights")
+    if state is not None:
+        (path / "trainer_state.json").write_text(state)
+    if random:
+        (path / "rng_state.pth").write_text("state")
+    return str(path)
+
+
+def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path / "absent", 100) is None
+    assert last_checkpoint(tmp_path, 100) is None
+    nine, ten = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
+    assert last_checkpoint(tmp_path, 100) == ten  # by number, not by name
+    checkpoint(tmp_path, 11, state=None)
+    checkpoint(tmp_path, 12, state='{"global_st')
+    checkpoint(tmp_path, 13, state="")
+    checkpoint(tmp_path, 14, random=False)
+    (tmp_path / "checkpoint-best").mkdir()
+    (tmp_path / "checkpoint-99").write_text("a file")
+    assert last_checkpoint(tmp_path, 100) == ten
+    assert last_checkpoint(tmp_path, 10) == nine  # all steps done: the trainer would add another
+
+
+def test_a_checkpoint_of_several_processes_counts(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, 3, random=False)
+    (Path(path) / "rng_state_0.pth").write_text("state")
+    assert last_checkpoint(tmp_path, 4) == path

@@ -1,0 +1,150 @@
+"""The policy: its tokenizer, weights from nothing, loading and saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from overton.errors import ModelError, RecipeError
+from overton.recipe import PolicySection
+from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN, format_answer
+from overton.testing import tiny_policy
+from overton.training.policy import build_scratch_model, load_policy, lora_config, save_policy, train_tokenizer
+from overton.types import Perspective
+
+ANSWER = format_answer(
+    [Perspective("Right to privacy", "reading the diary of a child breaks her trust"), Perspective("Care", "12 é")],
+    "Privacy and care pull apart.",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy saved to disk whose tokenizer knows phrases."""
+    path = tiny_policy(tmp_path_factory.mktemp("policy"))
+    train_tokenizer([ANSWER] * 30, 330, 20).save_pretrained(path)
+    return path
+
+
+# ------------------------------------------------------------------ tokenizer
+
+
+def test_tags_and_opener_are_single_tokens_that_decoding_keeps() -> None:
+    tokenizer = train_tokenizer([ANSWER], 320)
+    ids = tokenizer(ANSWER)["input_ids"]
+    for mark in (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER):
+        (token,) = tokenizer(mark)["input_ids"]
+        assert ids.count(token) == ANSWER.count(mark)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == ANSWER
+    assert tokenizer.decode([*ids, tokenizer.eos_token_id, tokenizer.pad_token_id], skip_special_tokens=True) == ANSWER
+    assert len({tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}) == 2
+
+
+def test_frequent_phrases_become_tokens_and_leave_the_text_as_it_is() -> None:
+    plain, phrases = train_tokenizer([ANSWER] * 30, 330), train_tokenizer([ANSWER] * 30, 330, 20)
+    assert len(phrases) > len(plain)
+    assert len(phrases(ANSWER)["input_ids"]) < len(plain(ANSWER)["input_ids"])
+    assert phrases.decode(phrases(ANSWER)["input_ids"]) == ANSWER
+    rare = train_tokenizer([ANSWER] * 3, 330, 20)
+    assert len(rare) == len(train_tokenizer([ANSWER] * 3, 330))
+
+
+def test_the_saved_tokenizer_is_read_back_as_it_was(folder: Path) -> None:
+    before, after = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
+    assert after.get_vocab() == before.get_vocab()
+    assert len(after) == len(before)
+    assert (after.eos_token_id, after.pad_token_id) == (before.eos_token_id, before.pad_token_id)
+
+
+@given(text=st.one_of(st.text(max_size=40), st.text("aé. \n'12\u0301\u00a0ſtTЖ。", max_size=40)))
+@settings(max_examples=200, deadline=None)
+def test_any_text_has_the_same_tokens_after_saving(folder: Path, text: str) -> None:
+    before, after = _tokenizers(folder)
+    assert after(text)["input_ids"] == before(text)["input_ids"]
+
+
+_LOADED: dict[Path, tuple[Any, Any]] = {}
+
+
+def _tokenizers(folder: Path) -> tuple[Any, Any]:
+    if folder not in _LOADED:
+        _LOADED[folder] = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
+    return _LOADED[folder]
+
+
+# ------------------------------------------------------------------ weights
+
+
+def test_scratch_models_depend_on_the_seed_alone() -> None:
+    tokenizer = train_tokenizer([ANSWER], 320)
+    options = PolicySection(hidden_size=16, layers=1, heads=2, kv_heads=1, intermediate_size=16, max_length=64)
+    one, same, other = (build_scratch_model(options, tokenizer, seed) for seed in (1, 1, 2))
+    flat = [torch.cat([p.flatten() for p in m.parameters()]) for m in (one, same, other)]
+    assert flat[0].equal(flat[1]) and not flat[0].equal(flat[2])
+    assert one.config.vocab_size == len(tokenizer)
+    assert one.config.tie_word_embeddings and one.config.max_position_embeddings == 64
+    assert one.generation_config.eos_token_id == tokenizer.eos_token_id
+    assert one.generation_config.pad_token_id == tokenizer.pad_token_id
+
+
+def test_load_policy_gives_model_and_tokenizer(folder: Path) -> None:
+    model, tokenizer = load_policy(tiny_policy(folder.parent / "again"))
+    assert model.config.vocab_size == len(tokenizer)
+    assert tokenizer.pad_token_id is not None
+
+
+def test_what_is_no_model_says_so(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_policy(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="no tokenizer"):
+        load_policy(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_policy(tmp_path)
+
+
+def test_lora_is_merged_on_saving(tmp_path: Path, folder: Path) -> None:
+    from peft import get_peft_model
+
+    source = tiny_policy(tmp_path / "source")
+    model, tokenizer = load_policy(source)
+    assert lora_config(PolicySection()) is None
+    config = lora_config(PolicySection(lora_rank=2))
+    assert config is not None and config.r == 2 and config.lora_alpha == 4
+    adapted = get_peft_model(model, config)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    ids = torch.tensor([tokenizer("May she?")["input_ids"]])
+    expected = adapted(input_ids=ids).logits
+    trainer = SimpleNamespace(model=adapted, accelerator=SimpleNamespace(unwrap_model=lambda m: m))
+    save_policy(trainer, tokenizer, tmp_path / "saved")
+    saved, _ = load_policy(tmp_path / "saved")
+    assert not (tmp_path / "saved" / "adapter_config.json").exists()
+    assert torch.allclose(saved(input_ids=ids).logits, expected, atol=1e-5)
+    untouched, _ = load_policy(source)
+    assert not torch.allclose(untouched(input_ids=ids).logits, expected, atol=1e-3)
+
+
+def test_answers_of_a_step_must_fall_into_whole_micro_batches(tmp_path: Path, folder: Path) -> None:
+    from overton.recipe import parse_recipe
+    from overton.training.grpo import train_grpo
+    from overton.types import Situation
+
+    raw = {
+        "name": "x",
+        "training": {"grpo": {"prompts_per_step": 3, "num_generations": 4, "micro_batch_size": 8}},
+    }
+    situations = [Situation("s", "May she?", (Perspective("Care", "it hurts"),))]
+    estimator: Any = SimpleNamespace(threshold=0.5)
+    with pytest.raises(RecipeError, match=r"micro_batch_size: 8 does not divide the 12 answers"):
+        train_grpo(parse_recipe(raw), situations, tiny_policy(tmp_path / "start"), estimator, tmp_path / "grpo")
