@@ -12,7 +12,6 @@ import hashlib
 import random
 import re
 from collections import Counter
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
