@@ -35,7 +35,7 @@ quickstart: $(VENV)/.overton-run
 	$(BIN)/overton run recipes/quickstart.yaml
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.overton-dev
 	$(BIN)/python -m ruff check .

@@ -99,7 +99,12 @@ def test_doctor_does_not_wait_for_a_hub_that_hangs(overton: Call, monkeypatch: p
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("overton.hub.SECONDS", 0.2)
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(30))
+
+    def hang(*_: object, **__: object) -> None:
+        time.sleep(5)
+        raise OSError("too late")
+
+    monkeypatch.setattr(socket, "create_connection", hang)
     found = json.loads(overton("doctor", "--json")[1])
     assert found["hub"]["state"] == "out of reach"
     assert "no answer" in found["hub"]["detail"]

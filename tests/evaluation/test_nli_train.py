@@ -101,8 +101,8 @@ def test_training_leaves_a_whole_cross_encoder(
 
 
 def test_equality_of_meaning_is_learnt_from_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nli_learner, "BATCH", 32)
-    monkeypatch.setattr(nli_learner, "EPOCHS", 12.0)
+    monkeypatch.setattr(nli_learner, "BATCH", 16)
+    monkeypatch.setattr(nli_learner, "EPOCHS", 8.0)
     monkeypatch.setattr(nli_learner, "WARM_UP_SENTENCES", 2000)
     write_jsonl(tmp_path / "nli.jsonl", pairs(1200))
     benchmark = nli_train.train_world_nli(tmp_path / "nli.jsonl", tmp_path / "nli_model")

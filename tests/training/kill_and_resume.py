@@ -27,9 +27,9 @@ from overton.training.grpo import train_grpo
 from overton.training.sft import train_sft
 from overton.types import Perspective, Situation
 
-STEPS = 15  # an epoch has 6, and every third leaves a checkpoint
-# Killed at an epoch's start (checkpoint 6), amid an epoch (9), and with all steps done but nothing saved
-# (15).
+STEPS = 15  # an epoch has 6, and every third or fourth leaves a checkpoint
+# Where checkpoints are of every third: killed at an epoch's start (checkpoint 6), amid an epoch (9), and with all
+# steps done but nothing saved (15).
 KILLS = (7, 11, STEPS + 1)
 
 
@@ -76,7 +76,7 @@ SITUATIONS = [
 ]
 
 
-def sft(folder: Path, optimizer: str, accumulation: int = 1) -> None:
+def sft(folder: Path, optimizer: str, save_steps: int, accumulation: int = 1) -> None:
     rows = [
         {
             "id": s.id,
@@ -92,7 +92,7 @@ def sft(folder: Path, optimizer: str, accumulation: int = 1) -> None:
         "gradient_accumulation": accumulation,
         "learning_rate": 0.01,
         "optimizer": optimizer,
-        "save_steps": 3,
+        "save_steps": save_steps,
     }
     train_sft(recipe(sft=options), folder / "sft.jsonl", folder)
 
@@ -117,8 +117,8 @@ def grpo(folder: Path, **options: Any) -> None:
 
 
 RUNS: dict[str, Callable[[Path], None]] = {
-    "sft-muon": lambda folder: sft(folder, "muon"),
-    "sft-adamw": lambda folder: sft(folder, "adamw", 2),
+    "sft-muon": lambda folder: sft(folder, "muon", 3),
+    "sft-adamw": lambda folder: sft(folder, "adamw", 4, 2),
     "grpo": lambda folder: grpo(folder),
     "grpo-micro": lambda folder: grpo(folder, micro_batch_size=4, optimizer="muon", beta=0.1),
 }
@@ -142,7 +142,6 @@ def forked(work: Callable[[], None]) -> int:
 
 def kill_at(step: int) -> None:
     """Let the next training die while it writes the metrics of a step, or before it saves the model."""
-    write = MetricsFile.on_log
 
     def save(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -150,14 +149,13 @@ def kill_at(step: int) -> None:
     if step > STEPS:
         overton.training.sft.save_policy = overton.training.grpo.save_policy = save
 
-    def on_log(self: MetricsFile, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        write(self, args, state, control, **kwargs)
+    def on_step_end(self: MetricsFile, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == step:
             with open(self.path, "a", encoding="utf-8") as file:
-                file.write(f'{{"step": {step + 1}, "lo')
+                file.write(f'{{"step": {step}, "lo')
             os.kill(os.getpid(), signal.SIGKILL)
 
-    MetricsFile.on_log = on_log  # type: ignore[method-assign]
+    MetricsFile.on_step_end = on_step_end  # type: ignore[method-assign]
 
 
 def main(folder: Path, names: list[str]) -> None:

@@ -17,6 +17,7 @@ import overton
 
 pytestmark = pytest.mark.slow
 Row = dict[str, Any]
+EVERY = {"sft-adamw": 2}  # steps a row of metrics
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +50,13 @@ def test_killed_three_times_ends_as_if_never_killed(runs: Path, name: str) -> No
         remains = runs / name / f"killed-{step}"
         assert not (remains / "model").exists()
         if step <= STEPS:
-            assert remains.joinpath("metrics.jsonl").read_text().endswith(f'{{"step": {step + 1}, "lo')
+            assert remains.joinpath("metrics.jsonl").read_text().endswith(f'{{"step": {step}, "lo')
     expected, found = load_file(whole / "model/model.safetensors"), load_file(killed / "model/model.safetensors")
     assert expected.keys() == found.keys()
     for key, weights in expected.items():
         assert weights.equal(found[key]), key
     rows = metrics(killed / "metrics.jsonl")
-    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert [row["step"] for row in rows] == [s for s in range(1, STEPS + 1) if s == 1 or s % EVERY.get(name, 1) == 0]
     assert rows == metrics(whole / "metrics.jsonl")
 
 

@@ -52,6 +52,7 @@ def sample_answers(
     settings: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
     if temperature == 0:
         settings = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    settings["repetition_penalty"] = 1.0  # some models bring one of their own, which training did not use
     answers: list[Answer | None] = [None] * len(ids)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]

@@ -11,6 +11,8 @@ from overton.types import Situation
 
 def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``generation/SYSTEM.jsonl`` (and ``SYSTEM-greedy.jsonl``) for each system of the recipe."""
+    import torch
+
     from overton.training.policy import load_policy
 
     options = recipe.generation
@@ -22,6 +24,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
         for system in options.systems:
             model, tokenizer = load_policy(run.path / "training" / system / "model")
             model.eval()
+            if torch.cuda.is_available():
+                model.to("cuda")
             for suffix, temperature in (("", options.temperature), ("-greedy", 0.0)):
                 if suffix and not options.greedy:
                     continue

@@ -21,7 +21,7 @@ from overton.training.callbacks import MetricsFile, last_checkpoint, short_conso
 from overton.training.credit import line_advantages, token_advantages, token_spans
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
-from overton.training.policy import load_policy, lora_config, save_policy
+from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
 from overton.training.sft import common_arguments
 from overton.types import Situation
 
@@ -154,7 +154,7 @@ def train_grpo(
     """
     options = recipe.training.grpo
     set_seed(recipe.seed)
-    model, tokenizer = load_policy(start)
+    model, tokenizer = load_policy(start, training_dtype(recipe.policy))
     reward = TrlReward(
         OvertonReward(estimator, recipe.reward.preset, **recipe.reward.overrides),
         folder / "completions",

@@ -115,8 +115,13 @@ def build_scratch_model(policy: PolicySection, tokenizer: Any, seed: int) -> Any
     return model
 
 
-def load_policy(name: str | Path) -> tuple[Any, Any]:
+def load_policy(name: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
     """Model and tokenizer from a folder or the hub; safetensors only, no remote code.
+
+    Args:
+        name: folder or hub name.
+        dtype: of the weights; ``"auto"`` keeps the saved one. Training all weights wants ``"float32"``, since
+            small steps vanish in bfloat16 weights.
 
     Raises:
         ModelError: it cannot be had or read, with what to do.
@@ -131,7 +136,9 @@ def load_policy(name: str | Path) -> tuple[Any, Any]:
         raise ModelError(f"{name}: no tokenizer in this folder; save the model's tokenizer beside it")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(str(name), trust_remote_code=False, use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(name), trust_remote_code=False, use_safetensors=True, dtype=dtype
+        )
     except Exception as error:  # the reasons span several libraries and many classes
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -141,6 +148,11 @@ def load_policy(name: str | Path) -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+def training_dtype(policy: PolicySection) -> str:
+    """float32 where all weights are trained; an adapter leaves the base as it was saved."""
+    return "auto" if policy.lora_rank else "float32"
 
 
 def lora_config(policy: PolicySection) -> Any | None:

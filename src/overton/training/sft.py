@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from overton.training.policy import (
     lora_config,
     save_policy,
     train_tokenizer,
+    training_dtype,
 )
 
 
@@ -41,13 +43,13 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
     policy, options = recipe.policy, recipe.training.sft
     set_seed(recipe.seed)
     if start is not None:
-        model, tokenizer = load_policy(start)
+        model, tokenizer = load_policy(start, training_dtype(policy))
     elif policy.model == "scratch":
         texts = (f"{build_prompt(r['prompt'], policy.prompt_template, None)}{r['completion']}" for r in rows)
         tokenizer = train_tokenizer(texts, policy.vocab_size, policy.phrases)
         model = build_scratch_model(policy, tokenizer, recipe.seed)
     else:
-        model, tokenizer = load_policy(policy.model)
+        model, tokenizer = load_policy(policy.model, training_dtype(policy))
     dataset = Dataset.from_list(
         [
             {
@@ -72,7 +74,8 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         train_sampling_strategy="group_by_length",
         max_length=policy.max_length if policy.model == "scratch" else None,
         save_steps=options.save_steps,
-        logging_steps=10,
+        # A row holds the mean since the row before, so a checkpoint between two rows would lose a part of one.
+        logging_steps=math.gcd(10, options.save_steps),
         **common_arguments(recipe),
     )
     trainer = OvertonSFTTrainer(
