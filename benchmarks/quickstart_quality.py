@@ -24,9 +24,10 @@ from overton.evaluation.statistics import compare, interval
 from overton.generation.sample import sample_answers
 from overton.pipeline import run_stages
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json, write_text
+from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json
 from overton.segment import layout
 from overton.types import Situation
+from publish_run import fill_readme
 
 SYSTEMS = ("sft", "overton", "op-grpo", "control")
 METRICS = ("coverage", "uniqueness", "precision", "f1", "valid_tags", "perspectives", "ratio", "words")
@@ -48,7 +49,7 @@ def main() -> None:
         print(markdown(read_json(options.table)))
         return
     if options.readme:
-        _fill_readme(Path("README.md"), markdown(read_json(options.out)))
+        fill_readme(Path("README.md"), markdown(read_json(options.out)))
         return
     for seed in options.seeds:
         recipe = load_recipe(options.recipe, [*options.overrides, f"seed={seed}"])
@@ -181,13 +182,6 @@ def markdown(report: dict[str, Any]) -> str:
                 f"95% [{gain['low']:+.3f}, {gain['high']:+.3f}])"
             )
     return "\n".join(lines)
-
-
-def _fill_readme(path: Path, table: str) -> None:
-    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(begin, 1)
-    write_text(path, f"{before}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}")
 
 
 def _keyed(values: list[float | None]) -> dict[str, float | None]:
