@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import (
+    PrinterCallback,
     ProgressCallback,
     Trainer,
     TrainerCallback,
@@ -63,8 +64,9 @@ class ConsoleProgress(ProgressCallback):
 
 
 def short_console(trainer: Trainer) -> None:
-    """Put :class:`ConsoleProgress` in the place of the trainer's own progress callback."""
+    """Put :class:`ConsoleProgress` in the place of the trainer's own progress callback, bar or plain lines."""
     trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ConsoleProgress())
 
 
