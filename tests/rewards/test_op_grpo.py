@@ -113,6 +113,16 @@ def test_matches_repetitions_and_credits() -> None:
     assert found.terms["perspectives"] == 4 and found.terms["valid_tags"] == 1
 
 
+def test_repetition_has_a_threshold_of_its_own() -> None:
+    near = {"In the perspective of A, near": [0.75, 0, 0, 0, 0, 0.6614]}  # .75 with "one" and with reference A
+    text = f"{LINE['A']}\nIn the perspective of A, near."
+    for overrides, repeated in (({}, ()), ({"unique_threshold": 0.74}, (1,)), ({"threshold": 0.76}, ())):
+        reward = OvertonReward(FakeEncoder(VECTORS | near), "op-grpo", **overrides)
+        found = reward.score([Group("?", REFERENCES, (text,))])[0][0]
+        assert found.repeated == repeated
+        assert found.terms["relevance"] == (0.5 if "threshold" in overrides else 1.0)
+
+
 def test_the_total_is_never_below_zero() -> None:
     empty = OvertonReward(FakeEncoder(VECTORS), "op-grpo").score([Group("?", REFERENCES, ("", "words"))])[0]
     assert [s.value for s in empty] == [0.0, 0.0]

@@ -107,6 +107,16 @@ def test_like_lines_cannot_cover_two_near_references() -> None:
     assert once.value is not None and twice.value is not None and twice.value < once.value
 
 
+def test_alike_lines_whose_best_references_differ_match_both() -> None:
+    # Both lines are at .7 with each other; the first is nearest to A, the second to B.
+    vectors = {"ref A": [1, 0], "ref B": [0.3, 0.954], "one": [1, 0], "two": [0.7, 0.714]}
+    group = Group("?", REFERENCES[:2], (answer("one", "two"),))
+    found = OvertonReward(FakeEncoder(vectors)).score([group])[0][0]
+    assert [(m.reference, m.segment) for m in found.matches] == [(0, 0), (1, 1)]
+    assert found.terms["coverage"] == 1.0 and found.terms["uniqueness"] == 0.5
+    assert found.repeated == () and found.credits == (1.0, 1.0)
+
+
 def test_two_lines_best_matched_by_one_reference_repeat_it() -> None:
     # Each is near the reference and not near the other.
     encoder = FakeEncoder({"ref A": axis(0), "one": [0.7, 0.714, 0], "two": [0.7, -0.714, 0]} | {"ref A": axis(0, 3)})

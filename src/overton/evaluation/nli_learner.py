@@ -18,7 +18,7 @@ from typing import Any
 from overton.progress import progress
 
 LABELS = ("contradiction", "entailment", "neutral")
-EPOCHS = 3.5  # over the pairs
+EPOCHS = 4.0  # over the pairs
 WARM_UP_SENTENCES = 20_000
 BATCH = 128
 LEARNING_RATE = 3e-3
