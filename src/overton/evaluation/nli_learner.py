@@ -12,7 +12,8 @@ import math
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from overton.progress import progress
@@ -99,7 +100,7 @@ def fit(model: Any, tokenizer: Any, train: Sequence[Example], meanings: int, see
     collate = _Collator(tokenizer, seed)
     steps = math.ceil(EPOCHS * len(train) / BATCH)
     warm_up = math.ceil(min(WARM_UP_SENTENCES, 2 * len(sentences)) / BATCH) if sentences else 0
-    with progress() as bar:
+    with one_thread(), progress() as bar:
         task = bar.add_task("nli: cross-encoder", total=warm_up + steps)
 
         def advance() -> None:
@@ -108,6 +109,23 @@ def fit(model: Any, tokenizer: Any, train: Sequence[Example], meanings: int, see
         if warm_up:
             _train(learner, sentences, collate.sentences, warm_up, "constant_with_warmup", seed, advance)
         _train(learner, list(train), collate.pairs, steps, "cosine", seed, advance)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one CPU thread.
+
+    Matrices this small gain little from a second one and lose fivefold when another process wants its core;
+    and the weights come out the same whatever the number of cores.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _train(
