@@ -13,7 +13,7 @@ from overton.recipe import GrpoSection, SftSection
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon for the weight matrices of the layers, AdamW for embeddings, norms and biases.
 
-    From random weights Muon needs several times fewer steps than AdamW (Jordan et al. 2024,
+    From random weights Muon need fewer steps than AdamW (Jordan et al. 2024,
     https://kellerjordan.github.io/posts/muon). The two share one list of parameter groups, so learning-rate
     schedules and checkpoints treat them as one optimizer.
 
