@@ -28,7 +28,7 @@ def test_values_are_read_and_the_rest_stays(tmp_path: Path) -> None:
 
 
 def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
-    recipe = load_recipe(write(tmp_path, "name: a\nreward: {overrides: {beta: 0.5, x: true}}\ndata: {path: t.csv}\n"))
+    recipe = load_recipe(write(tmp_path, "name: a\nreward: {overrides: {beta: 0.5}}\ndata: {path: t.csv}\n"))
     assert load_recipe(write(tmp_path, dump_recipe(recipe), "again.yaml")) == recipe
 
 
@@ -140,3 +140,14 @@ def test_every_key_has_a_description() -> None:
 def test_the_dump_is_plain_yaml_with_every_section() -> None:
     raw = yaml.safe_load(dump_recipe(Recipe(name="a")))
     assert list(raw) == list(Recipe.model_fields)
+
+
+def test_reward_overrides_are_checked_with_the_recipe() -> None:
+    base = {"name": "r", "reward": {"overrides": {"beta": 2.0}}}
+    assert parse_recipe(base).reward.overrides == {"beta": 2.0}
+    for overrides, message in (
+        ({"betta": 2.0}, r"recipe: reward\.overrides\.betta: preset 'overton' has no such field"),
+        ({"beta": "two"}, r"recipe: reward\.overrides\.beta: a number is wanted"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            parse_recipe({"name": "r", "reward": {"overrides": overrides}})

@@ -244,10 +244,19 @@ def load_recipe(path: Path, overrides: typing.Sequence[str] = ()) -> Recipe:
 def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     """Validate a recipe given as a dict; errors as in :func:`load_recipe`."""
     try:
-        return Recipe.model_validate(raw)
+        recipe = Recipe.model_validate(raw)
     except ValidationError as error:
         lines = [_explain(e) for e in error.errors()]
         raise RecipeError(f"{where}: " + "\n".join(lines)) from None
+    if recipe.reward.overrides:
+        # Now and not when GRPO starts, an hour later.
+        from overton.rewards.reward import make_preset
+
+        try:
+            make_preset(recipe.reward.preset, recipe.reward.overrides)
+        except RecipeError as error:
+            raise RecipeError(f"{where}: {error}") from None
+    return recipe
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -43,15 +43,19 @@ def sample_answers(
         Answers in the order of ``situations``.
     """
     import torch
-    from transformers import set_seed
+    from transformers import LogitsProcessorList, set_seed
+
+    from overton.generation.draw import DirectSampler
 
     set_seed(seed)
     ids = [prompt_ids(s.text, template, tokenizer) for s in situations]
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} | _as_set(model.generation_config.eos_token_id)
-    settings: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-    if temperature == 0:
-        settings = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    settings: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    if temperature and model.device.type == "cpu":
+        settings["logits_processor"] = LogitsProcessorList([DirectSampler(temperature, top_p)])
+    elif temperature:
+        settings |= {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
     settings["repetition_penalty"] = 1.0  # some models bring one of their own, which training did not use
     answers: list[Answer | None] = [None] * len(ids)
     for start in range(0, len(order), batch_size):

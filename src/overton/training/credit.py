@@ -22,7 +22,7 @@ reward-to-go and a baseline, Williams 1992, applied to segments.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -97,7 +97,9 @@ def token_advantages(
     return out
 
 
-def token_spans(ids: Sequence[int], text: str, pieces: dict[int, int], decode: object) -> list[tuple[int, int]]:
+def token_spans(
+    ids: Sequence[int], text: str, pieces: dict[int, int], decode: Callable[[list[int]], str]
+) -> list[tuple[int, int]]:
     """Character span of each token in the decoded text.
 
     Args:
@@ -107,16 +109,34 @@ def token_spans(ids: Sequence[int], text: str, pieces: dict[int, int], decode: o
         decode: function from a list of ids to text, special tokens skipped.
 
     Returns:
-        One (start, end) a token. Where tokens do not decode one by one (split UTF-8 characters), prefixes are
-        decoded instead, which is slower and exact; tokens that share a character have the span of that character.
-        Special tokens have an empty span.
+        One (start, end) a token. Where tokens do not decode one by one (split UTF-8 characters), they are decoded
+        with those before them; tokens that share a character have the span of that character. Special tokens
+        have an empty span.
     """
-    assert callable(decode)
     for token in set(ids):
         if token not in pieces:
             pieces[token] = len(decode([token]))
     ends = np.cumsum([pieces[token] for token in ids]).tolist()
     if ids and ends[-1] != len(text):
+        ends = _streamed_ends(ids, decode)
+    if ids and ends[-1] != len(text):  # a decoder that looks further back than one token
         ends = [len(decode(list(ids[: i + 1]))) for i in range(len(ids))]
     spans = zip(ids, pairwise([0, *ends]), strict=True)
     return [(min(start, max(end - 1, 0)) if pieces[token] else start, end) for token, (start, end) in spans]
+
+
+def _streamed_ends(ids: Sequence[int], decode: Callable[[list[int]], str]) -> list[int]:
+    """Length of the text after each token, in linear time.
+
+    Only the tokens since the last whole character are decoded again, after the token before them, since some
+    decoders drop the space of a first token.
+    """
+    ends: list[int] = []
+    prefix = read = total = 0
+    for index in range(len(ids)):
+        known = len(decode(list(ids[prefix:read])))
+        text = decode(list(ids[prefix : index + 1]))
+        ends.append(total + len(text) - known)
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            total, prefix, read = ends[-1], read, index + 1
+    return ends

@@ -13,6 +13,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from overton.errors import RecipeError
 from overton.estimator import SimilarityEstimator
+from overton.generation.draw import direct_sampling
 from overton.integrations.trl import TrlReward
 from overton.prompting import build_prompt
 from overton.recipe import Recipe
@@ -23,6 +24,7 @@ from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
 from overton.training.sft import common_arguments
+from overton.training.trainers import has_plain_logits, on_one_cpu
 from overton.types import Situation
 
 
@@ -43,14 +45,15 @@ class OpGrpoTrainer(GRPOTrainer):
         self.credit_weight = credit_weight
         self.credit_discount = credit_discount
         self._pieces: dict[int, int] = {}
-        self._plain_logits = _has_plain_logits(self.accelerator.unwrap_model(self.model))
+        self._plain_logits = on_one_cpu(self) and has_plain_logits(self.accelerator.unwrap_model(self.model))
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         return EpochOrder(super()._get_train_sampler(dataset), self.args.seed, lambda: int(self.state.epoch or 0))
 
     def _generate(self, prompts: list[Any]) -> Any:
         started = time.perf_counter()
-        result = super()._generate(prompts)
+        with direct_sampling(self.accelerator.unwrap_model(self.model)):
+            result = super()._generate(prompts)
         self._metrics["train" if self.model.training else "eval"]["seconds/generation"].append(
             time.perf_counter() - started
         )
@@ -93,7 +96,7 @@ class OpGrpoTrainer(GRPOTrainer):
         # On a CPU, logits of the completion tokens alone, padding left out, take a fraction of the time of
         # TRL's tiles, which cover the padding and are computed twice.
         special = any(v is not None and v is not False for v in kwargs.values())
-        if input_ids.device.type != "cpu" or special or not self._plain_logits:
+        if special or not self._plain_logits:
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
@@ -123,19 +126,6 @@ class OpGrpoTrainer(GRPOTrainer):
         loss = super().training_step(*args, **kwargs)
         self._metrics["train"]["seconds/step"].append(time.perf_counter() - started)
         return loss
-
-
-def _has_plain_logits(model: Any) -> bool:
-    """Whether the model's logits are what its output matrix gives, neither scaled nor capped (as in Gemma)."""
-    config = model.config.get_text_config()
-    names = (
-        "final_logit_softcapping",
-        "logit_scale",
-        "logits_scaling",
-        "lm_head_multiplier",
-        "output_multiplier",
-    )
-    return all(getattr(config, name, None) is None for name in names)
 
 
 def train_grpo(
