@@ -93,6 +93,7 @@ def _train_part(recipe: Recipe, run: RunDir, folder: Path, system: str, target: 
     from overton.estimator import SimilarityEstimator
     from overton.training.grpo import train_grpo
     from overton.training.sft import train_sft
+    from overton.training.stage import grpo_situations
 
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -108,7 +109,7 @@ def _train_part(recipe: Recipe, run: RunDir, folder: Path, system: str, target: 
         plain = system == "op-grpo"
         reward = {"preset": system, "overrides": {} if plain else recipe.reward.overrides}
         changed = recipe.reward.model_copy(update=reward | ({"credit_weight": 0.0} if plain else {}))
-        situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
+        situations = grpo_situations(recipe, run)
         estimator = SimilarityEstimator.load(run.path / "estimator")
         start = run.path / "training" / "sft" / "model"
         train_grpo(recipe.model_copy(update={"reward": changed}), situations, start, estimator, target)

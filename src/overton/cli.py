@@ -260,7 +260,13 @@ def _show_result(folder: Path) -> None:
 
 def _settle_libraries(quiet: bool) -> None:
     """Environment of the libraries; what the user has set stays. Progress bars stay on."""
-    settings = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+    settings = {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        # Threads that wait give their core away. Waiting in a loop, two threads on two cores take several times as
+        # long as one as soon as another process wants a core.
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
     if quiet:
         settings |= {
             "TRANSFORMERS_VERBOSITY": "error",

@@ -36,6 +36,12 @@ class DataSection(Section):
     train: int = Field(4000, ge=1, description="situations in the train split")
     dev: int = Field(300, ge=1, description="situations in the dev split (thresholds, choices)")
     test: int = Field(300, ge=1, description="situations in the test split (nothing is tuned on it)")
+    grpo_only: int = Field(
+        0,
+        ge=0,
+        description="so many situations of the train split get no SFT answer, and GRPO asks only those; "
+        "in the world they combine what SFT never sees together; 0 = GRPO asks all",
+    )
     triplets: int = Field(6000, ge=1, description="training triplets for the estimator")
     pairs: int = Field(2000, ge=10, description="labelled pairs for calibration, and as many for the benchmark")
     nli_pairs: int = Field(

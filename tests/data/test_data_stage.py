@@ -83,6 +83,24 @@ def test_table_files(tmp_path: Path) -> None:
     assert "pairs.dev: 40 pairs wanted" in (folder / "card.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("source", ["world", "table"])
+def test_situations_kept_for_grpo_have_no_sft_answer(tmp_path: Path, source: str) -> None:
+    from overton.training.stage import grpo_situations
+
+    path = {"path": _table(tmp_path), "train": 20, "dev": 5, "test": 5} if source == "table" else {}
+    for kept in (0, 8):
+        recipe, folder = _recipe(source=source, grpo_only=kept, **path), RunDir(tmp_path / str(kept))
+        run(recipe, folder)
+        train = read_situations(folder.path / "data" / "train.jsonl")
+        answered = [row["id"] for row in read_jsonl(folder.path / "data" / "sft.jsonl")]
+        assert answered == [s.id for s in train][: len(train) - kept]
+        assert grpo_situations(recipe, folder) == (train[-kept:] if kept else train)
+        said = f"{kept} of the train situations have no SFT answer" in (folder.path / "data" / "card.md").read_text()
+        assert said == bool(kept)
+    with pytest.raises(DataError, match=r"data\.grpo_only: .*leave none to SFT"):
+        run(_recipe(source=source, grpo_only=60, **path), RunDir(tmp_path / "all"))
+
+
 def test_nothing_is_written_when_the_table_is_unusable(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="`cluster` column"):
         run(_recipe(source="table", path=_table(tmp_path, clusters=False)), RunDir(tmp_path / "run"))

@@ -6,6 +6,7 @@ import dataclasses
 import random
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
@@ -207,3 +208,22 @@ def test_situations_are_clean_english(splits: Splits) -> None:
 def test_order_of_references_is_random(splits: Splits) -> None:
     first = Counter(s.perspectives[0].stance for s in random.Random(0).sample(splits.train, 300))
     assert min(first.values()) > 50
+
+
+def test_situations_kept_for_grpo_have_compositions_of_their_own() -> None:
+    made = make_world(400, 40, 40, seed=4, grpo_only=90)
+    assert len(made.train) == 400 and made.train[-90:] == made.grpo_only
+
+    def pairs(rows: Iterable[Situation]) -> set[tuple[str, str]]:
+        return {(s.metadata["kind"], c) for s in rows for c in s.metadata["circumstances"]}
+
+    answered = made.train[:-90]
+    assert pairs(made.grpo_only) and not pairs(made.grpo_only) & pairs(answered)
+    assert len({s.id for s in made.train}) == 400
+    for rows in (made.dev, made.test):
+        assert not pairs(rows) & pairs(made.train)
+    # Only train's own compositions are shared out: dev and test stay what they are without.
+    plain = make_world(400, 40, 40, seed=4)
+    assert plain.grpo_only == () and made.dev == plain.dev and made.test == plain.test
+    with pytest.raises(DataError, match=r"data\.grpo_only: 400 of 400"):
+        make_world(400, 40, 40, seed=4, grpo_only=400)

@@ -28,7 +28,7 @@ def write_card(folder: Path, source: str, seed: int, files: Sequence[str], warni
     parts += ["", "## Perspectives a situation", "", *_histogram(splits)]
     if source == "world":
         parts += ["", "## Split by composition", "", *_composition(splits)]
-    parts += ["", "## Answers for fine-tuning", "", *_answers(read_jsonl(folder / "sft.jsonl"))]
+    parts += ["", "## Answers for fine-tuning", "", *_answers(read_jsonl(folder / "sft.jsonl"), len(splits["train"]))]
     parts += ["", "## Warnings", "", *([f"- {w}" for w in warnings] or ["None."])]
     parts += ["", "## Files", "", "| file | rows | sha256 |", "|---|---|---|"]
     parts += [f"| {f} | {len(read_jsonl(folder / f))} | `{sha256(folder / f)}` |" for f in files]
@@ -88,10 +88,11 @@ def _composition(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
     return lines
 
 
-def _answers(rows: list[dict[str, Any]]) -> list[str]:
+def _answers(rows: list[dict[str, Any]], train: int) -> list[str]:
     words = [len(r["completion"].split()) for r in rows]
     lines = [r["completion"].count("In the perspective of") for r in rows]
     return [
         f"{len(rows)} answers, {mean(lines):.2f} perspectives each on average (at most {max(lines)}),",
         f"{mean(words):.0f} words on average (at most {max(words)}).",
+        *([f"{train - len(rows)} of the train situations have no SFT answer; GRPO asks those."] * (len(rows) < train)),
     ]

@@ -40,13 +40,13 @@ def _world(recipe: Recipe, warnings: list[str]) -> Rows:
     from overton.data.world.sft import sft_rows
 
     section, seed = recipe.data, recipe.seed
-    splits = make_world(section.train, section.dev, section.test, seed)
+    splits = make_world(section.train, section.dev, section.test, seed, grpo_only=section.grpo_only)
     for (name, rows), wanted in zip(splits.items(), (section.train, section.dev, section.test), strict=True):
         if len(rows) < wanted:
             warnings.append(f"{name}: {wanted} situations wanted, the composition rules allow {len(rows)}")
     return {
         **{f"{name}.jsonl": [s.to_json() for s in rows] for name, rows in splits.items()},
-        "sft.jsonl": list(sft_rows(splits.train, seed)),
+        "sft.jsonl": list(sft_rows(splits.train[: len(splits.train) - len(splits.grpo_only)], seed)),
         "triplets.jsonl": list(triplets(splits.train, section.triplets, seed)),
         "pairs.dev.jsonl": labelled_pairs(splits.dev, section.pairs, "dev", seed),
         "pairs.test.jsonl": labelled_pairs(splits.test, section.pairs, "test", seed),
@@ -63,9 +63,12 @@ def _table(recipe: Recipe, warnings: list[str]) -> Rows:
         raise DataError("data.path: source `table` needs the path of a JSONL or CSV file")
     table = read_table(section.path, section.columns)
     splits = split_table(table, section.train, section.dev, section.test, seed, warnings)
+    total, kept = len(splits["train"]), section.grpo_only
+    if kept >= total:
+        raise DataError(f"data.grpo_only: {kept} of {total} train situations leave none to SFT; take fewer")
     return {
         **{f"{name}.jsonl": [r.situation.to_json() for r in rows] for name, rows in splits.items()},
-        "sft.jsonl": list(table_sft(splits["train"], seed)),
+        "sft.jsonl": list(table_sft(splits["train"][: total - kept], seed)),
         "triplets.jsonl": list(table_triplets(splits["train"], section.triplets, seed)),
         "pairs.dev.jsonl": table_pairs(splits["dev"], section.pairs, "dev", seed, warnings),
         "pairs.test.jsonl": table_pairs(splits["test"], section.pairs, "test", seed, warnings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ PAD, EOS = "<|pad|>", "<|end|>"
 _MARKS = (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER)
 _BREAKS = re.compile("|".join(map(re.escape, _MARKS)) + r"|\n|(?<=,)")
 _SPACED_WORD = re.compile(r" ?[^ ]+")
+_TOKENIZER_TEXTS = 10_000  # more change no more than a token in fifty, and take their time
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> Any:
@@ -26,7 +28,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> 
     ``skip_special_tokens`` keeps them.
 
     Args:
-        texts: the train split.
+        texts: the train split; the first 10,000 are read.
         vocab_size: size of the byte-level BPE, tags not counted.
         phrases: superword tokens at most.
 
@@ -36,7 +38,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> 
     from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
-    texts = list(texts)
+    texts = list(islice(texts, _TOKENIZER_TEXTS))
     tokenizer = Tokenizer(models.BPE())
     # Beside a Qwen2 model, AutoTokenizer reads every tokenizer back with the splitting rules of Qwen2.
     rules = Qwen2Tokenizer().backend_tokenizer

@@ -24,10 +24,19 @@ def run(recipe: Recipe, run: RunDir) -> None:
         _finish(folder / "sft")
     if not _finished(folder / "grpo"):
         console.print("OP-GRPO")
-        situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
+        situations = grpo_situations(recipe, run)
         estimator = SimilarityEstimator.load(run.path / "estimator")
         train_grpo(recipe, situations, folder / "sft" / "model", estimator, folder / "grpo")
         _finish(folder / "grpo")
+
+
+def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
+    """What GRPO asks: the train split, or the part of it that SFT has not answered if the recipe keeps one."""
+    situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
+    if not recipe.data.grpo_only:
+        return situations
+    answered = {row["id"] for row in read_jsonl(run.path / "data" / "sft.jsonl")}
+    return [s for s in situations if s.id not in answered]
 
 
 def _finished(part: Path) -> bool:

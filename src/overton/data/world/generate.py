@@ -3,7 +3,7 @@
 A situation is a kind of action with two people, a thing and up to two circumstances. Every (kind,
 circumstance) pair belongs to one split only, so a held-out situation combines what was never seen together in
 training. Explanations are split as well: of the five phrasings of a perspective three are for train, one each
-for dev and test.
+for dev and test. A part of the train compositions may be kept from SFT, so that GRPO meets what SFT has not seen.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from overton.data.world.content import (
 from overton.errors import DataError
 from overton.types import Perspective, Situation
 
-SPLIT_PHRASINGS: Mapping[str, tuple[int, ...]] = {"train": (0, 1, 2), "dev": (3,), "test": (4,)}
+_TRAIN_PHRASINGS = (0, 1, 2)
+SPLIT_PHRASINGS: Mapping[str, tuple[int, ...]] = {"train": _TRAIN_PHRASINGS, "dev": (3,), "test": (4,)}
 _FEWEST_KINDS = 0.25  # share of the kinds that a circumstance of held-out situations fits at least
 _SHARES = (("train", 0.75), ("dev", 0.10), ("test", 0.15))
+_GRPO_SHARE = 0.20  # of all pairs, taken from train's, where situations are kept for GRPO
 # Wanted shares of situations with so many circumstances and with so many perspectives.
 _TOLD = {0: 0.10, 1: 0.45, 2: 0.45}
 _PERSPECTIVES = {5: 0.12, 6: 0.20, 7: 0.25, 8: 0.23, 9: 0.20}
@@ -42,49 +44,61 @@ _DRAWS = 40  # so many draws without a new text, and a combination counts as use
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Situations by split."""
+    """Situations by split.
+
+    Attributes:
+        train: all of the train split, those of ``grpo_only`` included.
+        dev: thresholds and choices.
+        test: nothing is tuned on it.
+        grpo_only: train situations whose (kind, circumstance) pairs no other train situation has.
+    """
 
     train: tuple[Situation, ...]
     dev: tuple[Situation, ...]
     test: tuple[Situation, ...]
+    grpo_only: tuple[Situation, ...] = ()
 
     def items(self) -> Iterable[tuple[str, tuple[Situation, ...]]]:
         """(name, situations) of the three splits."""
         return (("train", self.train), ("dev", self.dev), ("test", self.test))
 
 
-def make_world(train: int, dev: int, test: int, seed: int, world: World | None = None) -> Splits:
+def make_world(train: int, dev: int, test: int, seed: int, world: World | None = None, *, grpo_only: int = 0) -> Splits:
     """Draw distinct situations for the three splits.
 
     Args:
-        train: situations wanted.
+        train: situations wanted, those of ``grpo_only`` included.
         dev: situations wanted.
         test: situations wanted.
         seed: decides everything; the same seed gives the same splits on every machine.
         world: content; the bundled one by default.
+        grpo_only: so many of the train situations have compositions of their own.
 
     Returns:
         The splits. A split may hold fewer situations than wanted when the composition rules allow no more.
 
     Raises:
-        DataError: a split came out empty, or text leaks between splits.
+        DataError: a split came out empty, text leaks between splits, or ``grpo_only`` leaves nothing to SFT.
     """
+    if grpo_only >= train:
+        raise DataError(f"data.grpo_only: {grpo_only} of {train} train situations leave none to SFT; take fewer")
     world = world or load_world()
-    owner = composition(world, seed)
-    made = {
-        name: _draw(world, owner, name, count, random.Random(f"{seed}/{name}"))
-        for name, count in (("train", train), ("dev", dev), ("test", test))
-    }
+    owner = composition(world, seed, apart=grpo_only > 0)
+    wanted = {"train": train - grpo_only, "dev": dev, "test": test} | ({"grpo": grpo_only} if grpo_only else {})
+    made = {name: _draw(world, owner, name, count, random.Random(f"{seed}/{name}")) for name, count in wanted.items()}
     for name, rows in made.items():
         if not rows:
             raise DataError(f"the bundled world has no situation left for the {name} split")
-    splits = Splits(**made)
+    own = made.pop("grpo", ())
+    splits = Splits(made["train"] + own, made["dev"], made["test"], own)
     check_leaks(splits)
     return splits
 
 
-def composition(world: World, seed: int) -> dict[tuple[str, str], str]:
+def composition(world: World, seed: int, apart: bool = False) -> dict[tuple[str, str], str]:
     """Which split each allowed (kind, circumstance) pair belongs to, about 75 / 10 / 15 percent.
+
+    With ``apart``, some of train's pairs go to a part of their own, ``grpo``.
 
     A circumstance that fits only a few kinds stays in train: what it changes could not be learnt from the kinds
     left. Every kind and every circumstance keeps at least one pair in train.
@@ -93,7 +107,7 @@ def composition(world: World, seed: int) -> dict[tuple[str, str], str]:
     kinds_of = Counter(circumstance for _, circumstance in allowed)
     pairs = [pair for pair in allowed if kinds_of[pair[1]] >= _FEWEST_KINDS * len(world.kinds)]
     ranked = sorted(pairs, key=lambda pair: hashlib.sha256(f"{seed}|{pair[0]}|{pair[1]}".encode()).digest())
-    owner = dict.fromkeys(allowed, "train") | {p: _bucket(i, len(ranked)) for i, p in enumerate(ranked)}
+    owner = dict.fromkeys(allowed, "train") | {p: _bucket(i, len(ranked), apart) for i, p in enumerate(ranked)}
     for side in (0, 1):
         in_train = {pair[side] for pair in ranked if owner[pair] == "train"}
         for pair in ranked:
@@ -103,8 +117,10 @@ def composition(world: World, seed: int) -> dict[tuple[str, str], str]:
     return owner
 
 
-def _bucket(position: int, total: int) -> str:
+def _bucket(position: int, total: int, apart: bool) -> str:
     share = (position + 0.5) / total
+    if apart and share < _GRPO_SHARE:
+        return "grpo"
     edge = 0.0
     for name, width in _SHARES:
         edge += width
@@ -217,7 +233,9 @@ def make_situation(
     references = [
         Perspective(
             label=world.values[value].label,
-            explanation=explain(world.values[value], stance, rng.choice(SPLIT_PHRASINGS[split]), slots),
+            explanation=explain(
+                world.values[value], stance, rng.choice(SPLIT_PHRASINGS.get(split, _TRAIN_PHRASINGS)), slots
+            ),
             stance=stance,
             cluster=cluster(value, stance),
             provenance="world",

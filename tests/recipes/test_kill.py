@@ -1,0 +1,84 @@
+"""The quickstart, shrunk, killed in every stage: it ends with the figures of a run that was left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_recipes import RECIPES, SCRATCH, SMALL
+
+import overton
+from overton.pipeline import NAMES
+from overton.rundir import RunDir, read_json, read_jsonl, sha256
+
+pytestmark = pytest.mark.slow
+
+LONGER = ["training.grpo.steps=4", "training.grpo.save_steps=2", "data.train=90"]
+ENVIRONMENT = os.environ | {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(Path(overton.__file__).parents[1]),
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def start(folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    recipe = next(p for p in RECIPES if p.stem == "quickstart")
+    changes = [part for item in SMALL + SCRATCH + LONGER for part in ("--set", item)]
+    command = [sys.executable, "-m", "overton", "run", str(recipe), "--run-dir", str(folder), *changes]
+    with open(log, "ab") as stream:
+        return subprocess.Popen(command, env=ENVIRONMENT, stdout=stream, stderr=stream)
+
+
+def finish(folder: Path, log: Path) -> None:
+    process = start(folder, log)
+    assert process.wait(timeout=600) == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+def kill_in(stage: str, folder: Path, log: Path, rng: random.Random) -> bool:
+    """Start the run and kill it a moment after the stage began; whether it was still in that stage."""
+    process = start(folder, log)
+    run = RunDir(folder)
+    while (run.manifest(stage) or {}).get("status") != "running":
+        assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")[-4000:]
+        time.sleep(0.005)
+    # Training and the estimator spend their first seconds on imports.
+    time.sleep(rng.uniform(0, 6.0 if stage in ("estimator", "training") else 0.3))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return (run.manifest(stage) or {})["status"] == "running"
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """Everything a run hands over, without what the clock decides."""
+    answers = {
+        p.stem: [{k: v for k, v in row.items() if k != "seconds"} for row in read_jsonl(p)]
+        for p in sorted((folder / "generation").glob("*.jsonl"))
+    }
+    weights = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("model.safetensors"))}
+    data = {p.name: sha256(p) for p in sorted((folder / "data").glob("*.jsonl"))}
+    summary = read_json(folder / "evaluation" / "summary.json")
+    for system in summary["systems"].values():
+        system["metrics"].pop("seconds", None)
+    return {"answers": answers, "weights": weights, "data": data, "summary": summary}
+
+
+def test_killed_in_every_stage_ends_as_if_left_alone(tmp_path: Path) -> None:
+    whole, killed, log = tmp_path / "whole", tmp_path / "killed", tmp_path / "log"
+    finish(whole, log)
+    rng = random.Random(time.time_ns())
+    hit = {stage: kill_in(stage, killed, log, rng) for stage in NAMES}
+    assert sum(hit.values()) >= 3, hit  # a short stage may end before the signal comes
+    finish(killed, log)
+    assert all((RunDir(killed).manifest(name) or {})["status"] == "complete" for name in NAMES)
+    assert not list(killed.rglob(".*.tmp"))
+    expected, found = results(whole), results(killed)
+    assert len(expected["weights"]) >= 4
+    for part in expected:
+        assert found[part] == expected[part], part
