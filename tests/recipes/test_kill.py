@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -41,18 +40,29 @@ def finish(folder: Path, log: Path) -> None:
     assert process.wait(timeout=600) == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
 
 
-def kill_in(stage: str, folder: Path, log: Path, rng: random.Random) -> bool:
-    """Start the run and kill it a moment after the stage began; whether it was still in that stage."""
+# What shows that a stage is in the middle of its work.
+SIGNS = {
+    "data": "data/manifest.json",
+    "estimator": "estimator/manifest.json",
+    "sft": "training/sft/checkpoints/checkpoint-2/trainer_state.json",
+    "grpo": "training/grpo/checkpoints/checkpoint-2/trainer_state.json",
+    "generation": "generation/sft.jsonl",
+    "evaluation": "evaluation/sft.form.jsonl",
+    "report": "report/manifest.json",
+}
+
+
+def kill_at(sign: str, folder: Path, log: Path) -> bool:
+    """Start the run and kill it when a file has appeared; whether the file's stage was not over yet."""
     process = start(folder, log)
-    run = RunDir(folder)
-    while (run.manifest(stage) or {}).get("status") != "running":
-        assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")[-4000:]
-        time.sleep(0.005)
-    # Training and the estimator spend their first seconds on imports.
-    time.sleep(rng.uniform(0, 6.0 if stage in ("estimator", "training") else 0.3))
+    while not (folder / sign).exists():
+        if process.poll() is not None:
+            assert process.returncode == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
+            return False  # the stage was over between two looks
+        time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    return (run.manifest(stage) or {})["status"] == "running"
+    return (RunDir(folder).manifest(sign.split("/")[0]) or {}).get("status") != "complete"
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -64,17 +74,14 @@ def results(folder: Path) -> dict[str, Any]:
     weights = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("model.safetensors"))}
     data = {p.name: sha256(p) for p in sorted((folder / "data").glob("*.jsonl"))}
     summary = read_json(folder / "evaluation" / "summary.json")
-    for system in summary["systems"].values():
-        system["metrics"].pop("seconds", None)
     return {"answers": answers, "weights": weights, "data": data, "summary": summary}
 
 
 def test_killed_in_every_stage_ends_as_if_left_alone(tmp_path: Path) -> None:
     whole, killed, log = tmp_path / "whole", tmp_path / "killed", tmp_path / "log"
     finish(whole, log)
-    rng = random.Random(time.time_ns())
-    hit = {stage: kill_in(stage, killed, log, rng) for stage in NAMES}
-    assert sum(hit.values()) >= 3, hit  # a short stage may end before the signal comes
+    hit = {name: kill_at(sign, killed, log) for name, sign in SIGNS.items()}
+    assert sum(hit.values()) >= 5, hit  # a short stage may end before the signal comes
     finish(killed, log)
     assert all((RunDir(killed).manifest(name) or {})["status"] == "complete" for name in NAMES)
     assert not list(killed.rglob(".*.tmp"))
