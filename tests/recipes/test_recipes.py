@@ -19,6 +19,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 SMALL = [
     "threads=1",
     "data.train=60",
+    "data.grpo_only=12",
     "data.dev=20",
     "data.test=20",
     "data.triplets=160",
