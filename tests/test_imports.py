@@ -23,8 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "rewards": {"matching", "data", "estimator"},
     "integrations": {"matching", "data", "estimator", "rewards"},
     "training": {"matching", "data", "estimator", "rewards", "integrations"},
-    # The stage loads the policies that training saved.
-    "generation": {"training.policy"},
+    # The stage loads the policies that training saved, and samples as it does.
+    "generation": {"training.policy", "training.draw"},
     # Never rewards, training or estimator: nothing grades its own homework.
     "evaluation": {"matching", "data"},
     "report": set(),
@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": set(),
 }
 # The command line and what it is made of: may import all, and only each other imports them.
-TOP = {"cli", "ask", "doctor", "failures", "hub", "init", "scoring", "scoring_table"}
+TOP = {"__main__", "cli", "ask", "doctor", "failures", "hub", "init", "scoring", "scoring_table"}
 HEAVY = (
     "accelerate",
     "datasets",

@@ -140,14 +140,3 @@ def test_every_key_has_a_description() -> None:
 def test_the_dump_is_plain_yaml_with_every_section() -> None:
     raw = yaml.safe_load(dump_recipe(Recipe(name="a")))
     assert list(raw) == list(Recipe.model_fields)
-
-
-def test_reward_overrides_are_checked_with_the_recipe() -> None:
-    base = {"name": "r", "reward": {"overrides": {"beta": 2.0}}}
-    assert parse_recipe(base).reward.overrides == {"beta": 2.0}
-    for overrides, message in (
-        ({"betta": 2.0}, r"recipe: reward\.overrides\.betta: preset 'overton' has no such field"),
-        ({"beta": "two"}, r"recipe: reward\.overrides\.beta: a number is wanted"),
-    ):
-        with pytest.raises(RecipeError, match=message):
-            parse_recipe({"name": "r", "reward": {"overrides": overrides}})

@@ -232,6 +232,11 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     from overton.rundir import RunDir
 
     settings = load_recipe(recipe, overrides or ())
+    if settings.reward.overrides:
+        # Their names are the preset's, so the recipe cannot know them; now is better than when GRPO starts.
+        from overton.rewards.reward import make_preset
+
+        make_preset(settings.reward.preset, settings.reward.overrides)
     folder = RunDir(run_dir or Path("runs") / settings.name)
     prefer_cache([settings.policy.model, settings.evaluation.nli_model])
     try:

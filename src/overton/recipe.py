@@ -27,8 +27,12 @@ class Section(BaseModel):
 class DataSection(Section):
     """Where situations come from and how they are split."""
 
-    source: Literal["world", "table"] = Field("world", description="bundled world, or a JSONL/CSV file of your own")
-    path: Path | None = Field(None, description="file of source `table`")
+    source: Literal["world", "table", "perspectrum", "argkp"] = Field(
+        "world",
+        description="bundled world, a JSONL/CSV file of your own, or the published files of PERSPECTRUM or of Key "
+        "Point Analysis 2021",
+    )
+    path: Path | None = Field(None, description="file of source `table`, folder of the published files")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="`table` only: our name -> your column (id, situation, label, explanation, answer)",
@@ -250,19 +254,10 @@ def load_recipe(path: Path, overrides: typing.Sequence[str] = ()) -> Recipe:
 def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     """Validate a recipe given as a dict; errors as in :func:`load_recipe`."""
     try:
-        recipe = Recipe.model_validate(raw)
+        return Recipe.model_validate(raw)
     except ValidationError as error:
         lines = [_explain(e) for e in error.errors()]
         raise RecipeError(f"{where}: " + "\n".join(lines)) from None
-    if recipe.reward.overrides:
-        # Now and not when GRPO starts, an hour later.
-        from overton.rewards.reward import make_preset
-
-        try:
-            make_preset(recipe.reward.preset, recipe.reward.overrides)
-        except RecipeError as error:
-            raise RecipeError(f"{where}: {error}") from None
-    return recipe
 
 
 def dump_recipe(recipe: Recipe) -> str:

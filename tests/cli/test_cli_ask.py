@@ -21,7 +21,9 @@ def run_folder(tmp_path: Path, policy: Path) -> Path:
     """A run whose template is not the bare question."""
     folder = tmp_path / "runs" / "mine"
     shutil.copytree(policy, folder / "training" / "grpo" / "model")
-    (folder / "recipe.yaml").write_text("name: mine\npolicy: {prompt_template: 'Consider this. {situation}'}\n")
+    (folder / "recipe.yaml").write_text(
+        "name: mine\nrenamed_since: 1\npolicy: {prompt_template: 'Consider this. {situation}'}\n"
+    )
     return folder
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from overton.data.table import read_table, split_table, table_pairs, table_sft, table_triplets
+from overton.data.splits import split_table
+from overton.data.table import read_table, table_pairs, table_sft, table_triplets
 from overton.errors import DataError
 from overton.segment import layout, segment
 

@@ -11,6 +11,10 @@ from typing import Any
 from overton.rundir import read_jsonl, sha256, write_text
 
 _SPLITS = ("train", "dev", "test")
+_LICENCES = {
+    "perspectrum": ("PERSPECTRUM (https://github.com/CogComp/perspectrum)", "CC BY-SA 4.0"),
+    "argkp": ("Key Point Analysis 2021 (https://github.com/IBM/KPA_2021_shared_task)", "Apache-2.0"),
+}
 
 
 def write_card(folder: Path, source: str, seed: int, files: Sequence[str], warnings: Sequence[str]) -> None:
@@ -42,6 +46,9 @@ def _origin(source: str, seed: int) -> list[str]:
             "people and events are invented. The perspectives of a situation are those its authors hold",
             "to be relevant: a ground truth for measuring, not a survey of what people think.",
         ]
+    if source in _LICENCES:
+        name, licence = _LICENCES[source]
+        return [f"Source: {name}, licence {licence}. Written by people. Split and drawn with seed {seed}."]
     return [f"Source: a table of your own, split with seed {seed}. Its licence is the one of your table."]
 
 

@@ -9,7 +9,8 @@ from overton.data.card import write_card
 from overton.rundir import RunDir, write_jsonl
 
 if TYPE_CHECKING:
-    from overton.recipe import Recipe
+    from overton.data.table import TableRow
+    from overton.recipe import DataSection, Recipe
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -27,7 +28,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     folder = run.stage("data")
     folder.mkdir(parents=True, exist_ok=True)
     warnings: list[str] = []
-    files = _world(recipe, warnings) if recipe.data.source == "world" else _table(recipe, warnings)
+    files = _world(recipe, warnings) if recipe.data.source == "world" else _written(recipe, warnings)
     for name, rows in files.items():
         write_jsonl(folder / name, rows)
     _remove_leftovers(folder, files)
@@ -54,15 +55,16 @@ def _world(recipe: Recipe, warnings: list[str]) -> Rows:
     }
 
 
-def _table(recipe: Recipe, warnings: list[str]) -> Rows:
-    from overton.data.table import read_table, split_table, table_pairs, table_sft, table_triplets
+def _written(recipe: Recipe, warnings: list[str]) -> Rows:
+    from overton.data.splits import split_as_published, split_table
+    from overton.data.table import table_pairs, table_sft, table_triplets
     from overton.errors import DataError
 
     section, seed = recipe.data, recipe.seed
-    if section.path is None:
-        raise DataError("data.path: source `table` needs the path of a JSONL or CSV file")
-    table = read_table(section.path, section.columns)
-    splits = split_table(table, section.train, section.dev, section.test, seed, warnings)
+    table = _read(section, warnings)
+    # A source has splits of its own or not; one that has them only for some rows is refused there.
+    divide = split_as_published if table[0].split else split_table
+    splits = divide(table, section.train, section.dev, section.test, seed, warnings)
     total, kept = len(splits["train"]), section.grpo_only
     if kept >= total:
         raise DataError(f"data.grpo_only: {kept} of {total} train situations leave none to SFT; take fewer")
@@ -73,6 +75,25 @@ def _table(recipe: Recipe, warnings: list[str]) -> Rows:
         "pairs.dev.jsonl": table_pairs(splits["dev"], section.pairs, "dev", seed, warnings),
         "pairs.test.jsonl": table_pairs(splits["test"], section.pairs, "test", seed, warnings),
     }
+
+
+def _read(section: DataSection, warnings: list[str]) -> list[TableRow]:
+    from overton.data.argkp import read_argkp
+    from overton.data.perspectrum import read_perspectrum
+    from overton.data.table import read_table
+    from overton.errors import DataError
+
+    if section.path is None:
+        wanted = "the path of a JSONL or CSV file" if section.source == "table" else "the folder of its files"
+        raise DataError(f"data.path: source `{section.source}` needs {wanted}")
+    if section.source == "table":
+        return read_table(section.path, section.columns)
+    if section.columns:
+        raise DataError(f"data.columns: source `{section.source}` knows its columns; leave them out")
+    read = {"perspectrum": read_perspectrum, "argkp": read_argkp}[section.source]
+    if not section.path.is_dir():
+        raise DataError(f"{section.path}: no such folder; data.path names the folder of the {section.source} files")
+    return read(section.path, warnings)
 
 
 def _remove_leftovers(folder: Path, files: Rows) -> None:

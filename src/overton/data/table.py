@@ -19,7 +19,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +51,44 @@ _SUMMARIES = (
 )
 
 
+# Labels of perspectives that name no value: who holds them.
+SUPPORTERS, OPPONENTS = "Supporters", "Opponents"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """Two sentences, and whether people hold them to state the same perspective.
+
+    Attributes:
+        sentence1: one of them.
+        sentence2: the other.
+        same: the label.
+        stances: ``"+"``, ``"-"`` or ``None`` of each.
+    """
+
+    sentence1: str
+    sentence2: str
+    same: bool
+    stances: tuple[str | None, str | None] = (None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One situation of a table.
+    """One situation of a table, or of another source written by people.
 
     Attributes:
         situation: with one reference a cluster.
         views: all perspectives, paraphrases included.
         completion: the answer as the table has it, when it is in the template; ``""`` otherwise.
+        pairs: pairs that people labelled; without any, the clusters of ``views`` decide.
+        split: the source's own split (``train``, ``dev``, ``test``), ``""`` when it has none.
     """
 
     situation: Situation
     views: tuple[Perspective, ...]
     completion: str = ""
+    pairs: tuple[LabelledPair, ...] = ()
+    split: str = ""
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
@@ -210,45 +235,6 @@ def _table_row(
     return TableRow(Situation(name, text, tuple(references), dict(metadata or {})), tuple(views), completion)
 
 
-def split_table(
-    rows: Sequence[TableRow], train: int, dev: int, test: int, seed: int, warnings: list[str]
-) -> dict[str, list[TableRow]]:
-    """Split at random, situations with the same text together and paraphrases spread evenly.
-
-    Args:
-        rows: the table.
-        train: situations wanted.
-        dev: situations wanted.
-        test: situations wanted. A smaller table is divided in the same proportions.
-        seed: decides the split.
-        warnings: what the card should tell is appended.
-
-    Raises:
-        DataError: fewer than three different situations.
-    """
-    groups: dict[str, list[TableRow]] = {}
-    for row in rows:
-        groups.setdefault(" ".join(row.situation.text.casefold().split()), []).append(row)
-    if len(groups) < 3:
-        raise DataError(f"the table has {len(groups)} different situations; train, dev and test need one each at least")
-    quota = {"train": float(train), "dev": float(dev), "test": float(test)}
-    wanted = train + dev + test
-    if len(rows) < wanted:
-        warnings.append(f"{wanted} situations wanted, the table has {len(rows)}: divided in the same proportions")
-        quota = {name: max(1.0, size * len(rows) / wanted) for name, size in quota.items()}
-    elif len(rows) > wanted:
-        warnings.append(f"{len(rows) - wanted} of the table's {len(rows)} situations are not used")
-    order = list(groups.values())
-    random.Random(f"{seed}/split").shuffle(order)
-    order.sort(key=lambda group: not any(_same(row.views) for row in group))
-    found: dict[str, list[TableRow]] = {name: [] for name in quota}
-    for group in order:
-        name = max(quota, key=lambda split: (quota[split] - len(found[split])) / quota[split])
-        if len(rows) < wanted or len(found[name]) + len(group) <= quota[name]:
-            found[name] += group
-    return found
-
-
 def _same(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]:
     """Pairs that say the same in other words."""
     return [
@@ -258,8 +244,9 @@ def _same(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]
     ]
 
 
-def _different(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]:
-    return [(a, b) for a, b in combinations(views, 2) if not (a.cluster and a.cluster == b.cluster)]
+def has_same(row: TableRow) -> bool:
+    """Whether a situation shows what sameness is."""
+    return any(pair.same for pair in row.pairs) or bool(_same(row.views))
 
 
 def table_sft(rows: Sequence[TableRow], seed: int) -> list[dict[str, str]]:
@@ -286,23 +273,41 @@ def table_triplets(rows: Sequence[TableRow], n: int, seed: int) -> list[dict[str
     Raises:
         DataError: no situation has two perspectives of one cluster.
     """
-    found = [
+    rng = random.Random(f"{seed}/triplets")
+    anchors = []
+    for row in rows:
+        for a, b in _both_ways(row.views):
+            others = [c for c in row.views if c.cluster != a.cluster]
+            if others:
+                anchors.append((row, a, b, others))
+    if not anchors:
+        raise DataError(_NO_CLUSTERS.format(split="train"))
+    total = sum(len(others) for *_, others in anchors)
+    if total <= 4 * n:
+        found = [(row, a, b, c) for row, a, b, others in anchors for c in others]
+        rng.shuffle(found)
+    else:  # too many to write down: a large cluster has as many pairs as the square of its size
+        drawn: dict[tuple[int, str], tuple[TableRow, Perspective, Perspective, Perspective]] = {}
+        while len(drawn) < n:
+            index = rng.randrange(len(anchors))
+            row, a, b, others = anchors[index]
+            c = rng.choice(others)
+            drawn.setdefault((index, c.explanation), (row, a, b, c))
+        found = list(drawn.values())
+    return [
         {
             "situation": row.situation.text,
             "anchor": a.explanation,
             "positive": b.explanation,
             "negative": c.explanation,
         }
-        for row in rows
-        for one, other in _same(row.views)
-        for a, b in permutations((one, other))
-        for c in row.views
-        if c.cluster != a.cluster
+        for row, a, b, c in found[:n]
     ]
-    if not found:
-        raise DataError(_NO_CLUSTERS.format(split="train"))
-    random.Random(f"{seed}/triplets").shuffle(found)
-    return found[:n]
+
+
+def _both_ways(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]:
+    """Pairs that say the same in other words, both ways round."""
+    return [pair for a, b in _same(views) for pair in ((a, b), (b, a))]
 
 
 _NO_CLUSTERS = (
@@ -326,25 +331,49 @@ def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warning
         DataError: no situation has two perspectives of one cluster.
     """
     rng = random.Random(f"{seed}/pairs/{split}")
-    same = [(row, a, b) for row in rows for a, b in _same(row.views)]
-    different = [(row, a, b) for row in rows for a, b in _different(row.views)]
+    labelled = [(row, *pair) for row in rows for pair in labelled_pairs(row)]
+    same = [pair for pair in labelled if pair[-1] == "same"]
+    different = [pair for pair in labelled if pair[-1] != "same"]
     if not same:
         raise DataError(_NO_CLUSTERS.format(split=split))
     half = min(n // 2, len(same), len(different))
     if 2 * half < n:
         warnings.append(f"pairs.{split}: {n} pairs wanted, the table gives {2 * half}")
-    chosen = [("same", *t) for t in rng.sample(same, half)]
-    for row, a, b in rng.sample(different, half):
-        opposite = a.label.casefold() == b.label.casefold() and {a.stance, b.stance} == {"+", "-"}
-        chosen.append(("opposite" if opposite else "other", row, a, b))
+    chosen = rng.sample(same, half) + rng.sample(different, half)
     rng.shuffle(chosen)
     return [
         {
             "situation": row.situation.text,
-            "sentence1": a.explanation,
-            "sentence2": b.explanation,
+            "sentence1": one,
+            "sentence2": other,
             "label": int(relation == "same"),
             "relation": relation,
         }
-        for relation, row, a, b in chosen
+        for row, one, other, relation in chosen
     ]
+
+
+def labelled_pairs(row: TableRow) -> list[tuple[str, str, str]]:
+    """All pairs of one situation as (sentence, sentence, relation): ``same``, ``opposite`` or ``other``.
+
+    Pairs that people labelled where there are any, else all pairs of the views, by cluster. Opposite are views of
+    one label, or of no value at all, with opposite stances.
+    """
+    if row.pairs:
+        return [(p.sentence1, p.sentence2, _relation(p.same, p.stances, True)) for p in row.pairs]
+    same = {(a, b) for a, b in _same(row.views)}
+    return [
+        (a.explanation, b.explanation, _relation((a, b) in same, (a.stance, b.stance), _comparable(a, b)))
+        for a, b in combinations(row.views, 2)
+        if (a, b) in same or not (a.cluster and a.cluster == b.cluster)
+    ]
+
+
+def _comparable(a: Perspective, b: Perspective) -> bool:
+    return a.label.casefold() == b.label.casefold() or {a.label, b.label} <= {SUPPORTERS, OPPONENTS}
+
+
+def _relation(same: bool, stances: tuple[str | None, str | None], comparable: bool) -> str:
+    if same:
+        return "same"
+    return "opposite" if comparable and set(stances) == {"+", "-"} else "other"

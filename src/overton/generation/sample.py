@@ -45,7 +45,7 @@ def sample_answers(
     import torch
     from transformers import LogitsProcessorList, set_seed
 
-    from overton.generation.draw import DirectSampler
+    from overton.training.draw import DirectSampler
 
     set_seed(seed)
     ids = [prompt_ids(s.text, template, tokenizer) for s in situations]

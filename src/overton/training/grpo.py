@@ -13,13 +13,13 @@ from trl import GRPOConfig, GRPOTrainer
 
 from overton.errors import RecipeError
 from overton.estimator import SimilarityEstimator
-from overton.generation.draw import direct_sampling
 from overton.integrations.trl import TrlReward
 from overton.prompting import build_prompt
 from overton.recipe import Recipe
 from overton.rewards import OvertonReward
 from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
 from overton.training.credit import line_advantages, token_advantages, token_spans
+from overton.training.draw import direct_sampling
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype

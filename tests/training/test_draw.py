@@ -14,8 +14,8 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from transformers import GenerationConfig, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper  # noqa: E402
 
-from overton.generation.draw import DirectSampler, direct_sampling, nucleus, samples_plainly  # noqa: E402
 from overton.testing.tiny import tiny_policy  # noqa: E402
+from overton.training.draw import DirectSampler, direct_sampling, nucleus, samples_plainly  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,109 @@
+"""Source `argkp`: Key Point Analysis 2021 (Friedman et al. 2021; Bar-Haim et al. 2020, ACL).
+
+The folder holds `arguments_*.csv`, `key_points_*.csv` and `labels_*.csv` of
+https://github.com/IBM/KPA_2021_shared_task. A topic is a situation, its key points are the references, and the
+arguments that annotators matched with exactly one key point are that key point in other words. Every labelled pair
+of an argument and a key point is kept as a labelled pair; pairs that annotators did not agree on have no label.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from overton.data.io import check_columns, read_rows, text_value
+from overton.data.table import OPPONENTS, SUPPORTERS, LabelledPair, TableRow
+from overton.errors import DataError
+from overton.types import Perspective, Situation
+
+_COLUMNS = {
+    "arguments": ("arg_id", "argument", "topic", "stance"),
+    "key_points": ("key_point_id", "key_point", "topic", "stance"),
+    "labels": ("arg_id", "key_point_id", "label"),
+}
+_STANCES = {"1": ("+", SUPPORTERS), "-1": ("-", OPPONENTS)}
+
+
+def read_argkp(folder: Path, warnings: list[str]) -> list[TableRow]:
+    """Topics with their key points, arguments and labelled pairs, each with its official split.
+
+    Args:
+        folder: with the CSV files of one split or more.
+        warnings: what was left out is appended.
+
+    Raises:
+        DataError: no or incomplete files, an unknown stance or label, or a label for what is not there.
+    """
+    splits = sorted(p.stem.removeprefix("arguments_") for p in folder.glob("arguments_*.csv"))
+    if not splits:
+        raise DataError(f"{folder}: no arguments_*.csv; give the folder of the shared task's files as data.path")
+    return [row for split in splits for row in _read_split(folder, split, warnings)]
+
+
+def _read_split(folder: Path, split: str, warnings: list[str]) -> list[TableRow]:
+    arguments = _table(folder / f"arguments_{split}.csv", "arguments", "arg_id")
+    points = _table(folder / f"key_points_{split}.csv", "key_points", "key_point_id")
+    labels: dict[str, dict[str, bool]] = {}
+    path = folder / f"labels_{split}.csv"
+    for where, row in _read(path, "labels"):
+        if row["label"] not in ("0", "1"):
+            raise DataError(f"{where}: `label` must be 0 or 1, found {row['label']!r}")
+        for name, table in (("arg_id", arguments), ("key_point_id", points)):
+            if row[name] not in table:
+                raise DataError(f"{where}: {name} {row[name]!r} is in no row of the other files")
+        labels.setdefault(row["arg_id"], {})[row["key_point_id"]] = row["label"] == "1"
+    rows = []
+    for topic in dict.fromkeys(p["topic"] for p in points.values()):
+        own = {name: p for name, p in points.items() if p["topic"] == topic}
+        if len(own) < 2:
+            warnings.append(f"{split}: {topic!r} has one key point and was left out")
+            continue
+        rows.append(_topic(topic, own, {k: a for k, a in arguments.items() if a["topic"] == topic}, labels, split))
+    return rows
+
+
+def _topic(
+    topic: str,
+    points: dict[str, dict[str, Any]],
+    arguments: dict[str, dict[str, Any]],
+    labels: dict[str, dict[str, bool]],
+    split: str,
+) -> TableRow:
+    references = {name: _view(p["key_point"], p["stance"], name, "key point") for name, p in points.items()}
+    views = list(references.values())
+    pairs = []
+    for name, argument in arguments.items():
+        marks = labels.get(name, {})
+        expressed = [point for point, label in marks.items() if label]
+        if len(expressed) == 1:
+            views.append(_view(argument["argument"], argument["stance"], expressed[0], "argument"))
+        for point, label in marks.items():
+            stances = (_STANCES[argument["stance"]][0], _STANCES[points[point]["stance"]][0])
+            pairs.append(LabelledPair(argument["argument"], points[point]["key_point"], label, stances))
+    number = next(iter(points)).split("_")[1]
+    situation = Situation(f"argkp-{split}-{number}", topic, tuple(references.values()), {"split": split})
+    return TableRow(situation, tuple(views), pairs=tuple(pairs), split=split)
+
+
+def _view(text: str, stance: str, cluster: str, provenance: str) -> Perspective:
+    sign, label = _STANCES[stance]
+    return Perspective(label, text, sign, cluster, provenance)
+
+
+def _table(path: Path, kind: str, key: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for where, row in _read(path, kind):
+        if row[key] in found:
+            raise DataError(f"{where}: {key} {row[key]!r} was used before")
+        if row["stance"] not in _STANCES:
+            raise DataError(f"{where}: `stance` must be 1 or -1, found {row['stance']!r}")
+        row = {name: " ".join(text_value(value, name, where).split()) for name, value in row.items()}
+        found[row[key]] = row
+    return found
+
+
+def _read(path: Path, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    rows = list(read_rows(path))
+    for where, row in rows:
+        check_columns(row, required=_COLUMNS[kind], known=_COLUMNS[kind], where=where)
+    return rows

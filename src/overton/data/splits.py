@@ -1,0 +1,122 @@
+"""Train, dev and test of a source that people wrote: at random or as published, and never with shared texts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+from overton.data.table import TableRow, has_same
+from overton.errors import DataError
+
+
+def split_table(
+    rows: Sequence[TableRow], train: int, dev: int, test: int, seed: int, warnings: list[str]
+) -> dict[str, list[TableRow]]:
+    """Split at random, situations with the same text together and paraphrases spread evenly.
+
+    Args:
+        rows: the table.
+        train: situations wanted.
+        dev: situations wanted.
+        test: situations wanted. A smaller table is divided in the same proportions.
+        seed: decides the split.
+        warnings: what the card should tell is appended.
+
+    Raises:
+        DataError: fewer than three different situations.
+    """
+    groups: dict[str, list[TableRow]] = {}
+    for row in rows:
+        groups.setdefault(" ".join(row.situation.text.casefold().split()), []).append(row)
+    if len(groups) < 3:
+        raise DataError(f"the table has {len(groups)} different situations; train, dev and test need one each at least")
+    quota = {"train": float(train), "dev": float(dev), "test": float(test)}
+    wanted = train + dev + test
+    if len(rows) < wanted:
+        warnings.append(f"{wanted} situations wanted, the table has {len(rows)}: divided in the same proportions")
+        quota = {name: max(1.0, size * len(rows) / wanted) for name, size in quota.items()}
+    elif len(rows) > wanted:
+        warnings.append(f"{len(rows) - wanted} of the table's {len(rows)} situations are not used")
+    order = list(groups.values())
+    random.Random(f"{seed}/split").shuffle(order)
+    order.sort(key=lambda group: not any(has_same(row) for row in group))
+    found: dict[str, list[TableRow]] = {name: [] for name in quota}
+    for group in order:
+        name = max(quota, key=lambda split: (quota[split] - len(found[split])) / quota[split])
+        if len(rows) < wanted or len(found[name]) + len(group) <= quota[name]:
+            found[name] += group
+    return found
+
+
+def split_as_published(
+    rows: Sequence[TableRow], train: int, dev: int, test: int, seed: int, warnings: list[str]
+) -> dict[str, list[TableRow]]:
+    """The source's own splits, with what they share dropped.
+
+    A source whose test split is not there gives half of its dev situations as test. A situation is dropped from
+    train when its text, or a perspective's, occurs in dev or test, and from dev when it occurs in test.
+
+    Args:
+        rows: each with its ``split``.
+        train: situations wanted at most; which ones is drawn.
+        dev: the same.
+        test: the same.
+        seed: decides what is drawn.
+        warnings: what the card should tell is appended.
+
+    Raises:
+        DataError: an unknown split, or nothing left in one.
+    """
+    found: dict[str, list[TableRow]] = {"train": [], "dev": [], "test": []}
+    for row in rows:
+        if row.split not in found:
+            raise DataError(f"{row.situation.id}: split {row.split!r}; train, dev or test is wanted")
+        found[row.split].append(row)
+    if not found["test"]:
+        groups = list(shared_groups(found["dev"]))
+        random.Random(f"{seed}/published").shuffle(groups)
+        found |= {"dev": [], "test": []}
+        for group in sorted(groups, key=len, reverse=True):
+            min((found["dev"], found["test"]), key=len).extend(group)
+        warnings.append("no published test split: half of the dev situations are test")
+    taken: set[str] = set()
+    for name, wanted in (("test", test), ("dev", dev), ("train", train)):
+        kept = [row for row in found[name] if not taken & set(texts_of(row))]
+        if len(kept) < len(found[name]):
+            warnings.append(
+                f"{name}: {len(found[name]) - len(kept)} situations share a text with a later split, dropped"
+            )
+        taken |= {text for row in kept for text in texts_of(row)}
+        if len(kept) > wanted:
+            warnings.append(f"{name}: {wanted} of {len(kept)} situations are used")
+            chosen = set(random.Random(f"{seed}/published/{name}").sample(range(len(kept)), wanted))
+            kept = [row for index, row in enumerate(kept) if index in chosen]
+        if not kept:
+            raise DataError(f"no situation is left for the {name} split")
+        found[name] = kept
+    return found
+
+
+def texts_of(row: TableRow) -> list[str]:
+    """Everything a situation says, in one spelling: case and spacing do not count."""
+    pairs = [text for p in row.pairs for text in (p.sentence1, p.sentence2)]
+    own = [row.situation.text, *(view.explanation for view in row.views), *pairs]
+    return [" ".join(text.casefold().split()) for text in own]
+
+
+def shared_groups(rows: Iterable[TableRow]) -> Iterable[list[TableRow]]:
+    """Situations that share a text, directly or through others, together."""
+    group_of: dict[str, list[TableRow]] = {}
+    groups: dict[int, list[TableRow]] = {}
+    for row in rows:
+        group = [row]
+        for text in dict.fromkeys(texts_of(row)):
+            other = group_of.get(text)
+            if other is not None and other is not group:
+                groups.pop(id(other), None)
+                group += other
+                for moved in other:
+                    group_of |= dict.fromkeys(texts_of(moved), group)
+            group_of[text] = group
+        groups[id(group)] = group
+    return groups.values()
