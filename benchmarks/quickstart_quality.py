@@ -4,7 +4,7 @@ situations.
     python benchmarks/quickstart_quality.py --seeds 0 1 2 --out benchmarks/results/quickstart_quality.json
 
 For each seed the quickstart is run to its SFT model; from there OP-GRPO is trained with each preset, and a
-control is fine-tuned from the start with as much more CPU time as OP-GRPO took. Answers are sampled as in
+control goes on with SFT (same schedule once more) for as much CPU time as OP-GRPO took. Answers are sampled as in
 the recipe and decoded greedily, and judged by the world's oracle, which shares nothing with the reward.
 Finished parts are kept, so a killed benchmark goes on where it was. `--table FILE` prints the table of a
 results file.
@@ -104,7 +104,8 @@ def _train_part(recipe: Recipe, run: RunDir, folder: Path, system: str, target: 
         spent = read_json(run.path / "training" / "sft" / "cpu.json")["cpu_seconds"]
         extra = read_json(folder / "overton" / "cpu.json")["cpu_seconds"]
         steps = read_jsonl(run.path / "training" / "sft" / "metrics.jsonl")[-1]["step"]
-        train_sft(recipe, answers, target, max_steps=round(steps * (1 + extra / spent)))
+        start = run.path / "training" / "sft" / "model"
+        train_sft(recipe, answers, target, max_steps=round(steps * extra / spent), start=start)
     else:
         plain = system == "op-grpo"
         reward = {"preset": system, "overrides": {} if plain else recipe.reward.overrides}
@@ -163,6 +164,8 @@ def markdown(report: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     names = [s for s in SYSTEMS if all(s in seed["systems"] for seed in seeds)]
+    if "sft" not in names:
+        return "no table: the SFT start was not measured for every seed"
     for system in names:
         cpu = sum(seed["cpu_seconds"][system] for seed in seeds) / len(seeds)
         for decoding in ("sampled", "greedy"):

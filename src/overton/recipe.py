@@ -43,7 +43,7 @@ class DataSection(Section):
     grpo_only: int = Field(
         0,
         ge=0,
-        description="so many situations of the train split get no SFT answer, and GRPO asks only those; "
+        description="so many situations of the train split get no SFT answer, and GRPO asks those and as many others; "
         "in the world they combine what SFT never sees together; 0 = GRPO asks all",
     )
     triplets: int = Field(6000, ge=1, description="training triplets for the estimator")

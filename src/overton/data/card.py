@@ -101,5 +101,5 @@ def _answers(rows: list[dict[str, Any]], train: int) -> list[str]:
     return [
         f"{len(rows)} answers, {mean(lines):.2f} perspectives each on average (at most {max(lines)}),",
         f"{mean(words):.0f} words on average (at most {max(words)}).",
-        *([f"{train - len(rows)} of the train situations have no SFT answer; GRPO asks those."] * (len(rows) < train)),
+        *([f"{train - len(rows)} of the train situations have no SFT answer."] * (len(rows) < train)),
     ]

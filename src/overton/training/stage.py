@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
@@ -31,12 +32,14 @@ def run(recipe: Recipe, run: RunDir) -> None:
 
 
 def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
-    """What GRPO asks: the train split, or the part of it that SFT has not answered if the recipe keeps one."""
+    """What GRPO asks: the train split, or ``data.grpo_only`` situations that SFT has not answered and as many others."""
     situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
     if not recipe.data.grpo_only:
         return situations
     answered = {row["id"] for row in read_jsonl(run.path / "data" / "sft.jsonl")}
-    return [s for s in situations if s.id not in answered]
+    new = [s for s in situations if s.id not in answered]
+    old = [s for s in situations if s.id in answered]
+    return new + random.Random(recipe.seed).sample(old, min(len(new), len(old)))
 
 
 def _finished(part: Path) -> bool:
