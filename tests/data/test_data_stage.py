@@ -94,7 +94,10 @@ def test_situations_kept_for_grpo_have_no_sft_answer(tmp_path: Path, source: str
         train = read_situations(folder.path / "data" / "train.jsonl")
         answered = [row["id"] for row in read_jsonl(folder.path / "data" / "sft.jsonl")]
         assert answered == [s.id for s in train][: len(train) - kept]
-        assert grpo_situations(recipe, folder) == (train[-kept:] if kept else train)
+        asked = grpo_situations(recipe, folder)
+        assert asked == train if not kept else asked[:kept] == train[-kept:]
+        assert len({s.id for s in asked}) == len(asked) == (2 * kept or len(train))
+        assert asked == grpo_situations(recipe, folder)
         said = f"{kept} of the train situations have no SFT answer" in (folder.path / "data" / "card.md").read_text()
         assert said == bool(kept)
     with pytest.raises(DataError, match=r"data\.grpo_only: .*leave none to SFT"):

@@ -32,7 +32,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
 
 
 def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
-    """What GRPO asks: the train split, or ``data.grpo_only`` situations that SFT has not answered and as many others."""
+    """The train split, or ``data.grpo_only`` situations without an SFT answer and as many others."""
     situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
     if not recipe.data.grpo_only:
         return situations
