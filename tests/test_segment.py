@@ -333,3 +333,14 @@ def test_ten_thousand_words_take_no_time(answer: str) -> None:
     strip_label(answer)
     mask_words(answer, keywords("people who need rest"))
     assert time.process_time() - started < 1.0
+
+
+def test_a_label_may_hold_versus_and_be_long() -> None:
+    long = "Duty to help others (if the rich have more than they need and there are people in need of help)"
+    answer = f"In the perspective of Good vs. Evil, they fight.\nIn the perspective of {long}, they share."
+    assert [(s.label, s.explanation) for s in segment(answer)] == [
+        ("Good vs. Evil", "they fight."),
+        (long, "they share."),
+    ]
+    # Elsewhere a full stop ends a sentence, and with it the hope for a label.
+    assert segment("In the perspective of Canvs. It is dear, they say.")[0].label == ""

@@ -14,7 +14,7 @@ from overton.data.argkp import read_argkp
 from overton.data.perspectrum import read_perspectrum
 from overton.data.splits import shared_groups, split_as_published, texts_of
 from overton.data.stage import run
-from overton.data.table import TableRow, labelled_pairs, table_pairs, table_triplets
+from overton.data.table import TableRow, labelled_pairs, read_table, table_pairs, table_triplets
 from overton.errors import DataError
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir, read_jsonl
@@ -243,3 +243,10 @@ def test_every_real_label_is_a_pair() -> None:
 
 def test_spelling_does_not_hide_a_shared_text() -> None:
     assert texts_of(row("a", "", "It  Saves\nlives", "b"))[1] == "it saves lives"
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_every_published_answer_file_is_read(count: int) -> None:
+    rows = read_table(real("op_bench") / f"test_{count}p.csv", {})
+    assert len(rows) == 300
+    assert all(len(r.situation.perspectives) == count and all(p.label for p in r.views) for r in rows)

@@ -106,7 +106,7 @@ GOOD = ["a", "Why?", "Trust", "it hurts"]
         (["a", "Who?", "Safety", "x"], "id 'a' was used for another situation"),
         (GOOD, "listed twice"),
         (["a", "Why?", "Safety"], "3 cells, the header has 4"),
-        (["a", "Why?", ",,", "x"], "`label` must have 1 to 80"),
+        (["a", "Why?", ",,", "x"], "`label` must have 1 to 120"),
         (["a", "Why?", "Safety", "see <summary> here"], "part of the answer's template"),
     ],
 )

@@ -35,7 +35,7 @@ from overton.data.io import (
     text_value,
 )
 from overton.errors import DataError
-from overton.segment import format_answer, layout, segment
+from overton.segment import MAX_LABEL, format_answer, layout, segment
 from overton.types import Perspective, Situation
 
 SITUATION_COLUMNS = ("id", "text", "perspectives", "metadata")
@@ -209,8 +209,8 @@ def _from_answers(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[Ta
 def _perspective(label: Any, explanation: Any, stance: str | None, cluster: Any, where: str) -> Perspective:
     # The answer's template ends a label at the first comma, full stop or colon.
     name = _LABEL_ENDS.sub(" ", text_value(label, "label", where)).strip()
-    if not name or len(name) > 80:
-        raise DataError(f"{where}: `label` must have 1 to 80 characters beside punctuation, found {label!r}")
+    if not name or len(name) > MAX_LABEL:
+        raise DataError(f"{where}: `label` must have 1 to {MAX_LABEL} characters beside punctuation, found {label!r}")
     text = " ".join(text_value(explanation, "explanation", where).split())
     if clash := _TEMPLATE.search(text):
         raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
