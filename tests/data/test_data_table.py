@@ -154,7 +154,7 @@ def test_missing_and_unknown_columns(tmp_path: Path, header: list[str], columns:
         ("t.jsonl", b"", "no rows"),
         ("t.jsonl", b'{"id": 1,\n', "line 1: broken JSON"),
         ("t.jsonl", b'{"id": 1, "situation": NaN}\n', "line 1: NaN"),
-        ("t.xlsx", b"PK", "a .jsonl, .csv or .tsv file is wanted"),
+        ("t.xlsx", b"PK", "a .jsonl, .parquet, .csv or .tsv file is wanted"),
     ],
 )
 def test_unreadable_tables(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -249,3 +249,26 @@ def test_without_clusters_the_error_says_what_to_add(tmp_path: Path) -> None:
         table_triplets(rows, 10, 0)
     with pytest.raises(DataError, match=r"dev split.*`cluster` column"):
         table_pairs(rows, 10, "dev", 0, [])
+
+
+def test_parquet_is_read_like_jsonl(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `train`")
+    from pyarrow import parquet
+
+    views = [
+        {"label": "Care", "explanation": "It helps.", "cluster": "c", "stance": "+"},
+        {"label": "Trust", "explanation": "It breaks it.", "cluster": None, "stance": None},
+    ]
+    rows = [{"id": f"q{i}", "text": f"May {i}?", "perspectives": views} for i in range(3)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "t.parquet")
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert read_table(tmp_path / "t.parquet", {}) == read_table(tmp_path / "t.jsonl", {})
+    flat = [{"id": 1, "situation": "May I?", "label": "Care", "explanation": None}]
+    parquet.write_table(pyarrow.Table.from_pylist(flat), tmp_path / "flat.parquet")
+    with pytest.raises(DataError, match=r"flat\.parquet, row 1: `explanation` is empty"):
+        read_table(tmp_path / "flat.parquet", {})
+    parquet.write_table(pyarrow.table({"id": pyarrow.array([], pyarrow.string())}), tmp_path / "empty.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
+    for name, message in (("empty", "holds no rows"), ("broken", "not a Parquet file"), ("none", "no such file")):
+        with pytest.raises(DataError, match=message):
+            read_table(tmp_path / f"{name}.parquet", {})

@@ -123,7 +123,7 @@ def read_answers(path: Path) -> list[Answer]:
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of a JSONL, CSV or TSV file with their place ("FILE, row N" or "FILE, line N").
+    """Rows of a JSONL, Parquet, CSV or TSV file with their place ("FILE, row N" or "FILE, line N").
 
     Raises:
         DataError: missing, empty, of another kind, broken or not UTF-8.
@@ -133,8 +133,12 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, row in enumerate(read_jsonl(path), 1):
             yield f"{path}, row {number}", row
         return
+    if kind == ".parquet":
+        for number, row in enumerate(_parquet(path), 1):
+            yield f"{path}, row {number}", row
+        return
     if kind not in (".csv", ".tsv"):
-        raise DataError(f"{path}: a .jsonl, .csv or .tsv file is wanted")
+        raise DataError(f"{path}: a .jsonl, .parquet, .csv or .tsv file is wanted")
     reader = csv.reader(io.StringIO(_decode(path), newline=""), delimiter="\t" if kind == ".tsv" else ",", strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -153,6 +157,23 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"{path}, line {reader.line_num}: broken CSV: {error}") from None
     if empty:
         raise DataError(f"{path}: the file holds no rows")
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise DataError(f"{path}: Parquet needs pyarrow: pip install pyarrow, or save the table as JSONL") from None
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
+    if not rows:
+        raise DataError(f"{path}: the file holds no rows")
+    return rows
 
 
 def _decode(path: Path) -> str:

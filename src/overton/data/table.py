@@ -95,7 +95,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
     """Read and check a table.
 
     Args:
-        path: ``.jsonl``, ``.csv`` (comma) or ``.tsv`` (tab) file in UTF-8.
+        path: ``.jsonl``, ``.csv`` (comma) or ``.tsv`` (tab) file in UTF-8, or a ``.parquet`` file.
         columns: our name -> your column.
 
     Raises:
