@@ -1,9 +1,9 @@
-"""Put one finished quickstart run into the README: its figure and its headline table.
+"""Publish one finished quickstart run: its figures and what it took.
 
     python benchmarks/publish_run.py runs/quickstart
 
-Writes benchmarks/results/quickstart_run.json (headline figures, seconds of each stage, versions, recipe), the two
-figures under docs/figures and the table between the result markers of README.md.
+Writes benchmarks/results/quickstart_run.json (headline figures, seconds of each stage, versions, recipe) and the two
+figures under docs/figures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SYSTEMS = ("sft", "grpo", "sft-greedy", "grpo-greedy")
 
 
 def main() -> None:
-    """Read the run named on the command line and write the three things."""
+    """Read the run named on the command line and write both."""
     if len(sys.argv) != 2:
         raise SystemExit("usage: python benchmarks/publish_run.py RUN_DIR")
     run = RunDir(Path(sys.argv[1]))
@@ -50,38 +50,11 @@ def main() -> None:
     write_json(Path("benchmarks/results/quickstart_run.json"), result)
     for theme in ("light", "dark"):
         write_text(Path(f"docs/figures/quickstart-{theme}.svg"), headline_figure(summary, theme=theme))
-    fill_readme(Path("README.md"), table(result))
-
-
-def _is_headline(comparison: dict[str, Any]) -> bool:
-    return (comparison["a"], comparison["b"]) == ("grpo", "sft") and comparison["metric"] in ROWS
 
 
 def _times(run: RunDir, stage: str) -> dict[str, float]:
     manifest = run.manifest(stage) or {}
     return {key: manifest[key] for key in ("seconds", "cpu_seconds") if key in manifest}
-
-
-def table(result: dict[str, Any]) -> str:
-    """Markdown table of the systems, means over the held-out situations."""
-    seed, total = result["recipe"]["seed"], sum(t.get("cpu_seconds", 0) for t in result["stages"].values())
-    lines = [f"| | {' | '.join(SYSTEMS)} |", "|---" * (len(SYSTEMS) + 1) + "|"]
-    for metric, name in ROWS.items():
-        cells = [f"{result['systems'][s][metric]['mean']:.3f}" for s in SYSTEMS]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"One run, seed {seed}, {total / 60:.0f} CPU-minutes in all (`benchmarks/results/quickstart_run.json`).",
-    ]
-    return "\n".join(lines)
-
-
-def fill_readme(path: Path, text: str) -> None:
-    """Replace what stands between the result markers."""
-    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
-    whole = path.read_text(encoding="utf-8")
-    before, rest = whole.split(begin, 1)
-    write_text(path, f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}")
 
 
 if __name__ == "__main__":

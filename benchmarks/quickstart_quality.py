@@ -24,10 +24,9 @@ from overton.evaluation.statistics import compare, interval
 from overton.generation.sample import sample_answers
 from overton.pipeline import run_stages
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json
+from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json, write_text
 from overton.segment import layout
 from overton.types import Situation
-from publish_run import fill_readme
 
 SYSTEMS = ("sft", "overton", "op-grpo", "control")
 METRICS = ("coverage", "uniqueness", "precision", "f1", "valid_tags", "perspectives", "ratio", "words")
@@ -186,6 +185,14 @@ def markdown(report: dict[str, Any]) -> str:
                 f"95% [{gain['low']:+.3f}, {gain['high']:+.3f}])"
             )
     return "\n".join(lines)
+
+
+def fill_readme(path: Path, text: str) -> None:
+    """Replace what stands between the result markers."""
+    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
+    whole = path.read_text(encoding="utf-8")
+    before, rest = whole.split(begin, 1)
+    write_text(path, f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}")
 
 
 def _keyed(values: list[float | None]) -> dict[str, float | None]:
