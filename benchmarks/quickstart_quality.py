@@ -159,7 +159,8 @@ def markdown(report: dict[str, Any]) -> str:
     """The table: means over seeds, and each seed's relative gain in true coverage over its SFT start."""
     seeds = report["seeds"]
     lines = [
-        "| system | seeds | decoding | true coverage | uniqueness | precision | F1 | valid tags | lines / true | CPU s |",
+        "| system | seeds | decoding | true coverage | uniqueness | precision | F1 | valid tags | lines / true"
+        " | CPU s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     names = [s for s in SYSTEMS if any(s in seed["systems"] for seed in seeds)]
