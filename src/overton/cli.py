@@ -268,9 +268,10 @@ def _settle_libraries(quiet: bool) -> None:
     settings = {
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        # Threads that wait give their core away. Waiting in a loop, two threads on two cores take several times as
-        # long as one as soon as another process wants a core.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        # Threads of GNU OpenMP, which torch uses on Linux, wait in a loop for milliseconds before they sleep. On two
+        # cores of which another process wants one, that makes two threads several times as slow as one; never to
+        # wait makes small matrices slow. A short wait costs little in either case.
+        "GOMP_SPINCOUNT": "1000",
     }
     if quiet:
         settings |= {
