@@ -1,9 +1,8 @@
-"""Publish one finished quickstart run: its figures and what it took.
+"""Publish what one finished quickstart run gave and took.
 
     python benchmarks/publish_run.py runs/quickstart
 
-Writes benchmarks/results/quickstart_run.json (headline figures, seconds of each stage, versions, recipe) and the two
-figures under docs/figures.
+Writes benchmarks/results/quickstart_run.json: headline figures, seconds of each stage, versions, recipe.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from overton.report.figures import headline_figure
-from overton.rundir import RunDir, read_json, versions, write_json, write_text
+from overton.rundir import RunDir, read_json, versions, write_json
 
 ROWS = {
     "oracle_coverage": "true coverage",
@@ -31,7 +29,7 @@ SYSTEMS = ("sft", "grpo", "sft-greedy", "grpo-greedy")
 
 
 def main() -> None:
-    """Read the run named on the command line and write both."""
+    """Read the run named on the command line and write the file."""
     if len(sys.argv) != 2:
         raise SystemExit("usage: python benchmarks/publish_run.py RUN_DIR")
     run = RunDir(Path(sys.argv[1]))
@@ -47,8 +45,6 @@ def main() -> None:
         ],
     }
     write_json(Path("benchmarks/results/quickstart_run.json"), result)
-    for theme in ("light", "dark"):
-        write_text(Path(f"docs/figures/quickstart-{theme}.svg"), headline_figure(summary, theme=theme))
 
 
 def _times(run: RunDir, stage: str) -> dict[str, float]:

@@ -24,6 +24,7 @@ from overton.evaluation.statistics import compare, interval
 from overton.generation.sample import sample_answers
 from overton.pipeline import run_stages
 from overton.recipe import Recipe, load_recipe
+from overton.report.figures import headline_figure
 from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json, write_text
 from overton.segment import layout
 from overton.types import Situation
@@ -42,13 +43,16 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quickstart_quality.json"))
     parser.add_argument("--table", type=Path, help="print the table of this results file and stop")
-    parser.add_argument("--readme", action="store_true", help="put the table of --out into README.md and stop")
+    parser.add_argument("--readme", action="store_true", help="table and figure of --out into README.md; then stop")
     options = parser.parse_args()
     if options.table:
         print(markdown(read_json(options.table)))
         return
     if options.readme:
-        fill_readme(Path("README.md"), markdown(read_json(options.out)))
+        report = read_json(options.out)
+        fill_readme(Path("README.md"), markdown(report))
+        for theme in ("light", "dark"):
+            write_text(Path(f"docs/figures/quickstart-{theme}.svg"), headline_figure(headline(report), theme=theme))
         return
     for seed in options.seeds:
         recipe = load_recipe(options.recipe, [*options.overrides, f"seed={seed}"])
@@ -187,6 +191,21 @@ def markdown(report: dict[str, Any]) -> str:
                 f"95% [{gain['low']:+.3f}, {gain['high']:+.3f}])"
             )
     return "\n".join(lines)
+
+
+def headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Sampled answers of the start and of the default preset, the situations of all seeds together."""
+    names = {"sft": "sft", "grpo": "overton"}
+    metrics = ("coverage", "uniqueness", "precision")
+    return {
+        "systems": {
+            shown: {
+                f"oracle_{m}": interval([v for seed in report["seeds"] for v in seed["systems"][name]["sampled"][m]])
+                for m in metrics
+            }
+            for shown, name in names.items()
+        }
+    }
 
 
 def fill_readme(path: Path, text: str) -> None:
