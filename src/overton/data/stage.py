@@ -62,8 +62,8 @@ def _written(recipe: Recipe, warnings: list[str]) -> Rows:
 
     section, seed = recipe.data, recipe.seed
     table = _read(section, warnings)
-    # A source has splits of its own or not; one that has them only for some rows is refused there.
-    divide = split_as_published if table[0].split else split_table
+    # One that has splits of its own only for some rows is refused there.
+    divide = split_as_published if any(row.split for row in table) else split_table
     splits = divide(table, section.train, section.dev, section.test, seed, warnings)
     total, kept = len(splits["train"]), section.grpo_only
     if kept >= total:

@@ -15,8 +15,8 @@ class OvertonSFTTrainer(SFTTrainer):
     """SFTTrainer that computes its loss plainly on a CPU, from the tokens that are learnt alone.
 
     TRL computes log-probabilities in tiles and again in the backward pass, so that the logits of a large
-    vocabulary never stand in GPU memory. On a CPU with a small vocabulary that takes more time than
-    everything else and saves nothing; nor are the logits of prompt and padding needed. The loss is the same number.
+    vocabulary never stand in GPU memory. On a CPU with a small vocabulary that takes about
+    twice the time and saves nothing; nor are the logits of prompt and padding needed. The loss is the same number.
     """
 
     def compute_loss(
