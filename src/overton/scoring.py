@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,16 +75,24 @@ def score_files(
     from overton.data.io import read_answers
     from overton.data.table import read_table
     from overton.evaluation.form import form_row
+    from overton.evaluation.join import join, short
 
     if answers.suffix.lower() in (".csv", ".tsv"):
         raise DataError(f"{answers}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
     situations = [row.situation for row in read_table(references, {})]
     given = read_answers(answers)
-    pairs, unmatched, notes = _join(given, situations)
+    joined = join(given, situations)
+    pairs, unmatched = joined.pairs, [given[i].id for i in joined.unmatched]
+    notes: list[str] = []
+    if joined.other_text:
+        notes.append(
+            f"{joined.other_text} answers were joined by `id` to a reference whose text is not their `prompt`; "
+            "right when the prompt has a template around the situation, wrong when the ids are another file's"
+        )
     if not pairs:
         raise DataError(
             f"{answers}: none of its {len(given)} answers belongs to a row of {references} by `id` or "
-            f"`prompt` (first answer: {_short(given[0].id)!r}; first reference: {_short(situations[0].id)!r})"
+            f"`prompt` (first answer: {short(given[0].id)!r}; first reference: {short(situations[0].id)!r})"
         )
     nli = None if nli_model is None else _load_nli(nli_model)
     rows = [_empty_row(answer) for answer in given]
@@ -97,45 +104,12 @@ def score_files(
     if nli is not None:
         _add_entailment(rows, given, pairs, nli)
     if unmatched:
-        shown = ", ".join(_short(name) for name in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
+        shown = ", ".join(short(name) for name in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
         notes.append(f"{len(unmatched)} of {len(given)} answers have no reference and no score: {shown}")
     unanswered = len(situations) - len({s.id for _, s in pairs})
     if unanswered:
         notes.append(f"{unanswered} of {len(situations)} situations have no answer; they do not count")
     return ScoreReport(_summaries(rows), rows, unmatched, unanswered, used, notes)
-
-
-def _join(
-    answers: Sequence[Answer], situations: Sequence[Situation]
-) -> tuple[list[tuple[int, Situation]], list[str], list[str]]:
-    by_id = {s.id: s for s in situations}
-    count = Counter(_plain(s.text) for s in situations)
-    by_text = {_plain(s.text): s for s in situations if count[_plain(s.text)] == 1}
-    pairs: list[tuple[int, Situation]] = []
-    unmatched: list[str] = []
-    taken: dict[tuple[str, str], int] = {}
-    other_text = 0
-    for index, answer in enumerate(answers):
-        found = by_id.get(answer.id) or by_text.get(_plain(answer.prompt))
-        if found is None:
-            unmatched.append(answer.id)
-            continue
-        if (first := taken.setdefault((answer.system, found.id), index)) != index:
-            raise DataError(
-                f"answers in rows {first + 1} and {index + 1} both belong to {_short(found.id)!r}; keep one"
-            )
-        other_text += bool(answer.prompt) and _plain(answer.prompt) not in (
-            _plain(found.text),
-            _plain(found.id),
-        )
-        pairs.append((index, found))
-    notes = []
-    if other_text:
-        notes.append(
-            f"{other_text} answers were joined by `id` to a reference whose text is not their `prompt`; "
-            "right when the prompt has a template around the situation, wrong when the ids are another file's"
-        )
-    return pairs, unmatched, notes
 
 
 def _add_similarity(
@@ -287,11 +261,3 @@ def _empty_row(answer: Answer) -> Row:
 
 def _add_reason(row: Row, reason: str) -> None:
     row["reason"] = f"{row['reason']}; {reason}" if row["reason"] else reason
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."

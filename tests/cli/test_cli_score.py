@@ -226,7 +226,7 @@ GOOD = '{"id": "a", "answer": "Some say yes."}'
         (GOOD + '\n{"id": "b", "answer": NaN}', "line 2: NaN"),
         (GOOD + '\n{"id": "b", "answer": 5}', "row 2: `answer` must be text"),
         (GOOD + "\n" + GOOD, "row 2: id 'a' was used in row 1"),
-        (GOOD + '\n{"prompt": "Is it right to lie?", "answer": "x"}', "rows 1 and 2 both belong to 'a'"),
+        (GOOD + '\n{"prompt": "Is it right to lie?", "answer": "x"}', "answers 1 and 2 both belong to 'a'"),
         ('{"id": "zzz", "answer": "x"}', "none of its 1 answers belongs to a row of"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from overton.errors import DataError
 from overton.evaluation.form import form_row
+from overton.evaluation.join import join, short
 from overton.evaluation.nli import NliModel, count_pairs, nli_rows
 from overton.evaluation.oracle import is_world, oracle_row
 from overton.evaluation.summary import summarise
@@ -107,19 +108,10 @@ def assign(answers: Sequence[Answer], situations: Sequence[Situation]) -> list[A
     Raises:
         DataError: an answer belongs to no situation, or two answers of one system to the same.
     """
-    ids = {s.id for s in situations}
-    by_text = {s.text.strip(): s.id for s in situations}
-    found: list[Answer] = []
-    seen: dict[tuple[str, str], int] = {}
-    for number, answer in enumerate(answers, 1):
-        key = answer.id if answer.id in ids else by_text.get(answer.prompt.strip() or answer.id.strip())
-        if key is None:
-            raise DataError(
-                f"answer {number} (id {answer.id!r}): no situation with this id or text among the "
-                f"{len(situations)} with references; give the references that the answers were made for"
-            )
-        other = seen.setdefault((answer.system, key), number)
-        if other != number:
-            raise DataError(f"answer {number} (id {answer.id!r}): answer {other} belongs to the same situation already")
-        found.append(replace(answer, id=key))
-    return found
+    joined = join(answers, situations)
+    for index in joined.unmatched:
+        raise DataError(
+            f"answer {index + 1} (id {short(answers[index].id)!r}): no situation with this id or text among the "
+            f"{len(situations)} with references; give the references that the answers were made for"
+        )
+    return [replace(answers[index], id=situation.id) for index, situation in joined.pairs]

@@ -1,0 +1,62 @@
+"""Which situation an answer belongs to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from overton.errors import DataError
+from overton.types import Answer, Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Answers by situation.
+
+    Attributes:
+        pairs: (index of the answer, its situation), in the order of the answers.
+        unmatched: indices of answers without a situation.
+        other_text: how many were joined by ``id`` to a situation whose text is not their ``prompt``.
+    """
+
+    pairs: list[tuple[int, Situation]]
+    unmatched: list[int]
+    other_text: int
+
+
+def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
+    """Find each answer's situation by ``id``, else by a ``prompt`` (or ``id``) that is its text.
+
+    Texts are compared without regard to case and white space; a text that several situations share joins nothing.
+
+    Raises:
+        DataError: two answers of one system belong to the same situation.
+    """
+    by_id = {s.id: s for s in situations}
+    count = Counter(_plain(s.text) for s in situations)
+    by_text = {_plain(s.text): s for s in situations if count[_plain(s.text)] == 1}
+    pairs: list[tuple[int, Situation]] = []
+    unmatched: list[int] = []
+    taken: dict[tuple[str, str], int] = {}
+    other_text = 0
+    for index, answer in enumerate(answers):
+        prompt = _plain(answer.prompt)
+        found = by_id.get(answer.id) or by_text.get(prompt or _plain(answer.id))
+        if found is None:
+            unmatched.append(index)
+            continue
+        if (first := taken.setdefault((answer.system, found.id), index)) != index:
+            raise DataError(f"answers {first + 1} and {index + 1} both belong to {short(found.id)!r}; keep one")
+        other_text += bool(prompt) and prompt not in (_plain(found.text), _plain(found.id))
+        pairs.append((index, found))
+    return Joined(pairs, unmatched, other_text)
+
+
+def short(text: str) -> str:
+    """At most 60 characters of it, for a message."""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()

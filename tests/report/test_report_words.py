@@ -1,0 +1,201 @@
+"""Words, numbers and tables of the report, on the page and in the terminal."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from report_fake_run import recipe
+from rich.console import Console
+
+from overton.report.estimator import estimator_part, estimator_rows
+from overton.report.files import RunFiles
+from overton.report.heat import heat_rows
+from overton.report.metrics import (
+    METRICS,
+    difference_text,
+    duration,
+    interval_text,
+    metric,
+    p_text,
+    percent_change,
+    value_text,
+)
+from overton.report.story import opening, warnings
+from overton.report.tables import change, headline, main_pair, other_comparisons
+from overton.report.terminal import summary_table
+from overton.rundir import RunDir, write_json
+
+
+def summary_of(difference: float, low: float, high: float, name: str = "oracle_coverage") -> dict[str, Any]:
+    gap = {"difference": difference, "low": low, "high": high, "p_value": 0.004}
+    return {
+        "systems": {
+            "sft": {name: {"mean": 0.5, "n": 300}},
+            "grpo": {name: {"mean": 0.5 + difference, "n": 300}},
+        },
+        "comparisons": [{"a": "grpo", "b": "sft", "metric": name, **gap}],
+    }
+
+
+def told(summary: dict[str, Any]) -> str:
+    return opening(RunFiles(summary=summary), headline(summary)).replace("\u00a0", " ")
+
+
+def test_opening_tells_a_gain() -> None:
+    text = told(summary_of(0.2, 0.15, 0.25))
+    assert text == (
+        "On 300 held-out situations, grpo states 70.0% of the perspectives that are truly relevant; "
+        "sft states 50.0%. That is a gain of 20.0 points (95% interval +15.0 to +25.0, p = 0.004), "
+        "+40% relative to the start."
+    )
+
+
+def test_opening_tells_a_loss_and_chance() -> None:
+    assert "a loss of 10.0 points (95% interval −15.0 to −5.0" in told(summary_of(-0.1, -0.15, -0.05))
+    chance = told(summary_of(0.02, -0.01, 0.05))
+    assert "may be chance" in chance and "gain" not in chance
+
+
+def test_opening_without_truth_comparison_or_second_system() -> None:
+    assert "as an independent evaluator finds them" in told(summary_of(0.2, 0.1, 0.3, "coverage"))
+    summary = summary_of(0.2, 0.1, 0.3)
+    del summary["comparisons"]
+    assert "not compared by a paired test" in told(summary)
+    del summary["systems"]["grpo"]
+    assert told(summary).endswith("No second system was evaluated.")
+    assert "no result" in told({})
+
+
+def test_a_comparison_stored_the_other_way_is_turned_round() -> None:
+    m = METRICS["coverage"]
+    summary = summary_of(0.2, 0.15, 0.3, "coverage")
+    turned = copy.deepcopy(summary)
+    turned["comparisons"][0].update(a="sft", b="grpo", difference=-0.2, low=-0.3, high=-0.15)
+    assert change(turned, m, "sft", "grpo") == change(summary, m, "sft", "grpo")
+    assert change(summary, m, "sft", "grpo").relative == "+40%"
+
+
+def test_alarm_when_the_reward_rises_and_the_evaluator_falls() -> None:
+    rising = [{"step": i, "reward": 0.3 + i / 100} for i in range(30)]
+    summary = summary_of(-0.1, -0.15, -0.05, "f1")
+    found = warnings(RunFiles(summary=summary, curves={"grpo": rising}), headline(summary))
+    assert found == [
+        "The reward rose in training (0.310 to 0.580), but F1 (independent evaluator) fell by 10.0 points: "
+        "the policy may have learnt to please the reward."
+    ]
+    good = summary_of(0.1, 0.05, 0.15, "f1")
+    assert warnings(RunFiles(summary=good, curves={"grpo": rising}), headline(good)) == []
+    flat = [{"step": i, "reward": 0.3} for i in range(30)]
+    assert "did not rise" in warnings(RunFiles(summary=good, curves={"grpo": flat}), headline(good))[0]
+
+
+def test_warnings_of_length_unscored_cut_off_and_unfinished() -> None:
+    summary = summary_of(-0.1, -0.15, -0.05, "oracle_precision")
+    summary["systems"]["grpo"]["perspective_ratio"] = {"mean": 1.4}
+    summary["systems"]["sft"]["coverage"] = {"mean": 0.5, "unscored": 7}
+    summary["systems"]["grpo"]["f1"] = {"mean": 0.5, "unscored": 1}
+    summary["unscored"] = {"grpo": {"f1": {"too long": 1}}}
+    cut_off = {str(i): {"finished": i > 2} for i in range(10)}
+    run = RunFiles(summary=summary, answers={"grpo": cut_off}, manifests={"training": {"status": "running"}})
+    found = warnings(run, headline(summary))
+    assert found == [
+        "Precision (known truth) fell from sft to grpo: −10.0 points (95% interval −15.0 to −5.0).",
+        "grpo names 1.40 perspectives for each true one (above 1.15): part of its coverage may be bought with length.",
+        "sft: 7 answers could not be scored for coverage; the means are without them.",
+        "grpo: 1 answer could not be scored for F1 (too long); the means are without it.",
+        "grpo: the token limit cut off 3 of 10 answers.",
+        "Stage training has not finished; its files may be incomplete.",
+    ]
+
+
+def test_order_of_systems_and_unknown_metrics() -> None:
+    score = {"coverage": {"mean": 0.4}, "charm": {"mean": 3.0, "low": 2.0, "high": 4.0}}
+    summary = {"systems": {"a-greedy": score, "control": score, "grpo": score, "sft": score}}
+    table = headline(summary)
+    assert table.systems == ("sft", "grpo", "control", "a-greedy")
+    assert [(g, [line.metric.label for line in lines]) for g, lines in table.groups] == [
+        ("Independent evaluator", ["Coverage"]),
+        ("Other", ["charm"]),
+    ]
+    assert table.groups[1][1][0].cells[0].interval == "2.000–4.000"
+    assert main_pair({"comparisons": [{"a": "y", "b": "x"}]}, ["w", "x", "y"]) == ("x", "y")
+    assert main_pair({}, ["only"]) == ("only", "")
+
+
+def test_how_numbers_are_written() -> None:
+    share, words = METRICS["coverage"], METRICS["words"]
+    assert value_text(share, 0.7424) == "74.2%" and value_text(words, 112.4) == "112"
+    assert interval_text(share, 0.715, 0.7691) == "71.5–76.9"
+    assert difference_text(share, -0.0321) == "−3.2" and difference_text(share, 0.00001) == "0"
+    assert difference_text(metric("perspective_ratio"), 0.051) == "+0.05"
+    assert (p_text(0.00002), p_text(0.0421)) == ("< 0.001", "0.042")
+    assert (percent_change(-0.1), percent_change(0.001)) == ("−10%", "0%")
+    assert [duration(x) for x in (3.14, 48.2, 59.7, 192, 7500)] == [
+        "3.1 s",
+        "48 s",
+        "1 min 00 s",
+        "3 min 12 s",
+        "2 h 05 min",
+    ]
+
+
+def test_comparisons_of_greedy_with_sampled_answers_stay_out() -> None:
+    row = {"metric": "coverage", "difference": 0.1}
+    pairs = [("grpo", "sft"), ("grpo-greedy", "sft-greedy"), ("grpo-greedy", "sft"), ("op-grpo", "sft")]
+    score = {"coverage": {"mean": 0.4}}
+    summary = {
+        "systems": {s: score for pair in pairs for s in pair},
+        "comparisons": [{"a": a, "b": b, **row} for a, b in pairs],
+    }
+    shown = [(a, b) for a, b, _, _ in other_comparisons(summary, headline(summary))]
+    assert shown == [("grpo-greedy", "sft-greedy"), ("op-grpo", "sft")]
+
+
+def test_heat_rows_without_one_system_come_last() -> None:
+    per_value = {
+        "sft": {"A": {"covered": 1, "total": 4}, "B": {"covered": 2, "total": 4}},
+        "grpo": {"B": {"covered": 3, "total": 4}, "C": {"covered": 0, "total": 0}},
+    }
+    rows = heat_rows(per_value, ["sft", "grpo"], "sft", "grpo")
+    assert [(r.value, r.change, [c.text for c in r.cells], r.total) for r in rows] == [
+        ("B", "+25", ["50", "75"], 4),
+        ("A", "", ["25", "–"], 4),
+        ("C", "", ["–", "–"], 0),
+    ]
+
+
+def test_estimator_rows_compare_base_and_tuned(files: RunFiles) -> None:
+    rows = {label: (cells, gap) for label, cells, gap in estimator_rows(files)}
+    cells, gap = rows["F1 at the threshold"]
+    assert [c.text for c in cells] == ["78.1%", "93.8%"]
+    assert (gap.text, gap.interval) == ("+15.7", "+13.7 to +17.7")
+    assert [c.text for c in rows["Taken for the same: near pairs"][0]] == ["43.8%", "12.4%"]
+    part = estimator_part(files)
+    assert part is not None and [name for name, _ in part.histograms] == ["Untuned base", "Tuned"]
+    assert estimator_part(RunFiles()) is None
+
+
+def test_terminal_table_fits_and_holds_the_figures(run: RunDir, files: RunFiles) -> None:
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(summary_table(run))
+    lines = console.export_text().splitlines()
+    assert all(len(line) <= 80 and "…" not in line for line in lines)
+    coverage = next(line for line in lines if "Coverage" in line)
+    for system in ("sft", "grpo"):
+        assert f"{100 * files.summary['systems'][system]['oracle_coverage']['mean']:.1f}%" in coverage
+    assert "< 0.001" in coverage
+
+
+def test_terminal_table_without_summary_and_with_markup(tmp_path: Path) -> None:
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(summary_table(RunDir(tmp_path)))
+    assert "evaluation/summary.json: no such file" in console.export_text()
+    write_json(tmp_path / "evaluation/summary.json", {"systems": {"[red]x[/red]": {"coverage": {"mean": 0.5}}}})
+    console.print(summary_table(RunDir(tmp_path)))
+    assert "[red]x[/red]" in console.export_text()
+
+
+def test_recipe_of_the_fake_run_is_valid() -> None:
+    assert recipe(report={"examples": 2}).report.examples == 2
