@@ -40,6 +40,7 @@ STAGES = (
         "estimator",
         ("estimator",),
         ("data/triplets.jsonl", "data/pairs.dev.jsonl", "data/pairs.test.jsonl"),
+        ("data/pairs.train.jsonl",),
     ),
     Stage(
         "training",

@@ -24,20 +24,31 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class DataPart(Section):
+    """One of several sources."""
+
+    source: Literal["table", "perspectrum", "argkp"] = Field(description="as in `data.source`")
+    path: Path = Field(description="as in `data.path`")
+    columns: dict[str, str] = Field(default_factory=dict, description="as in `data.columns`")
+
+
 class DataSection(Section):
     """Where situations come from and how they are split."""
 
-    source: Literal["world", "table", "perspectrum", "argkp"] = Field(
+    source: Literal["world", "table", "perspectrum", "argkp", "several"] = Field(
         "world",
-        description="bundled world, a JSONL/CSV file of your own, or the published files of PERSPECTRUM or of Key "
-        "Point Analysis 2021",
+        description="bundled world, a JSONL/CSV file of your own, the published files of PERSPECTRUM or of Key "
+        "Point Analysis 2021, or several of these (`parts`)",
     )
     path: Path | None = Field(None, description="file of source `table`, folder of the published files")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="`table` only: our name -> your column (id, situation, label, explanation, answer)",
     )
-    train: int = Field(4000, ge=1, description="situations in the train split")
+    parts: dict[str, DataPart] = Field(
+        default_factory=dict, description="`several` only: a name of yours -> its `source`, `path`, `columns`"
+    )
+    train: int = Field(4000, ge=1, description="situations in the train split (of each part)")
     dev: int = Field(300, ge=1, description="situations in the dev split (thresholds, choices)")
     test: int = Field(300, ge=1, description="situations in the test split (nothing is tuned on it)")
     grpo_only: int = Field(
@@ -47,10 +58,25 @@ class DataSection(Section):
         "in the world they combine what SFT never sees together; 0 = GRPO asks all",
     )
     triplets: int = Field(6000, ge=1, description="training triplets for the estimator")
-    pairs: int = Field(2000, ge=10, description="labelled pairs for calibration, and as many for the benchmark")
+    pairs: int = Field(
+        2000,
+        ge=0,
+        description="labelled pairs for calibration, and as many for the benchmark, half of them the same; 0 = every "
+        "pair that people labelled, as often the same as it happens",
+    )
     nli_pairs: int = Field(
         16000, ge=100, description="`world` only: pairs that the evaluation's cross-encoder is trained on"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> DataSection:
+        if (self.source == "several") != bool(self.parts):
+            raise ValueError("`parts` go with source `several`, and that source with at least one of them")
+        if self.source == "several" and (self.path or self.columns):
+            raise ValueError("with source `several`, path and columns belong to each of `parts`")
+        if self.source == "world" and self.pairs < 10:
+            raise ValueError("pairs: the world has no end of pairs; ask for 10 or more")
+        return self
 
 
 class EstimatorSection(Section):
@@ -64,20 +90,25 @@ class EstimatorSection(Section):
     learning_rate: float = Field(3e-4, gt=0, description="peak learning rate")
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps that warm up")
     scale: float = Field(20.0, gt=0, description="factor on the cosines in the loss (1 / temperature)")
-    loss: Literal["supcon", "cosent", "mnrl", "cached_mnrl"] = Field(
+    train_on: Literal["triplets", "pairs"] = Field(
+        "triplets", description="`pairs`: every pair of the train split that people labelled, or the clusters imply"
+    )
+    loss: Literal["supcon", "cosent", "angle", "mnrl", "cached_mnrl", "gist"] = Field(
         "supcon",
-        description="supervised contrastive, or CoSENT, on all pairs of batches of confusable perspectives; "
-        "MultipleNegativesRankingLoss on triplets, or the same in less memory",
+        description="supervised contrastive, CoSENT or AnglE on all pairs of a batch; on triplets alone: "
+        "MultipleNegativesRankingLoss, the same in less memory, or GIST guided by the base",
     )
     freeze_layers: int = Field(0, ge=0, description="encoder layers, from the bottom, that stay as they are")
     max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
-    mask_situation: bool = Field(True, description="replace the situation's words by a mask on both sides")
+    situation: Literal["mask", "prepend", "ignore"] = Field(
+        "mask", description="replace the situation's words by a mask on both sides, or write it before both, or neither"
+    )
     bf16: bool = Field(True, description="bfloat16 autocast where the machine has it")
     different_per_same: float = Field(
         6.0,
-        gt=0,
+        ge=0,
         description="different pairs for each same pair in use, where a line meets all references of its "
-        "situation; threshold, probabilities and benchmark are for this mix",
+        "situation; threshold, probabilities and benchmark are for this mix; 0 = as in the files",
     )
 
 

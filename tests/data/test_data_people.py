@@ -12,7 +12,7 @@ import pytest
 
 from overton.data.argkp import read_argkp
 from overton.data.perspectrum import read_perspectrum
-from overton.data.splits import shared_groups, split_as_published, texts_of
+from overton.data.splits import drop_shared, shared_groups, split_as_published, texts_of
 from overton.data.stage import run
 from overton.data.table import TableRow, labelled_pairs, read_table, table_pairs, table_triplets
 from overton.errors import DataError
@@ -68,7 +68,7 @@ def test_perspectrum_by_hand(tmp_path: Path) -> None:
         "1 claims have fewer than two perspectives and were left out",
         "1 perspectives stand in two clusters of their claim; the first counts",
     ]
-    assert sorted(r for *_, r in labelled_pairs(row)) == ["opposite", "opposite", "same"]
+    assert sorted(relation for _, relation in labelled_pairs(row)) == ["opposite", "opposite", "same"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_argkp_by_hand(tmp_path: Path) -> None:
         ("it keeps people alive", "kp_1_0"),
         ("it is dear", "kp_1_2"),
     ]
-    assert labelled_pairs(row) == [
+    assert [(pair.sentence1, pair.sentence2, relation) for pair, relation in labelled_pairs(row)] == [
         ("it keeps people alive", "It saves lives", "same"),
         ("it keeps people alive", "It is wanted", "other"),
         ("it is dear and it keeps people alive", "It saves lives", "same"),
@@ -182,18 +182,17 @@ def test_published_splits_share_no_text() -> None:
         row("e", "dev", "seven", "eight"),
     ]
     warnings: list[str] = []
-    found = split_as_published(rows, 10, 10, 10, 0, warnings)
+    found = drop_shared(split_as_published(rows, 0, warnings), 10, 10, 10, 0, warnings)
     assert [r.situation.id for r in found["train"]] == ["a"]  # b says what c says
     # d and e share a text and stay together.
     assert {"".join(sorted(r.situation.id for r in found[s])) for s in ("dev", "test")} == {"c", "de"}
     assert warnings[0] == "no published test split: half of the dev situations are test"
     assert "train: 1 situations share a text" in warnings[1]
     with pytest.raises(DataError, match="b: split 'other'"):
-        split_as_published([row("b", "other", "x", "y")], 1, 1, 1, 0, [])
+        split_as_published([row("b", "other", "x", "y")], 0, [])
+    splits = {"test": [row("b", "", "x", "y")], "dev": [row("d", "", "v", "w")], "train": [row("c", "", "y", "z")]}
     with pytest.raises(DataError, match="no situation is left for the train split"):
-        split_as_published(
-            [row("b", "test", "x", "y"), row("d", "dev", "v", "w"), row("c", "train", "y", "z")], 1, 1, 1, 0, []
-        )
+        drop_shared(splits, 1, 1, 1, 0, [])
 
 
 def test_groups_join_through_others() -> None:

@@ -18,7 +18,7 @@ from overton.recipe import Recipe, parse_recipe
 from overton.rundir import RunDir, read_jsonl, sha256
 
 SIZES = {"train": 60, "dev": 20, "test": 20, "triplets": 50, "pairs": 40}
-COMMON = {"train.jsonl", "dev.jsonl", "test.jsonl", "sft.jsonl", "triplets.jsonl", "pairs.dev.jsonl",
+COMMON = {"train.jsonl", "dev.jsonl", "test.jsonl", "sft.jsonl", "triplets.jsonl", "pairs.train.jsonl", "pairs.dev.jsonl",
           "pairs.test.jsonl", "card.md"}  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from overton.errors import ModelError
 from overton.estimator import Preprocessing, SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, model_hash
 
-PLAIN = Preprocessing(mask_situation=False, strip_label=False)
+PLAIN = Preprocessing(situation="ignore", strip_label=False)
 TEXTS = [" ".join(WORDS[i : i + 2 + i % 7]) for i in range(20)]
 
 
@@ -129,7 +129,7 @@ def test_another_models_calibration_is_refused(tmp_path: Path) -> None:
 
 def test_other_preprocessing_is_another_model(tmp_path: Path) -> None:
     folder = stage_folder(tmp_path)
-    Preprocessing(mask_situation=False).save(folder / "model", {})
+    Preprocessing(situation="ignore").save(folder / "model", {})
     with pytest.raises(ModelError, match="another model"):
         SimilarityEstimator.load(folder)
 

@@ -51,7 +51,7 @@ def test_the_texts_own_situation_decides() -> None:
 
 
 def test_masking_can_be_switched_off() -> None:
-    prepare = Preprocessing(mask_situation=False, strip_label=False)
+    prepare = Preprocessing(situation="ignore", strip_label=False)
     text = "In the perspective of Trust, the mother lies"
     assert prepare([text], [SITUATION]) == [text]
 
@@ -71,7 +71,7 @@ def test_settings_survive_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_foreign_folder_is_not_masked(tmp_path: Path) -> None:
-    assert Preprocessing.load(tmp_path).mask_situation is False
+    assert Preprocessing.load(tmp_path).situation == "ignore"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 99}', '{"format": 1, "preprocessing": {"x": 1}}'])

@@ -78,7 +78,7 @@ def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(tiny_base:
     train_estimator(make_triplets(30, 0), section(tiny_base, max_seq_length=9), tmp_path / "m")
     assert SentenceTransformer(str(tmp_path / "m")).max_seq_length == 9
     settings = json.loads((tmp_path / "m" / "overton.json").read_text())
-    assert settings["preprocessing"] == {"mask_situation": True, "strip_label": True, "mask": "someone"}
+    assert settings["preprocessing"] == {"situation": "mask", "strip_label": True, "mask": "someone"}
     assert settings["training"]["loss"] == "supcon"
     assert "library_name: sentence-transformers" in (tmp_path / "m" / "README.md").read_text()
 

@@ -8,6 +8,8 @@ of an argument and a key point is kept as a labelled pair; pairs that annotators
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,54 @@ _COLUMNS = {
     "labels": ("arg_id", "key_point_id", "label"),
 }
 _STANCES = {"1": ("+", SUPPORTERS), "-1": ("-", OPPONENTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPointGroup:
+    """Arguments and key points of one topic and stance, the unit of the shared task's metric.
+
+    Attributes:
+        topic: the topic.
+        stance: ``"+"`` or ``"-"``.
+        arguments: n texts.
+        key_points: m texts.
+        labels: (argument, key point) -> whether it expresses it; pairs without agreement are missing.
+    """
+
+    topic: str
+    stance: str
+    arguments: tuple[str, ...]
+    key_points: tuple[str, ...]
+    labels: Mapping[tuple[int, int], bool]
+
+
+def key_point_groups(folder: Path, split: str) -> list[KeyPointGroup]:
+    """The matching task of one split: every argument, labelled or not, against the key points of its side.
+
+    Args:
+        folder: as for :func:`read_argkp`.
+        split: ``train``, ``dev`` or ``test``, as in the files' names.
+
+    Raises:
+        DataError: as :func:`read_argkp`.
+    """
+    arguments, points, labels = _read_files(folder, split)
+    sides = dict.fromkeys((p["topic"], p["stance"]) for p in points.values())
+    found = []
+    for topic, stance in sides:
+        own = [name for name, a in arguments.items() if (a["topic"], a["stance"]) == (topic, stance)]
+        side = [name for name, p in points.items() if (p["topic"], p["stance"]) == (topic, stance)]
+        marks = {
+            (i, side.index(point)): label
+            for i, name in enumerate(own)
+            for point, label in labels.get(name, {}).items()
+            if point in side
+        }
+        if own:
+            texts = tuple(arguments[name]["argument"] for name in own)
+            shown = tuple(points[name]["key_point"] for name in side)
+            found.append(KeyPointGroup(topic, _STANCES[stance][0], texts, shown, marks))
+    return found
 
 
 def read_argkp(folder: Path, warnings: list[str]) -> list[TableRow]:
@@ -40,7 +90,10 @@ def read_argkp(folder: Path, warnings: list[str]) -> list[TableRow]:
     return [row for split in splits for row in _read_split(folder, split, warnings)]
 
 
-def _read_split(folder: Path, split: str, warnings: list[str]) -> list[TableRow]:
+def _read_files(
+    folder: Path, split: str
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], dict[str, dict[str, bool]]]:
+    """Arguments and key points by id, and the labels by argument and key point."""
     arguments = _table(folder / f"arguments_{split}.csv", "arguments", "arg_id")
     points = _table(folder / f"key_points_{split}.csv", "key_points", "key_point_id")
     labels: dict[str, dict[str, bool]] = {}
@@ -52,6 +105,11 @@ def _read_split(folder: Path, split: str, warnings: list[str]) -> list[TableRow]
             if row[name] not in table:
                 raise DataError(f"{where}: {name} {row[name]!r} is in no row of the other files")
         labels.setdefault(row["arg_id"], {})[row["key_point_id"]] = row["label"] == "1"
+    return arguments, points, labels
+
+
+def _read_split(folder: Path, split: str, warnings: list[str]) -> list[TableRow]:
+    arguments, points, labels = _read_files(folder, split)
     rows = []
     for topic in dict.fromkeys(p["topic"] for p in points.values()):
         own = {name: p for name, p in points.items() if p["topic"] == topic}

@@ -17,20 +17,21 @@ _LICENCES = {
 }
 
 
-def write_card(folder: Path, source: str, seed: int, files: Sequence[str], warnings: Sequence[str]) -> None:
+def write_card(folder: Path, sources: Sequence[str], seed: int, files: Sequence[str], warnings: Sequence[str]) -> None:
     """Write ``card.md`` from the files on disk.
 
     Args:
         folder: the data stage's folder.
-        source: ``world`` or ``table``.
+        sources: ``world``, or one or more of ``table``, ``perspectrum``, ``argkp``.
         seed: of the run.
         files: names of the files written.
         warnings: what the reader should know.
     """
     splits = {name: read_jsonl(folder / f"{name}.jsonl") for name in _SPLITS}
-    parts = ["# Data card", "", *_origin(source, seed), "", "## Splits", "", *_split_table(splits)]
+    origin = [line for source in dict.fromkeys(sources) for line in _origin(source, seed)]
+    parts = ["# Data card", "", *origin, "", "## Splits", "", *_split_table(splits)]
     parts += ["", "## Perspectives a situation", "", *_histogram(splits)]
-    if source == "world":
+    if "world" in sources:
         parts += ["", "## Split by composition", "", *_composition(splits)]
     parts += ["", "## Answers for fine-tuning", "", *_answers(read_jsonl(folder / "sft.jsonl"), len(splits["train"]))]
     parts += ["", "## Warnings", "", *([f"- {w}" for w in warnings] or ["None."])]

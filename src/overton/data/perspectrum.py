@@ -1,7 +1,8 @@
 """Source `perspectrum`: contested claims with perspectives written by people (Chen et al. 2019, NAACL).
 
 The folder holds the three files of https://github.com/CogComp/perspectrum as they are published. Perspectives that
-annotators verified as the same in other words share a cluster; the stance is that of most annotators.
+annotators verified as the same in other words share a cluster; the stance is that of most annotators. A perspective's
+provenance is the debate site it comes from, or ``paraphrase`` when people wrote it to say what another one says.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def read_perspectrum(folder: Path, warnings: list[str]) -> list[TableRow]:
     Raises:
         DataError: a file is missing or broken, or a claim points to a perspective that the pool lacks.
     """
-    pool = {row["pId"]: row["text"] for row in _rows(folder / _POOL, ("pId", "text"))}
+    pool = {row["pId"]: row for row in _rows(folder / _POOL, ("pId", "text"))}
     official = read_json(folder / _SPLIT)
     found, few, twice = [], 0, 0
     for claim in _rows(folder / _CLAIMS, ("cId", "text", "perspectives")):
@@ -44,11 +45,13 @@ def read_perspectrum(folder: Path, warnings: list[str]) -> list[TableRow]:
             for name in cluster["pids"]:
                 if name not in pool:
                     raise DataError(f"{where}: perspective {name} is not in {_POOL}")
-                text = " ".join(text_value(pool[name], "text", where).split())
+                text = " ".join(text_value(pool[name]["text"], "text", where).split())
                 if text.casefold() in views:
                     twice += views[text.casefold()].cluster != str(number)
                     continue
-                views[text.casefold()] = Perspective(label, text, stance, str(number), "human")
+                views[text.casefold()] = Perspective(
+                    label, text, stance, str(number), str(pool[name].get("source") or "human")
+                )
         references = {p.cluster: p for p in reversed(views.values())}
         if len(references) < 2:
             few += 1

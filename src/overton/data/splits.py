@@ -48,24 +48,16 @@ def split_table(
     return found
 
 
-def split_as_published(
-    rows: Sequence[TableRow], train: int, dev: int, test: int, seed: int, warnings: list[str]
-) -> dict[str, list[TableRow]]:
-    """The source's own splits, with what they share dropped.
-
-    A source whose test split is not there gives half of its dev situations as test. A situation is dropped from
-    train when its text, or a perspective's, occurs in dev or test, and from dev when it occurs in test.
+def split_as_published(rows: Sequence[TableRow], seed: int, warnings: list[str]) -> dict[str, list[TableRow]]:
+    """The source's own splits. A source whose test split is not there gives half of its dev situations as test.
 
     Args:
         rows: each with its ``split``.
-        train: situations wanted at most; which ones is drawn.
-        dev: the same.
-        test: the same.
-        seed: decides what is drawn.
+        seed: decides which half.
         warnings: what the card should tell is appended.
 
     Raises:
-        DataError: an unknown split, or nothing left in one.
+        DataError: an unknown split.
     """
     found: dict[str, list[TableRow]] = {"train": [], "dev": [], "test": []}
     for row in rows:
@@ -79,12 +71,32 @@ def split_as_published(
         for group in sorted(groups, key=len, reverse=True):
             min((found["dev"], found["test"]), key=len).extend(group)
         warnings.append("no published test split: half of the dev situations are test")
+    return found
+
+
+def drop_shared(
+    splits: dict[str, list[TableRow]], train: int, dev: int, test: int, seed: int, warnings: list[str]
+) -> dict[str, list[TableRow]]:
+    """Leave out what recurs: a situation whose text, or a perspective's, occurs in a later split.
+
+    Args:
+        splits: ``train``, ``dev`` and ``test``.
+        train: situations wanted at most; which ones is drawn.
+        dev: the same.
+        test: the same.
+        seed: decides what is drawn.
+        warnings: what the card should tell is appended.
+
+    Raises:
+        DataError: nothing left in a split.
+    """
+    found: dict[str, list[TableRow]] = {}
     taken: set[str] = set()
     for name, wanted in (("test", test), ("dev", dev), ("train", train)):
-        kept = [row for row in found[name] if not taken & set(texts_of(row))]
-        if len(kept) < len(found[name]):
+        kept = [row for row in splits[name] if not taken & set(texts_of(row))]
+        if len(kept) < len(splits[name]):
             warnings.append(
-                f"{name}: {len(found[name]) - len(kept)} situations share a text with a later split, dropped"
+                f"{name}: {len(splits[name]) - len(kept)} situations share a text with a later split, dropped"
             )
         taken |= {text for row in kept for text in texts_of(row)}
         if len(kept) > wanted:
@@ -94,7 +106,7 @@ def split_as_published(
         if not kept:
             raise DataError(f"no situation is left for the {name} split")
         found[name] = kept
-    return found
+    return {name: found[name] for name in splits}
 
 
 def texts_of(row: TableRow) -> list[str]:

@@ -10,7 +10,7 @@ from overton.rundir import RunDir, write_jsonl
 
 if TYPE_CHECKING:
     from overton.data.table import TableRow
-    from overton.recipe import DataSection, Recipe
+    from overton.recipe import DataPart, DataSection, Recipe
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -32,7 +32,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     for name, rows in files.items():
         write_jsonl(folder / name, rows)
     _remove_leftovers(folder, files)
-    write_card(folder, recipe.data.source, recipe.seed, list(files), warnings)
+    sources: list[str] = [part.source for part in recipe.data.parts.values()] or [recipe.data.source]
+    write_card(folder, sources, recipe.seed, list(files), warnings)
 
 
 def _world(recipe: Recipe, warnings: list[str]) -> Rows:
@@ -49,6 +50,7 @@ def _world(recipe: Recipe, warnings: list[str]) -> Rows:
         **{f"{name}.jsonl": [s.to_json() for s in rows] for name, rows in splits.items()},
         "sft.jsonl": list(sft_rows(splits.train[: len(splits.train) - len(splits.grpo_only)], seed)),
         "triplets.jsonl": list(triplets(splits.train, section.triplets, seed)),
+        "pairs.train.jsonl": labelled_pairs(splits.train, section.triplets, "train", seed),
         "pairs.dev.jsonl": labelled_pairs(splits.dev, section.pairs, "dev", seed),
         "pairs.test.jsonl": labelled_pairs(splits.test, section.pairs, "test", seed),
         "nli.jsonl": list(nli_pairs(splits.train, section.nli_pairs, seed)),
@@ -56,15 +58,11 @@ def _world(recipe: Recipe, warnings: list[str]) -> Rows:
 
 
 def _written(recipe: Recipe, warnings: list[str]) -> Rows:
-    from overton.data.splits import split_as_published, split_table
     from overton.data.table import table_pairs, table_sft, table_triplets
     from overton.errors import DataError
 
     section, seed = recipe.data, recipe.seed
-    table = _read(section, warnings)
-    # One that has splits of its own only for some rows is refused there.
-    divide = split_as_published if any(row.split for row in table) else split_table
-    splits = divide(table, section.train, section.dev, section.test, seed, warnings)
+    splits = _splits(section, seed, warnings)
     total, kept = len(splits["train"]), section.grpo_only
     if kept >= total:
         raise DataError(f"data.grpo_only: {kept} of {total} train situations leave none to SFT; take fewer")
@@ -72,28 +70,62 @@ def _written(recipe: Recipe, warnings: list[str]) -> Rows:
         **{f"{name}.jsonl": [r.situation.to_json() for r in rows] for name, rows in splits.items()},
         "sft.jsonl": list(table_sft(splits["train"][: total - kept], seed)),
         "triplets.jsonl": list(table_triplets(splits["train"], section.triplets, seed)),
+        "pairs.train.jsonl": table_pairs(splits["train"], 0, "train", seed, warnings),
         "pairs.dev.jsonl": table_pairs(splits["dev"], section.pairs, "dev", seed, warnings),
         "pairs.test.jsonl": table_pairs(splits["test"], section.pairs, "test", seed, warnings),
     }
 
 
-def _read(section: DataSection, warnings: list[str]) -> list[TableRow]:
+def _splits(section: DataSection, seed: int, warnings: list[str]) -> dict[str, list[TableRow]]:
+    from dataclasses import replace
+
+    from overton.data.splits import drop_shared, split_as_published, split_table
+    from overton.errors import DataError
+    from overton.recipe import DataPart
+
+    sizes = section.train, section.dev, section.test
+    parts = section.parts
+    if section.source != "several":
+        if section.path is None:
+            wanted = "the path of a JSONL or CSV file" if section.source == "table" else "the folder of its files"
+            raise DataError(f"data.path: source `{section.source}` needs {wanted}")
+        parts = {"": DataPart.model_validate(section.model_dump(include={"source", "path", "columns"}))}
+    merged: dict[str, list[TableRow]] = {"train": [], "dev": [], "test": []}
+    owner: dict[str, str] = {}
+    for name, part in parts.items():
+        told: list[str] = []
+        rows = [replace(row, part=name) for row in _read(part, told)]
+        # One that has splits of its own only for some rows is refused there.
+        if any(row.split for row in rows):
+            own = drop_shared(split_as_published(rows, seed, told), *sizes, seed, told)
+        else:
+            own = split_table(rows, *sizes, seed, told)
+        for split, found in own.items():
+            merged[split] += found
+        for row in rows:
+            if (other := owner.setdefault(row.situation.id, name)) != name:
+                raise DataError(f"data.parts: id {row.situation.id!r} is in {other} and in {name}; rename it in one")
+        warnings += [f"{name}: {text}" if name else text for text in told]
+    if len(parts) > 1:
+        unlimited = len(owner)
+        merged = drop_shared(merged, unlimited, unlimited, unlimited, seed, warnings)
+    return merged
+
+
+def _read(part: DataPart, warnings: list[str]) -> list[TableRow]:
     from overton.data.argkp import read_argkp
     from overton.data.perspectrum import read_perspectrum
     from overton.data.table import read_table
     from overton.errors import DataError
 
-    if section.path is None:
-        wanted = "the path of a JSONL or CSV file" if section.source == "table" else "the folder of its files"
-        raise DataError(f"data.path: source `{section.source}` needs {wanted}")
-    if section.source == "table":
-        return read_table(section.path, section.columns)
-    if section.columns:
-        raise DataError(f"data.columns: source `{section.source}` knows its columns; leave them out")
-    read = {"perspectrum": read_perspectrum, "argkp": read_argkp}[section.source]
-    if not section.path.is_dir():
-        raise DataError(f"{section.path}: no such folder; data.path names the folder of the {section.source} files")
-    return read(section.path, warnings)
+    if part.source == "table":
+        return read_table(part.path, part.columns)
+    if part.columns:
+        raise DataError(f"data.columns: source `{part.source}` knows its columns; leave them out")
+    read = {"perspectrum": read_perspectrum, "argkp": read_argkp}[part.source]
+    if not part.path.is_dir():
+        raise DataError(f"{part.path}: no such folder; data.path names the folder of the {part.source} files")
+    return read(part.path, warnings)
 
 
 def _remove_leftovers(folder: Path, files: Rows) -> None:

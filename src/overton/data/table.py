@@ -64,12 +64,14 @@ class LabelledPair:
         sentence2: the other.
         same: the label.
         stances: ``"+"``, ``"-"`` or ``None`` of each.
+        paraphrase: whether one of them was written to say what another text of the situation says.
     """
 
     sentence1: str
     sentence2: str
     same: bool
     stances: tuple[str | None, str | None] = (None, None)
+    paraphrase: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class TableRow:
         completion: the answer as the table has it, when it is in the template; ``""`` otherwise.
         pairs: pairs that people labelled; without any, the clusters of ``views`` decide.
         split: the source's own split (``train``, ``dev``, ``test``), ``""`` when it has none.
+        part: name of the source among several, ``""`` when there is only one.
     """
 
     situation: Situation
@@ -89,6 +92,7 @@ class TableRow:
     completion: str = ""
     pairs: tuple[LabelledPair, ...] = ()
     split: str = ""
+    part: str = ""
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
@@ -318,11 +322,11 @@ _NO_CLUSTERS = (
 
 
 def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warnings: list[str]) -> list[dict[str, Any]]:
-    """Labelled pairs, half of them the same perspective in other words.
+    """Labelled pairs, half of them the same perspective in other words, or all that there are.
 
     Args:
         rows: the split's situations.
-        n: pairs wanted; fewer when the table has no more.
+        n: pairs wanted; fewer when the table has no more. 0 = every pair, in the mix that people's labels have.
         split: its name.
         seed: decides the choice.
         warnings: what the card should tell is appended.
@@ -331,49 +335,54 @@ def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warning
         DataError: no situation has two perspectives of one cluster.
     """
     rng = random.Random(f"{seed}/pairs/{split}")
-    labelled = [(row, *pair) for row in rows for pair in labelled_pairs(row)]
-    same = [pair for pair in labelled if pair[-1] == "same"]
-    different = [pair for pair in labelled if pair[-1] != "same"]
+    labelled = [(row, pair, relation) for row in rows for pair, relation in labelled_pairs(row)]
+    same = [found for found in labelled if found[1].same]
+    different = [found for found in labelled if not found[1].same]
     if not same:
         raise DataError(_NO_CLUSTERS.format(split=split))
-    half = min(n // 2, len(same), len(different))
-    if 2 * half < n:
-        warnings.append(f"pairs.{split}: {n} pairs wanted, the table gives {2 * half}")
-    chosen = rng.sample(same, half) + rng.sample(different, half)
-    rng.shuffle(chosen)
+    if n:
+        half = min(n // 2, len(same), len(different))
+        if 2 * half < n:
+            warnings.append(f"pairs.{split}: {n} pairs wanted, the table gives {2 * half}")
+        labelled = rng.sample(same, half) + rng.sample(different, half)
+    rng.shuffle(labelled)
     return [
         {
             "situation": row.situation.text,
-            "sentence1": one,
-            "sentence2": other,
-            "label": int(relation == "same"),
+            "sentence1": pair.sentence1,
+            "sentence2": pair.sentence2,
+            "label": int(pair.same),
             "relation": relation,
+            **({"paraphrase": True} if pair.paraphrase else {}),
+            **({"set": row.part} if row.part else {}),
         }
-        for row, one, other, relation in chosen
+        for row, pair, relation in labelled
     ]
 
 
-def labelled_pairs(row: TableRow) -> list[tuple[str, str, str]]:
-    """All pairs of one situation as (sentence, sentence, relation): ``same``, ``opposite`` or ``other``.
+def labelled_pairs(row: TableRow) -> list[tuple[LabelledPair, str]]:
+    """All pairs of one situation, each with its relation: ``same``, ``opposite`` or ``other``.
 
     Pairs that people labelled where there are any, else all pairs of the views, by cluster. Opposite are views of
     one label, or of no value at all, with opposite stances.
     """
     if row.pairs:
-        return [(p.sentence1, p.sentence2, _relation(p.same, p.stances, True)) for p in row.pairs]
+        return [(pair, _relation(pair, True)) for pair in row.pairs]
     same = {(a, b) for a, b in _same(row.views)}
-    return [
-        (a.explanation, b.explanation, _relation((a, b) in same, (a.stance, b.stance), _comparable(a, b)))
-        for a, b in combinations(row.views, 2)
-        if (a, b) in same or not (a.cluster and a.cluster == b.cluster)
-    ]
+    found = []
+    for a, b in combinations(row.views, 2):
+        if (a, b) in same or not (a.cluster and a.cluster == b.cluster):
+            written = "paraphrase" in (a.provenance, b.provenance)
+            pair = LabelledPair(a.explanation, b.explanation, (a, b) in same, (a.stance, b.stance), written)
+            found.append((pair, _relation(pair, _comparable(a, b))))
+    return found
 
 
 def _comparable(a: Perspective, b: Perspective) -> bool:
     return a.label.casefold() == b.label.casefold() or {a.label, b.label} <= {SUPPORTERS, OPPONENTS}
 
 
-def _relation(same: bool, stances: tuple[str | None, str | None], comparable: bool) -> str:
-    if same:
+def _relation(pair: LabelledPair, comparable: bool) -> str:
+    if pair.same:
         return "same"
-    return "opposite" if comparable and set(stances) == {"+", "-"} else "other"
+    return "opposite" if comparable and set(pair.stances) == {"+", "-"} else "other"

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor, nn
 
+    from overton.estimator.groups import TextGroups
     from overton.recipe import EstimatorSection
 
-ALL_PAIRS = ("supcon", "cosent")  # on labelled texts; the others are on triplets
+ALL_PAIRS = ("supcon", "cosent", "angle")  # on all pairs of a batch; the others are on triplets
 
 
-def build_loss(model: SentenceTransformer, section: EstimatorSection) -> nn.Module:
+def build_loss(model: SentenceTransformer, section: EstimatorSection, groups: TextGroups | None = None) -> nn.Module:
     """The loss module of ``estimator.loss``.
 
-    ``supcon`` and ``cosent`` take every pair of texts in a batch, labelled by cluster (see
-    :mod:`overton.estimator.batches`). ``mnrl`` and ``cached_mnrl`` are the library's own, on triplets.
+    ``supcon``, ``cosent`` and ``angle`` take every pair of texts in a batch: labelled by cluster (see
+    :mod:`overton.estimator.batches`) or, with ``groups``, as people labelled them (:mod:`overton.estimator.groups`).
+    ``mnrl``, ``cached_mnrl`` and ``gist`` are the library's own, on triplets; the guide of ``gist`` is the base.
     """
     from sentence_transformers.sentence_transformer import losses
 
@@ -25,50 +28,90 @@ def build_loss(model: SentenceTransformer, section: EstimatorSection) -> nn.Modu
         return losses.MultipleNegativesRankingLoss(model, scale=section.scale)
     if section.loss == "cached_mnrl":
         return losses.CachedMultipleNegativesRankingLoss(model, scale=section.scale)
-    return _all_pairs(model, supcon_loss if section.loss == "supcon" else cosent_loss, section.scale)
+    if section.loss == "gist":
+        from overton.estimator.models import load_sentence_transformer, resolve_base
+
+        guide = load_sentence_transformer(resolve_base(section.base), section.max_seq_length)
+        return losses.GISTEmbedLoss(model, guide.requires_grad_(False), temperature=1 / section.scale)
+    function = supcon_loss if section.loss == "supcon" else cosent_loss
+    similarities = angle_similarities if section.loss == "angle" else cosines
+    return _all_pairs(model, function, similarities, section.scale, groups)
 
 
-def supcon_loss(similarities: Tensor, same: Tensor) -> Tensor:
+def cosines(rows: Tensor) -> Tensor:
+    """(n, n) cosines of unit rows (n, d)."""
+    return rows @ rows.T
+
+
+def angle_similarities(rows: Tensor) -> Tensor:
+    """(n, n) absolute AnglE similarities of unit rows (n, d): ``|cosine + sine|`` (arXiv 2309.12871).
+
+    Columns i and i + d/2 are real and imaginary part of one complex number, as in
+    ``sentence_transformers.util.pairwise_angle_sim``. An odd d gets a column of zeros.
+    """
+    import torch
+
+    if rows.shape[1] % 2:
+        rows = torch.nn.functional.pad(rows, (0, 1))
+    first, last = rows.chunk(2, dim=1)
+    crossed = last @ first.T
+    return (rows @ rows.T + crossed - crossed.T).abs()
+
+
+def supcon_loss(similarities: Tensor, same: Tensor, known: Tensor | None = None) -> Tensor:
     """Supervised contrastive loss (Khosla et al. 2020, arXiv 2004.11362, equation 2).
 
     For each text, the mean over the other texts of its cluster of ``-log softmax`` among all other texts.
 
     Args:
         similarities: (n, n) scaled cosines.
-        same: (n, n) bool, whether two texts are of one cluster; the diagonal is ignored.
+        same: (n, n) bool, whether two texts state the same; the diagonal is ignored.
+        known: (n, n) bool, which pairs are labelled; ``None`` = all. Others stay out of the softmax.
 
     Returns:
         Mean over texts that have another one of their cluster; 0 when there is none.
     """
     import torch
 
-    itself = torch.eye(len(same), dtype=torch.bool, device=same.device)
-    similarities = similarities.masked_fill(itself, -torch.inf)
-    log_share = similarities - torch.logsumexp(similarities, dim=1, keepdim=True)
-    same = same & ~itself
+    compared = ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+    if known is not None:
+        compared = compared & known
+    same = same & compared
     partners = same.sum(1)
-    per_text = -torch.where(same, log_share, 0.0).sum(1) / partners.clamp(min=1)
+    # A text without any labelled pair gets a row of zeros; it has no partner, so it does not count below.
+    masked = similarities.masked_fill(~compared & compared.any(1)[:, None], -torch.inf)
+    total = torch.logsumexp(masked, dim=1)
+    per_text = -torch.where(same, similarities - total[:, None], 0.0).sum(1) / partners.clamp(min=1)
     return per_text.sum() / (partners > 0).sum().clamp(min=1)
 
 
-def cosent_loss(similarities: Tensor, same: Tensor) -> Tensor:
+def cosent_loss(similarities: Tensor, same: Tensor, known: Tensor | None = None) -> Tensor:
     """CoSENT (Huang et al. 2024, doi 10.1109/TASLP.2024.3402087) on all pairs of a batch.
 
     ``log(1 + sum exp(negative - positive))`` over every negative pair and every positive pair.
 
     Args:
-        similarities: (n, n) scaled cosines.
-        same: (n, n) bool, whether two texts are of one cluster; the diagonal is ignored.
+        similarities: (n, n) scaled similarities; the upper triangle counts.
+        same: (n, n) bool, whether two texts state the same; the diagonal is ignored.
+        known: (n, n) bool, which pairs are labelled; ``None`` = all.
     """
     import torch
 
-    pair = torch.triu(torch.ones_like(same), 1)
+    pair = torch.triu(torch.ones_like(same) if known is None else known, 1)
     positive, negative = similarities[pair & same], similarities[pair & ~same]
     return torch.nn.functional.softplus(torch.logsumexp(negative, 0) + torch.logsumexp(-positive, 0))
 
 
-def _all_pairs(model: SentenceTransformer, function: Any, scale: float) -> nn.Module:
+def _all_pairs(
+    model: SentenceTransformer,
+    function: Callable[..., Tensor],
+    similarities: Callable[[Tensor], Tensor],
+    scale: float,
+    groups: TextGroups | None,
+) -> nn.Module:
     import torch
+
+    from overton.estimator.groups import pair_labels
 
     class AllPairsLoss(torch.nn.Module):
         """Encodes a batch of texts once and compares all of them."""
@@ -81,8 +124,9 @@ def _all_pairs(model: SentenceTransformer, function: Any, scale: float) -> nn.Mo
             (features,) = sentence_features
             rows = torch.nn.functional.normalize(self.model(features)["sentence_embedding"].float(), dim=1)
             labels = labels.view(-1)
-            loss: Tensor = function(scale * rows @ rows.T, labels[:, None] == labels[None, :])
-            return loss
+            if groups is None:
+                return function(scale * similarities(rows), labels[:, None] == labels[None, :])
+            return function(scale * similarities(rows), *pair_labels(groups, labels))
 
         def get_config_dict(self) -> dict[str, Any]:
             return {"function": function.__name__, "scale": scale}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError
 from overton.rundir import read_jsonl
@@ -24,6 +24,8 @@ class Pairs:
         right: second sentence.
         labels: (n,) bool, whether both state the same perspective.
         relations: how the two relate (``same``, ``near``, ``opposite``, ``other``); ``""`` unknown.
+        sets: the data set of each, ``""`` where there is only one.
+        paraphrases: (n,) bool, whether one of the two was written to say what another text says.
         groups: (n,) int, index of the situation, the unit that is resampled.
     """
 
@@ -32,16 +34,21 @@ class Pairs:
     right: list[str]
     labels: np.ndarray
     relations: list[str]
+    sets: list[str]
+    paraphrases: np.ndarray
     groups: np.ndarray
 
     def weights(self, different_per_same: float) -> np.ndarray:
         """(n,) weights: 1 for a same pair; different pairs weigh that many times as much, taken together.
 
         Files of pairs hold the two about equally often. Where the estimator is used they are not: each line
-        of an answer meets every reference of its situation, and at most one of them says the same.
+        of an answer meets every reference of its situation, and at most one of them says the same. 0 leaves every
+        weight at 1.
         """
         import numpy as np
 
+        if different_per_same == 0:
+            return np.ones(len(self.labels))
         same = int(self.labels.sum())
         return np.where(self.labels, 1.0, different_per_same * same / (len(self.labels) - same))
 
@@ -52,18 +59,30 @@ def read_pairs(path: Path) -> Pairs:
     Raises:
         DataError: missing, unreadable, a bad row (with its number), or only one class of pairs.
     """
+    return pair_columns(read_jsonl(path), str(path))
+
+
+def pair_columns(rows: Sequence[Mapping[str, Any]], where: str) -> Pairs:
+    """Check rows of labelled pairs and turn them into columns.
+
+    Args:
+        rows: as ``data/pairs.*.jsonl`` holds them.
+        where: for messages.
+
+    Raises:
+        DataError: as :func:`read_pairs`.
+    """
     import numpy as np
 
-    rows = read_jsonl(path)
     for number, row in enumerate(rows, 1):
         for name in ("situation", "sentence1", "sentence2"):
             if not isinstance(row.get(name), str) or (name != "situation" and not row[name].strip()):
-                raise DataError(f"{path}, row {number}: {name} must be a text, found {row.get(name)!r}")
+                raise DataError(f"{where}, row {number}: {name} must be a text, found {row.get(name)!r}")
         if row.get("label") not in (0, 1):
-            raise DataError(f"{path}, row {number}: label must be 0 or 1, found {row.get('label')!r}")
+            raise DataError(f"{where}, row {number}: label must be 0 or 1, found {row.get('label')!r}")
     labels = np.array([bool(row["label"]) for row in rows])
     if labels.all() or not labels.any():
-        raise DataError(f"{path}: all {len(rows)} pairs have label {int(labels[0])}; both labels are needed")
+        raise DataError(f"{where}: all {len(rows)} pairs have label {int(labels[0])}; both labels are needed")
     situations = [row["situation"] for row in rows]
     index = {text: i for i, text in enumerate(dict.fromkeys(situations))}
     return Pairs(
@@ -72,6 +91,8 @@ def read_pairs(path: Path) -> Pairs:
         right=[row["sentence2"] for row in rows],
         labels=labels,
         relations=[str(row.get("relation") or "") for row in rows],
+        sets=[str(row.get("set") or "") for row in rows],
+        paraphrases=np.array([bool(row.get("paraphrase")) for row in rows]),
         groups=np.array([index[text] for text in situations]),
     )
 

@@ -2,7 +2,8 @@
 
 A label in front ("In the perspective of Honesty,") would make any two texts of one value alike, and the
 situation's own words would make all texts of one situation alike. Both are taken out, on both sides of a
-comparison in the same way: by the words of the situation that the text belongs to.
+comparison in the same way: by the words of the situation that the text belongs to. A model that was trained so may
+instead read the situation in front of each text, which tells it what "it saves lives" is about.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from overton.errors import DataError, ModelError
 from overton.rundir import read_json, write_json
 from overton.segment import keywords, strip_label
 
 SETTINGS_FILE = "overton.json"
-_FORMAT = 1
+_FORMAT = 2
 # A plain word serves an untuned encoder better than its mask token, which it met in pretraining only: on the
 # bundled world's dev pairs the ROC AUC of all-MiniLM-L6-v2 is .56 with [MASK] and .61 with this one.
 _MASK = "someone"
@@ -38,12 +39,13 @@ class Preprocessing:
     """How texts are prepared.
 
     Attributes:
-        mask_situation: replace runs of the situation's words, in any inflection, by one mask.
+        situation: ``mask`` replaces runs of the situation's words, in any inflection, by one mask; ``prepend``
+            writes the situation before the text; ``ignore`` does neither.
         strip_label: drop a leading ``In the perspective of LABEL,``.
         mask: what stands for the masked words.
     """
 
-    mask_situation: bool = True
+    situation: Literal["mask", "prepend", "ignore"] = "mask"
     strip_label: bool = True
     mask: str = _MASK
 
@@ -52,7 +54,7 @@ class Preprocessing:
 
         Args:
             texts: any texts.
-            contexts: the situation of each text, or ``None`` for texts without one, which are not masked.
+            contexts: the situation of each text, or ``None`` for texts without one, which stand for themselves.
 
         Raises:
             ValueError: the two differ in length.
@@ -73,11 +75,11 @@ class Preprocessing:
     def _clean(self, text: str, context: str) -> str:
         if self.strip_label:
             text = strip_label(text)
-        if self.mask_situation and context:
+        if self.situation == "mask" and context:
             text = mask_situation(text, context, self.mask)
-        # Layout says nothing: references come without a final stop, lines of an answer with one.
-        text = " ".join(text.split()).rstrip(". ")
-        return text[:1].upper() + text[1:]
+        if self.situation == "prepend" and context:
+            return f"{_plain_layout(context)}: {_plain_layout(text)}"
+        return _plain_layout(text)
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Write the settings, and whatever else is worth knowing, into a model folder."""
@@ -92,7 +94,7 @@ class Preprocessing:
         """
         path = folder / SETTINGS_FILE
         if not path.exists():
-            return cls(mask_situation=False)
+            return cls(situation="ignore")
         try:
             settings = read_json(path)
             known = settings["format"] == _FORMAT
@@ -102,6 +104,12 @@ class Preprocessing:
         if not known:
             raise ModelError(f"{path}: format {settings['format']!r} is not known to this release of overton")
         return found
+
+
+def _plain_layout(text: str) -> str:
+    """Layout says nothing: references come without a final stop, lines of an answer with one."""
+    text = " ".join(text.split()).rstrip(". ")
+    return text[:1].upper() + text[1:]
 
 
 def mask_situation(text: str, situation: str, mask: str = _MASK) -> str:

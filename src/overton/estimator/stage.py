@@ -19,7 +19,7 @@ from overton.rundir import RunDir, read_jsonl, sha256, write_json
 def run(recipe: Recipe, run: RunDir) -> None:
     """Train, calibrate on dev pairs, compare with the untuned base on test pairs.
 
-    Reads ``data/triplets.jsonl``, ``data/pairs.dev.jsonl`` and ``data/pairs.test.jsonl``; writes
+    Reads ``data/triplets.jsonl`` or ``data/pairs.train.jsonl``, and the pairs of dev and test; writes
     ``estimator/model/``, ``estimator/calibration.json`` and ``estimator/benchmark.json``.
 
     Raises:
@@ -30,7 +30,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     section, seed = recipe.estimator, recipe.seed
     # Read everything first: a bad row should not wait for the end of the training to be found.
     dev, test = read_pairs(data / "pairs.dev.jsonl"), read_pairs(data / "pairs.test.jsonl")
-    trained = train_estimator(read_jsonl(data / "triplets.jsonl"), section, out / "model", seed)
+    rows = read_jsonl(data / ("pairs.train.jsonl" if section.train_on == "pairs" else "triplets.jsonl"))
+    trained = train_estimator(rows, section, out / "model", seed)
 
     tuned = SimilarityEstimator.load(out / "model", bf16=section.bf16)
     start = time.monotonic()

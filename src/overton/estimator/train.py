@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from overton.errors import DataError, MissingDependencyError, RecipeError
 from overton.estimator.batches import batch_sampler, label_texts
 from overton.estimator.encode import has_fast_bf16
+from overton.estimator.groups import TextGroups, group_sampler, group_texts
 from overton.estimator.losses import ALL_PAIRS, build_loss
 from overton.estimator.models import load_sentence_transformer, resolve_base
 from overton.estimator.preprocess import Preprocessing
 from overton.progress import progress
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from sentence_transformers import SentenceTransformer
     from transformers import TrainerCallback
 
@@ -28,7 +30,7 @@ COLUMNS = ("anchor", "positive", "negative")
 
 
 def train_estimator(
-    triplets: Sequence[Mapping[str, Any]], section: EstimatorSection, folder: Path, seed: int = 0
+    rows: Sequence[Mapping[str, Any]], section: EstimatorSection, folder: Path, seed: int = 0
 ) -> dict[str, Any]:
     """Fine-tune ``section.base`` and write a Sentence Transformers folder.
 
@@ -36,23 +38,22 @@ def train_estimator(
     and number of threads, ends with the same weights.
 
     Args:
-        triplets: rows with ``situation``, ``anchor``, ``positive``, ``negative``.
+        rows: triplets (``situation``, ``anchor``, ``positive``, ``negative``) or, with ``train_on: pairs``, labelled
+            pairs (``situation``, ``sentence1``, ``sentence2``, ``label``).
         section: the recipe's ``estimator`` section.
         folder: where the model goes; replaced if it exists.
         seed: of data order and dropout.
 
     Returns:
-        Figures of the training: ``triplets``, ``steps``, ``loss`` (mean of the last tenth), ``seconds``.
+        Figures of the training: ``triplets`` or ``pairs``, ``steps``, ``loss`` (mean of the last tenth), ``seconds``.
 
     Raises:
-        DataError: a triplet lacks a column or has an empty text, or masking leaves too few distinct triplets.
+        DataError: a row lacks a column or has an empty text, or masking leaves too few distinct triplets.
         ModelError: the base cannot be found or loaded.
-        RecipeError: ``freeze_layers`` does not fit the model.
+        RecipeError: ``freeze_layers`` does not fit the model, or the loss is not for pairs.
     """
     try:
-        from datasets import Dataset
         from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-        from sentence_transformers.sentence_transformer.training_args import BatchSamplers
         from transformers import PrinterCallback, set_seed
     except ImportError as error:
         raise MissingDependencyError(
@@ -67,23 +68,15 @@ def train_estimator(
     set_seed(seed)
     model = load_sentence_transformer(resolve_base(section.base), section.max_seq_length)
     freeze(model, section.freeze_layers)
-    preprocessing = Preprocessing(mask_situation=section.mask_situation)
-    columns = prepare_triplets(triplets, preprocessing)
-    batch_size = min(section.batch_size, len(columns["anchor"]))
-    sampler: Any = BatchSamplers.NO_DUPLICATES
-    if section.loss in ALL_PAIRS:
-        data = label_texts(*(columns[name] for name in COLUMNS))
-        dataset = Dataset.from_dict({"text": list(data.texts), "label": list(data.labels)})
-        sampler = batch_sampler(data, batch_size, seed)
-    else:
-        dataset = Dataset.from_dict(columns)
+    preprocessing = Preprocessing(situation=section.situation)
+    dataset, sampler, groups, figures = _prepare(rows, section, preprocessing, seed)
     use_cpu = model.device.type == "cpu"
     losses: list[float] = []
     with tempfile.TemporaryDirectory(prefix="overton-") as scratch:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=scratch,
             num_train_epochs=section.epochs,
-            per_device_train_batch_size=batch_size,
+            per_device_train_batch_size=min(section.batch_size, len(dataset)),
             learning_rate=section.learning_rate,
             warmup_steps=section.warmup_ratio,  # a share, when below 1
             bf16=section.bf16 and has_fast_bf16(model.device.type),
@@ -101,7 +94,7 @@ def train_estimator(
             model=model,
             args=arguments,
             train_dataset=dataset,
-            loss=build_loss(model, section),
+            loss=build_loss(model, section, groups),
             callbacks=[_bar(losses)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -110,11 +103,37 @@ def train_estimator(
     tail = losses[-max(1, len(losses) // 10) :]
     _save(model, preprocessing, section, folder)
     return {
-        "triplets": len(columns["anchor"]),
+        **figures,
         "steps": steps,
         "loss": sum(tail) / len(tail) if tail else None,
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+def _prepare(
+    rows: Sequence[Mapping[str, Any]], section: EstimatorSection, preprocessing: Preprocessing, seed: int
+) -> tuple[Dataset, Any, TextGroups | None, dict[str, int]]:
+    """What the trainer reads, in which order, the labelled groups of ``train_on: pairs``, and counts."""
+    from datasets import Dataset
+    from sentence_transformers.sentence_transformer.training_args import BatchSamplers
+
+    if section.train_on == "pairs":
+        if section.loss not in ALL_PAIRS:
+            raise RecipeError(
+                f"estimator.loss: {section.loss} learns from triplets; train_on: pairs goes with {', '.join(ALL_PAIRS)}"
+            )
+        groups = group_texts(rows, preprocessing)
+        dataset = Dataset.from_dict({"text": list(groups.texts), "label": list(range(len(groups.texts)))})
+        pairs = sum(map(len, groups.partners)) // 2
+        counts = {"pairs": pairs, "contradictions": groups.contradictions}
+        return dataset, group_sampler(groups, 3 * section.batch_size, seed), groups, counts
+    columns = prepare_triplets(rows, preprocessing)
+    counts = {"triplets": len(columns["anchor"])}
+    if section.loss not in ALL_PAIRS:
+        return Dataset.from_dict(columns), BatchSamplers.NO_DUPLICATES, None, counts
+    data = label_texts(*(columns[name] for name in COLUMNS))
+    dataset = Dataset.from_dict({"text": list(data.texts), "label": list(data.labels)})
+    return dataset, batch_sampler(data, min(section.batch_size, counts["triplets"]), seed), None, counts
 
 
 def prepare_triplets(triplets: Sequence[Mapping[str, Any]], preprocessing: Preprocessing) -> dict[str, list[str]]:
@@ -195,7 +214,7 @@ def _save(model: SentenceTransformer, preprocessing: Preprocessing, section: Est
 
 def _card(section: EstimatorSection) -> str:
     base = f"base_model: {section.base}\n" if not Path(section.base).exists() else ""
-    masked = "the situation's words masked" if section.mask_situation else "nothing masked"
+    how = {"mask": "the situation's words masked", "prepend": "the situation in front", "ignore": "nothing masked"}
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -205,7 +224,7 @@ pipeline_tag: sentence-similarity
 
 Cosine of two sentences = how much they state the same perspective on a situation. Fine-tuned with Overton:
 loss {section.loss} (scale {section.scale:g}), learning rate {section.learning_rate:g},
-{section.epochs:g} epochs, batch {section.batch_size}; texts without label prefix, {masked}.
+{section.epochs:g} epochs, batch {section.batch_size}; texts without label prefix, {how[section.situation]}.
 
 `overton.estimator.SimilarityEstimator.load(folder)` applies the same preprocessing (`overton.json`);
 `SentenceTransformer(folder)` loads the bare model.
