@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from overton.estimator_verbs import estimator_app
+
 # One verb a stage; a test keeps them in step with overton.pipeline.
 STAGE_HELP = {
     "data": "Make the situations, fine-tuning answers, triplets and labelled pairs.",
@@ -81,7 +83,11 @@ def _add_stage(verb: str, text: str) -> None:
     def stage(recipe: RecipeArgument, run_dir: RunDirOption = None, overrides: SetOption = None) -> None:
         _run_stages(recipe, run_dir, overrides, verb, verb)
 
-    app.command(verb, help=text, rich_help_panel="Stages, one at a time")(stage)
+    if verb == "estimator":
+        estimator_app.command("run", help=text)(stage)
+        app.add_typer(estimator_app, name=verb, help=text, rich_help_panel="Stages, one at a time")
+    else:
+        app.command(verb, help=text, rich_help_panel="Stages, one at a time")(stage)
 
 
 for _verb, _text in STAGE_HELP.items():

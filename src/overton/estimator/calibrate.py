@@ -123,13 +123,22 @@ def calibration_error(
     return sum(row["weight"] * abs(row["positive"] - row["probability"]) for row in rows)
 
 
-def _held_out_probabilities(cosines: np.ndarray, pairs: Pairs, weights: np.ndarray, seed: int) -> np.ndarray:
-    """Each half of the situations gets its probabilities from a fit on the other half."""
+def split_groups(pairs: Pairs, seed: int) -> np.ndarray:
+    """(n,) bool: pairs of one half of the situations, drawn by ``seed``."""
     import numpy as np
 
-    rng = np.random.default_rng(seed)
-    half = rng.permutation(int(pairs.groups.max()) + 1) % 2
-    side = half[pairs.groups] == 1
+    half = np.random.default_rng(seed).permutation(int(pairs.groups.max()) + 1) % 2
+    return half[pairs.groups] == 1
+
+
+def held_out_probabilities(cosines: np.ndarray, pairs: Pairs, weights: np.ndarray, seed: int) -> np.ndarray:
+    """(n,) probabilities: each half of the situations gets its own from a fit on the other half.
+
+    NaN where the other half has pairs of one label only.
+    """
+    import numpy as np
+
+    side = split_groups(pairs, seed)
     out = np.full(len(cosines), np.nan)
     for here in (side, ~side):
         labels = pairs.labels[~here]
@@ -236,7 +245,7 @@ def calibrate(
         model_hash=model_hash,
         data_hash=data_hash,
     )
-    held_out = _held_out_probabilities(cosines, pairs, weights, seed)
+    held_out = held_out_probabilities(cosines, pairs, weights, seed)
     judged = np.isfinite(held_out)
     quality: dict[str, Any] = {"calibration_error": None, "brier": None, **health}
     if judged.any():

@@ -112,6 +112,20 @@ def _plain_layout(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def base_of(folder: Path) -> str | None:
+    """Name of the base that the model in a folder was trained from; ``None`` when it was not trained here.
+
+    Raises:
+        ModelError: the settings are broken.
+    """
+    if not (folder / SETTINGS_FILE).exists():
+        return None
+    try:
+        return str(read_json(folder / SETTINGS_FILE)["base"])
+    except (DataError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / SETTINGS_FILE}: unreadable settings ({error})") from None
+
+
 def mask_situation(text: str, situation: str, mask: str = _MASK) -> str:
     """Replace each run of the situation's words in a text by one mask.
 

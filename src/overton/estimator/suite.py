@@ -61,6 +61,20 @@ def matching_precision(group: KeyPointGroup, scores: np.ndarray, relaxed: bool) 
     return float(average_precision_score(right, top[kept]))
 
 
+def labelled_key_points(groups: Sequence[KeyPointGroup], where: str) -> Pairs:
+    """Every labelled pair of argument and key point; the unit of resampling is the topic.
+
+    Raises:
+        DataError: all pairs have one label.
+    """
+    rows = [
+        {"situation": g.topic, "sentence1": g.arguments[a], "sentence2": g.key_points[k], "label": int(label)}
+        for g in groups
+        for (a, k), label in g.labels.items()
+    ]
+    return pair_columns(rows, where)
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimPairs:
     """Every pair of perspectives of PERSPECTRUM claims.

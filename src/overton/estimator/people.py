@@ -1,0 +1,178 @@
+"""``overton estimator benchmark``: how well models agree with people, with intervals over topics and claims."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overton.data.argkp import KeyPointGroup, key_point_groups
+from overton.errors import DataError
+from overton.estimator.calibrate import best_f1, calibration_error, held_out_probabilities, split_groups
+from overton.estimator.encode import SimilarityEstimator
+from overton.estimator.pairs import Pairs, bootstrap, interval
+from overton.estimator.suite import ClaimPairs, argkp_scores, claim_pairs, labelled_key_points, matching_precision
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RESAMPLES = 500
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What people said, read once for all models.
+
+    Attributes:
+        groups: arguments and key points of Key Point Analysis, empty without its folder.
+        key_points: its labelled pairs.
+        claims: pairs of PERSPECTRUM, ``None`` without its folder.
+    """
+
+    groups: list[KeyPointGroup]
+    key_points: Pairs | None
+    claims: ClaimPairs | None
+
+
+def read_labels(argkp: Path | None, perspectrum: Path | None, split: str = "dev") -> Labels:
+    """Read the labels of one split.
+
+    Args:
+        argkp: folder of Key Point Analysis 2021.
+        perspectrum: folder of PERSPECTRUM.
+        split: ``train``, ``dev`` or ``test``.
+
+    Raises:
+        DataError: neither folder is given, or one is unusable.
+    """
+    if argkp is None and perspectrum is None:
+        raise DataError("the benchmark needs labels of people: give --argkp FOLDER, --perspectrum FOLDER or both")
+    groups = key_point_groups(argkp, split) if argkp else []
+    return Labels(
+        groups,
+        labelled_key_points(groups, f"{argkp} ({split})") if groups else None,
+        claim_pairs(perspectrum, split) if perspectrum else None,
+    )
+
+
+def measure(estimator: SimilarityEstimator, labels: Labels, *, seed: int = 0) -> Figures:
+    """All figures of one model.
+
+    Args:
+        estimator: tuned or not; its preprocessing applies.
+        labels: from :func:`read_labels`.
+        seed: of bootstrap and halves.
+
+    Returns:
+        ``{"argkp": {"strict", "relaxed", "calibration"}, "perspectrum": {SUBSET: {"average_precision", "roc_auc",
+        "f1"}, "calibration"}, "sentences_per_second"}``. A figure is ``{"mean", "low", "high"}`` with its 95%
+        bootstrap interval over topics or claims. Thresholds and probabilities of one half of the topics or claims
+        are fitted on the other half.
+    """
+    estimator.clear_cache()
+    start, known = time.perf_counter(), estimator.encoded
+    found: Figures = {}
+    if labels.groups and labels.key_points:
+        found["argkp"] = _argkp(estimator, labels.groups, labels.key_points, seed)
+    if labels.claims:
+        found["perspectrum"] = _perspectrum(estimator, labels.claims, seed)
+    found["sentences_per_second"] = (estimator.encoded - known) / (time.perf_counter() - start)
+    return found
+
+
+def _argkp(estimator: SimilarityEstimator, groups: list[KeyPointGroup], pairs: Pairs, seed: int) -> Figures:
+    import numpy as np
+
+    scores = argkp_scores(estimator, groups)
+    found: Figures = {}
+    for name, relaxed in (("strict", False), ("relaxed", True)):
+        each = np.array([matching_precision(g, s, relaxed) for g, s in zip(groups, scores, strict=True)])
+        draws = bootstrap(
+            lambda drawn, each=each: np.array([np.average(each, weights=drawn)]),  # type: ignore[misc]
+            np.arange(len(each)),
+            RESAMPLES,
+            seed,
+        )
+        low, high = interval(draws[:, 0])
+        found[name] = {"mean": float(each.mean()), "low": low, "high": high, "groups": each.round(4).tolist()}
+    cosines = estimator.cosines(pairs.left, pairs.right, pairs.situations).astype(np.float64)
+    return found | {"calibration": _calibration(cosines, pairs, seed)}
+
+
+def _perspectrum(estimator: SimilarityEstimator, claims: ClaimPairs, seed: int) -> Figures:
+    import numpy as np
+
+    pairs = claims.pairs
+    both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "PERSPECTRUM")
+    cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
+    called = _called(cosines, pairs, seed)
+    found: Figures = {}
+    for name, mask in claims.subsets.items():
+        found[name] = _ranking(cosines[mask], called[mask], pairs.labels[mask], pairs.groups[mask], seed)
+    return found | {"calibration": _calibration(cosines, pairs, seed)}
+
+
+def _called(cosines: np.ndarray, pairs: Pairs, seed: int) -> np.ndarray:
+    """(n,) bool: at or above the best threshold of the other half of the claims."""
+    import numpy as np
+
+    side = split_groups(pairs, seed)
+    called = np.zeros(len(cosines), dtype=bool)
+    for here in (side, ~side):
+        called[here] = cosines[here] >= best_f1(cosines[~here], pairs.labels[~here])[0]
+    return called
+
+
+def _ranking(cosines: np.ndarray, called: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int) -> Figures:
+    import numpy as np
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    def statistics(drawn: np.ndarray) -> np.ndarray:
+        weights = drawn.astype(np.float64)
+        if not (weights[labels].sum() and weights[~labels].sum()):
+            return np.full(3, np.nan)
+        f1 = 2 * weights[called & labels].sum() / (weights[called].sum() + weights[labels].sum())
+        ranked = (score(labels, cosines, sample_weight=weights) for score in (average_precision_score, roc_auc_score))
+        return np.array([*ranked, f1])
+
+    point = statistics(np.ones(len(labels)))
+    draws = bootstrap(statistics, np.unique(groups, return_inverse=True)[1], RESAMPLES, seed)
+    found: Figures = {"pairs": len(labels), "positives": int(labels.sum())}
+    for i, name in enumerate(("average_precision", "roc_auc", "f1")):
+        low, high = interval(draws[:, i])
+        found[name] = {"mean": float(point[i]), "low": low, "high": high}
+    return found
+
+
+def _calibration(cosines: np.ndarray, pairs: Pairs, seed: int) -> Figures:
+    import numpy as np
+
+    probabilities = held_out_probabilities(cosines, pairs, np.ones(len(cosines)), seed)
+    judged = np.isfinite(probabilities)
+    if not judged.any():
+        return {"error": None, "brier": None}
+    labels = pairs.labels[judged]
+    return {
+        "error": calibration_error(probabilities[judged], labels),
+        "brier": float(((probabilities[judged] - labels) ** 2).mean()),
+    }
+
+
+def rows_of(systems: Mapping[str, Figures]) -> list[dict[str, Any]]:
+    """One flat row a model, for a table: name -> figure or ``None``."""
+    rows = []
+    for name, found in systems.items():
+        argkp, claims = found.get("argkp", {}), found.get("perspectrum", {})
+        row: dict[str, Any] = {"model": name}
+        row |= {f"KPA {kind}": argkp.get(kind) for kind in ("strict", "relaxed")}
+        for subset, title in (("all", "all"), ("same_stance", "same stance"), ("no_paraphrases", "no paraphrases")):
+            row[f"PERSPECTRUM AP, {title}"] = claims.get(subset, {}).get("average_precision")
+        row["F1"] = claims.get("all", {}).get("f1")
+        row["KPA calibration error"] = argkp.get("calibration", {}).get("error")
+        row["PERSPECTRUM calibration error"] = claims.get("calibration", {}).get("error")
+        row["sentences/s"] = found["sentences_per_second"]
+        rows.append(row)
+    return rows

@@ -1,0 +1,111 @@
+"""``overton estimator``: the stage, and what one does with estimators beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from overton.estimator.encode import SimilarityEstimator
+
+
+class StageGroup(TyperGroup):
+    """Verbs below a stage's verb; anything else is the stage's recipe, as for every other stage."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``run`` before a recipe."""
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+estimator_app = typer.Typer(cls=StageGroup, no_args_is_help=True)
+
+
+@estimator_app.command()
+def benchmark(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Runs, folders or hub names of Sentence Transformers."),
+    ],
+    argkp: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of Key Point Analysis 2021.", show_default=False)
+    ] = None,
+    perspectrum: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of PERSPECTRUM.", show_default=False)
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which official split: train, dev or test.")] = "dev",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and of the halves.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all figures here as JSON.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure how well estimators agree with people, on labels of Key Point Analysis and PERSPECTRUM.
+
+    Each tuned model is shown beside its untuned base.
+    """
+    import json
+
+    from rich.console import Console
+
+    from overton.estimator.people import measure, read_labels, rows_of
+    from overton.rundir import versions, write_json
+
+    labels = read_labels(argkp, perspectrum, split)
+    loaded = {shown: model for name in models for shown, model in _with_base(name).items()}
+    systems = {shown: measure(model, labels, seed=seed) for shown, model in loaded.items()}
+    report = {"split": split, "seed": seed, "systems": systems, "versions": versions()}
+    if output is not None:
+        write_json(output, report)
+    if as_json:
+        print(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        Console().print(_table(rows_of(systems), split))
+
+
+def _with_base(name: str) -> dict[str, SimilarityEstimator]:
+    """The model and, where its folder names one, its untuned base with the same preprocessing."""
+    from overton.estimator.encode import SimilarityEstimator
+    from overton.estimator.models import load_sentence_transformer, resolve_base
+    from overton.estimator.preprocess import Preprocessing, base_of
+
+    folder = Path(name).expanduser()
+    if (folder / "estimator" / "model").is_dir():
+        folder = folder / "estimator"
+    elif not folder.is_dir():
+        folder = resolve_base(name)
+    tuned = SimilarityEstimator.load(folder)
+    base = base_of(folder / "model" if (folder / "model").is_dir() else folder)
+    if base is None:
+        # Nobody trained it here: its texts are prepared as the default recipe would.
+        return {name: SimilarityEstimator(tuned.model, Preprocessing())}
+    untuned = load_sentence_transformer(resolve_base(base), tuned.model.max_seq_length)
+    return {name: tuned, f"{base} (untuned)": SimilarityEstimator(untuned, tuned.preprocessing)}
+
+
+def _table(rows: list[dict[str, Any]], split: str) -> Table:
+    """One column a model: there are more figures than models."""
+    from rich.table import Table
+
+    table = Table(title=f"Agreement with people, {split} split (95% intervals over topics or claims)")
+    table.add_column("")
+    for row in rows:
+        table.add_column(row["model"], justify="right")
+    for name in list(rows[0])[1:]:
+        if any(row[name] is not None for row in rows):
+            table.add_row(name, *(_cell(row[name]) for row in rows))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+    return f"{value:.0f}" if value >= 10 else f"{value:.3f}"
