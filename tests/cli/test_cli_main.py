@@ -28,7 +28,8 @@ def test_help_names_every_verb(overton: Call) -> None:
     assert code == 0
     verbs = ["run", *(stage.verb for stage in STAGES), "ask", "score", "init", "doctor"]
     assert all(re.search(rf"^. {verb} ", out, re.MULTILINE) for verb in verbs)
-    assert {command.name or command.callback.__name__ for command in app.registered_commands} == set(verbs)  # type: ignore[union-attr]
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
+    assert commands | {str(group.name) for group in app.registered_groups} == set(verbs)
 
 
 def test_there_is_a_verb_for_each_stage_and_each_has_help(overton: Call) -> None:
@@ -37,6 +38,8 @@ def test_there_is_a_verb_for_each_stage_and_each_has_help(overton: Call) -> None
         code, out, _ = overton(verb, "--help")
         assert code == 0
         assert text.split()[0] in out
+    code, out, _ = overton("estimator", "run", "--help")
+    assert code == 0 and "RECIPE" in out
 
 
 @pytest.mark.parametrize(
