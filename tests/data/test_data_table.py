@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from overton.data.sft import table_sft
 from overton.data.splits import split_table
-from overton.data.table import read_table, table_pairs, table_sft, table_triplets
+from overton.data.table import read_table, table_pairs, table_triplets
 from overton.errors import DataError
 from overton.segment import layout, segment
 

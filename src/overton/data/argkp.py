@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.data.io import check_columns, read_rows, text_value
-from overton.data.table import OPPONENTS, SUPPORTERS, LabelledPair, TableRow
+from overton.data.rows import OPPONENTS, SUPPORTERS, LabelledPair, TableRow
 from overton.errors import DataError
 from overton.types import Perspective, Situation
 

@@ -204,14 +204,14 @@ def check_columns(row: Mapping[str, Any], *, required: tuple[str, ...], known: t
         raise DataError(f"{where}: unknown column {unknown[0]!r}; known columns: {', '.join(known)}")
 
 
-def check_new_id(name: str, number: int, seen: dict[str, int], path: Path, shown: str | None = None) -> None:
+def check_new_id(name: str, number: int, seen: dict[str, int], source: Path | str, shown: str | None = None) -> None:
     """Refuse an id that an earlier row has.
 
     Raises:
         DataError: names both rows.
     """
     if name in seen:
-        raise DataError(f"{path}, row {number}: id {shown or name!r} was used in row {seen[name]} already")
+        raise DataError(f"{source}, row {number}: id {shown or name!r} was used in row {seen[name]} already")
     seen[name] = number
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.data.io import text_value
-from overton.data.table import OPPONENTS, SUPPORTERS, TableRow
+from overton.data.rows import OPPONENTS, SUPPORTERS, TableRow
 from overton.errors import DataError
 from overton.rundir import read_json
 from overton.types import Perspective, Situation

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from overton.data.table import TableRow, has_same
+from overton.data.rows import TableRow, one_spelling
+from overton.data.table import has_same
 from overton.errors import DataError
 
 
@@ -27,7 +28,7 @@ def split_table(
     """
     groups: dict[str, list[TableRow]] = {}
     for row in rows:
-        groups.setdefault(" ".join(row.situation.text.casefold().split()), []).append(row)
+        groups.setdefault(one_spelling(row.situation.text), []).append(row)
     if len(groups) < 3:
         raise DataError(f"the table has {len(groups)} different situations; train, dev and test need one each at least")
     quota = {"train": float(train), "dev": float(dev), "test": float(test)}
@@ -113,7 +114,7 @@ def texts_of(row: TableRow) -> list[str]:
     """Everything a situation says, in one spelling: case and spacing do not count."""
     pairs = [text for p in row.pairs for text in (p.sentence1, p.sentence2)]
     own = [row.situation.text, *(view.explanation for view in row.views), *pairs]
-    return [" ".join(text.casefold().split()) for text in own]
+    return [one_spelling(text) for text in own]
 
 
 def shared_groups(rows: Sequence[TableRow]) -> list[list[TableRow]]:

@@ -9,7 +9,7 @@ from overton.data.card import write_card
 from overton.rundir import RunDir, write_jsonl
 
 if TYPE_CHECKING:
-    from overton.data.table import TableRow
+    from overton.data.rows import TableRow
     from overton.recipe import DataPart, DataSection, Recipe
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -58,7 +58,8 @@ def _world(recipe: Recipe, warnings: list[str]) -> Rows:
 
 
 def _written(recipe: Recipe, warnings: list[str]) -> Rows:
-    from overton.data.table import table_pairs, table_sft, table_triplets
+    from overton.data.sft import table_sft
+    from overton.data.table import table_pairs, table_triplets
     from overton.errors import DataError
 
     section, seed = recipe.data, recipe.seed

@@ -16,83 +16,29 @@ from __future__ import annotations
 import difflib
 import math
 import random
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from overton.data.io import (
     check_columns,
-    check_count,
     check_new_id,
     id_value,
-    optional_text,
     read_rows,
     situation_from_row,
     stance_value,
     text_value,
 )
+from overton.data.rows import OPPONENTS, SUPPORTERS, LabelledPair, TableRow, row_of, view_of
 from overton.errors import DataError
-from overton.segment import MAX_LABEL, format_answer, layout, segment
-from overton.types import Perspective, Situation
+from overton.segment import layout, segment
+from overton.types import Perspective
 
 SITUATION_COLUMNS = ("id", "text", "perspectives", "metadata")
 PERSPECTIVE_COLUMNS = ("id", "situation", "label", "explanation", "cluster", "stance")
 ANSWER_COLUMNS = ("id", "situation", "answer")
 _OURS = tuple(dict.fromkeys([*PERSPECTIVE_COLUMNS, *ANSWER_COLUMNS, *SITUATION_COLUMNS]))
-_TEMPLATE = re.compile(r"</?(?:core perspectives|summary)>|\b(?:in|from) the perspective of\b", re.IGNORECASE)
-_LABEL_ENDS = re.compile(r"\s*[,.:\n]+\s*")
-_SUMMARIES = (
-    "Overall, {labels} all bear on this question.",
-    "In short, this question touches on {labels}.",
-    "Taken together, {labels} all matter here.",
-)
-
-
-# Labels of perspectives that name no value: who holds them.
-SUPPORTERS, OPPONENTS = "Supporters", "Opponents"
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledPair:
-    """Two sentences, and whether people hold them to state the same perspective.
-
-    Attributes:
-        sentence1: one of them.
-        sentence2: the other.
-        same: the label.
-        stances: ``"+"``, ``"-"`` or ``None`` of each.
-        paraphrase: whether one of them was written to say what another text of the situation says.
-    """
-
-    sentence1: str
-    sentence2: str
-    same: bool
-    stances: tuple[str | None, str | None] = (None, None)
-    paraphrase: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """One situation of a table, or of another source written by people.
-
-    Attributes:
-        situation: with one reference a cluster.
-        views: all perspectives, paraphrases included.
-        completion: the answer as the table has it, when it is in the template; ``""`` otherwise.
-        pairs: pairs that people labelled; without any, the clusters of ``views`` decide.
-        split: the source's own split (``train``, ``dev``, ``test``), ``""`` when it has none.
-        part: name of the source among several, ``""`` when there is only one.
-    """
-
-    situation: Situation
-    views: tuple[Perspective, ...]
-    completion: str = ""
-    pairs: tuple[LabelledPair, ...] = ()
-    split: str = ""
-    part: str = ""
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
@@ -106,24 +52,40 @@ def read_table(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
         DataError: one message with file and row: missing or unknown column, empty file or text, broken line,
             wrong encoding, NaN, duplicate id, one-perspective situation, text of more than 10,000 words.
     """
-    rows = _rename(list(read_rows(path)), columns, path)
+    return rows_of_table(list(read_rows(path)), columns, path)
+
+
+def rows_of_table(
+    rows: list[tuple[str, dict[str, Any]]], columns: Mapping[str, str], source: Path | str
+) -> list[TableRow]:
+    """Check the rows of a table, wherever they were read.
+
+    Args:
+        rows: ("FILE, row N", row) each.
+        columns: our name -> your column.
+        source: file or data set, for messages.
+
+    Raises:
+        DataError: as :func:`read_table`.
+    """
+    rows = _rename(rows, columns, source)
     names = set(rows[0][1])
     if "perspectives" in names:
-        found = _from_situations(rows, path)
+        found = _from_situations(rows, source)
     elif "answer" in names:
-        found = _from_answers(rows, path)
+        found = _from_answers(rows, source)
     elif names & {"label", "explanation"}:
-        found = _from_perspectives(rows, path)
+        found = _from_perspectives(rows, source)
     else:
         raise DataError(
-            f"{path}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(names))}."
+            f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(names))}."
             " Name yours in the recipe: data.columns: {explanation: YOUR COLUMN}"
         )
     return found
 
 
 def _rename(
-    rows: list[tuple[str, dict[str, Any]]], columns: Mapping[str, str], path: Path
+    rows: list[tuple[str, dict[str, Any]]], columns: Mapping[str, str], source: Path | str
 ) -> list[tuple[str, dict[str, Any]]]:
     for ours in columns:
         if ours not in _OURS:
@@ -143,7 +105,7 @@ def _rename(
             raise DataError(f"{where}: two columns stand for the same name; found: {', '.join(row)}")
         renamed.append((where, new))
     if not renamed:
-        raise DataError(f"{path}: the file holds no rows")
+        raise DataError(f"{source}: the file holds no rows")
     return renamed
 
 
@@ -154,21 +116,28 @@ def _not_nan(value: Any, name: str, where: str) -> Any:
     return value
 
 
-def _from_situations(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[TableRow]:
+def _from_situations(rows: list[tuple[str, dict[str, Any]]], source: Path | str) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
         situation = situation_from_row(row, where)
-        check_new_id(situation.id, number, seen, path)
+        check_new_id(situation.id, number, seen, source)
         views = [
-            _perspective(p.label, p.explanation, p.stance, p.cluster, f"{where}, perspective {position}")
+            view_of(
+                p.label,
+                p.explanation,
+                p.stance,
+                p.cluster,
+                f"{where}, perspective {position}",
+                p.provenance or "human",
+            )
             for position, p in enumerate(situation.perspectives, 1)
         ]
-        found.append(_table_row(situation.id, situation.text, views, where, metadata=situation.metadata))
+        found.append(row_of(situation.id, situation.text, views, where, metadata=situation.metadata))
     return found
 
 
-def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[TableRow]:
-    views: dict[str, list[Perspective]] = {}
+def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], source: Path | str) -> list[TableRow]:
+    views: dict[str, dict[Perspective, None]] = {}
     texts: dict[str, tuple[str, str]] = {}
     for where, row in rows:
         check_columns(row, required=PERSPECTIVE_COLUMNS[:4], known=PERSPECTIVE_COLUMNS, where=where)
@@ -177,25 +146,25 @@ def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], path: Path) -> li
         first, place = texts.setdefault(name, (text, where))
         if first != text:
             raise DataError(f"{where}: id {name!r} was used for another situation in {place}")
-        view = _perspective(
+        view = view_of(
             row["label"],
             row["explanation"],
             stance_value(row.get("stance"), where),
             row.get("cluster"),
             where,
         )
-        if view in views.setdefault(name, []):
+        if view in views.setdefault(name, {}):
             raise DataError(f"{where}: the same perspective is listed twice for id {name!r}")
-        views[name].append(view)
-    return [_table_row(name, texts[name][0], views[name], f"{path}, id {name!r}") for name in views]
+        views[name][view] = None
+    return [row_of(name, texts[name][0], list(views[name]), f"{source}, id {name!r}") for name in views]
 
 
-def _from_answers(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[TableRow]:
+def _from_answers(rows: list[tuple[str, dict[str, Any]]], source: Path | str) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
         check_columns(row, required=("situation", "answer"), known=ANSWER_COLUMNS, where=where)
         name = id_value(row["id"], where) if row.get("id") is not None else f"row-{number}"
-        check_new_id(name, number, seen, path)
+        check_new_id(name, number, seen, source)
         answer = text_value(row["answer"], "answer", where)
         views = []
         for position, part in enumerate(segment(answer), 1):
@@ -203,40 +172,11 @@ def _from_answers(rows: list[tuple[str, dict[str, Any]]], path: Path) -> list[Ta
                 raise DataError(
                     f'{where}: perspective {position} of `answer` is not "In the perspective of LABEL, explanation."'
                 )
-            views.append(_perspective(part.label, part.explanation, None, None, f"{where}, perspective {position}"))
+            views.append(view_of(part.label, part.explanation, None, None, f"{where}, perspective {position}"))
         completion = answer if layout(answer).valid else ""
         text = text_value(row["situation"], "situation", where)
-        found.append(_table_row(name, text, views, where, completion))
+        found.append(row_of(name, text, views, where, completion))
     return found
-
-
-def _perspective(label: Any, explanation: Any, stance: str | None, cluster: Any, where: str) -> Perspective:
-    # The answer's template ends a label at the first comma, full stop or colon.
-    name = _LABEL_ENDS.sub(" ", text_value(label, "label", where)).strip()
-    if not name or len(name) > MAX_LABEL:
-        raise DataError(f"{where}: `label` must have 1 to {MAX_LABEL} characters beside punctuation, found {label!r}")
-    text = " ".join(text_value(explanation, "explanation", where).split())
-    if clash := _TEMPLATE.search(text):
-        raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
-    group = id_value(cluster, where) if isinstance(cluster, int) else optional_text(cluster, "cluster", where)
-    return Perspective(name, text, stance, group, "human")
-
-
-def _table_row(
-    name: str,
-    text: str,
-    views: Sequence[Perspective],
-    where: str,
-    completion: str = "",
-    metadata: Mapping[str, Any] | None = None,
-) -> TableRow:
-    clusters = {p.cluster for p in views if p.cluster}
-    # One reference a cluster: a view counts once, in however many words the table has it.
-    references = [p for i, p in enumerate(views) if not p.cluster or all(q.cluster != p.cluster for q in views[:i])]
-    if len(references) < 2 <= len(views):
-        raise DataError(f"{where}: all perspectives are in cluster {clusters.pop()!r}; a spectrum needs at least two")
-    check_count(len(references), where)
-    return TableRow(Situation(name, text, tuple(references), dict(metadata or {})), tuple(views), completion)
 
 
 def _same(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]:
@@ -251,19 +191,6 @@ def _same(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]
 def has_same(row: TableRow) -> bool:
     """Whether a situation shows what sameness is."""
     return any(pair.same for pair in row.pairs) or bool(_same(row.views))
-
-
-def table_sft(rows: Sequence[TableRow], seed: int) -> list[dict[str, str]]:
-    """Answers for fine-tuning: the table's own where they are in the template, else built from references."""
-    rng = random.Random(f"{seed}/sft")
-    found = []
-    for row in rows:
-        labels = list(dict.fromkeys(p.label for p in row.situation.perspectives))
-        named = " and ".join(filter(None, [", ".join(labels[:-1]), labels[-1]]))
-        summary = rng.choice(_SUMMARIES if len(labels) > 1 else _SUMMARIES[1:2]).format(labels=named)
-        completion = row.completion or format_answer(row.situation.perspectives, summary)
-        found.append({"id": row.situation.id, "prompt": row.situation.text, "completion": completion})
-    return found
 
 
 def table_triplets(rows: Sequence[TableRow], n: int, seed: int) -> list[dict[str, str]]:

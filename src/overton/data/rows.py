@@ -1,0 +1,125 @@
+"""What every source written by people gives: situations with all wordings of their perspectives, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overton.data.io import check_count, id_value, optional_text, text_value
+from overton.errors import DataError
+from overton.segment import MAX_LABEL
+from overton.types import Perspective, Situation
+
+TEMPLATE = re.compile(r"</?(?:core perspectives|summary)>|\b(?:in|from) the perspective of\b", re.IGNORECASE)
+_LABEL_ENDS = re.compile(r"\s*[,.:\n]+\s*")
+
+# Labels of perspectives that name no value: who holds them.
+SUPPORTERS, OPPONENTS = "Supporters", "Opponents"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """Two sentences, and whether people hold them to state the same perspective.
+
+    Attributes:
+        sentence1: one of them.
+        sentence2: the other.
+        same: the label.
+        stances: ``"+"``, ``"-"`` or ``None`` of each.
+        paraphrase: whether one of them was written to say what another text of the situation says.
+    """
+
+    sentence1: str
+    sentence2: str
+    same: bool
+    stances: tuple[str | None, str | None] = (None, None)
+    paraphrase: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One situation of a table, or of another source written by people.
+
+    Attributes:
+        situation: with one reference a cluster.
+        views: all perspectives, paraphrases included.
+        completion: the answer as the table has it, when it is in the template; ``""`` otherwise.
+        pairs: pairs that people labelled; without any, the clusters of ``views`` decide.
+        split: the source's own split (``train``, ``dev``, ``test``), ``""`` when it has none.
+        part: name of the source among several, ``""`` when there is only one.
+    """
+
+    situation: Situation
+    views: tuple[Perspective, ...]
+    completion: str = ""
+    pairs: tuple[LabelledPair, ...] = ()
+    split: str = ""
+    part: str = ""
+
+
+def view_of(
+    label: Any, explanation: Any, stance: str | None, cluster: Any, where: str, provenance: str = "human"
+) -> Perspective:
+    """One checked perspective.
+
+    Args:
+        label: what stands in the table.
+        explanation: the same.
+        stance: ``"+"``, ``"-"`` or ``None``.
+        cluster: text, whole number or nothing.
+        where: "FILE, row N" for messages.
+        provenance: who wrote it.
+
+    Raises:
+        DataError: empty, overlong or not text, or the explanation holds a part of the answer's template.
+    """
+    # The answer's template ends a label at the first comma, full stop or colon.
+    name = _LABEL_ENDS.sub(" ", text_value(label, "label", where)).strip()
+    if not name or len(name) > MAX_LABEL:
+        shown = f"{name[:40]}..." if len(name) > 40 else label
+        raise DataError(f"{where}: `label` must have 1 to {MAX_LABEL} characters beside punctuation, found {shown!r}")
+    text = " ".join(text_value(explanation, "explanation", where).split())
+    if clash := TEMPLATE.search(text):
+        raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
+    group = id_value(cluster, where) if isinstance(cluster, int) else optional_text(cluster, "cluster", where)
+    return Perspective(name, text, stance, group, provenance)
+
+
+def row_of(
+    name: str,
+    text: str,
+    views: Sequence[Perspective],
+    where: str,
+    completion: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> TableRow:
+    """One situation with one reference a cluster: a view counts once, in however many words the table has it.
+
+    Raises:
+        DataError: fewer than two references.
+    """
+    references = references_of(views)
+    if len(references) < 2 <= len(views):
+        cluster = next(p.cluster for p in views if p.cluster)
+        raise DataError(f"{where}: all perspectives are in cluster {cluster!r}; a spectrum needs at least two")
+    check_count(len(references), where)
+    return TableRow(Situation(name, text, references, dict(metadata or {})), tuple(views), completion)
+
+
+def references_of(views: Sequence[Perspective]) -> tuple[Perspective, ...]:
+    """The first view of each cluster, and every view that is in none."""
+    seen: set[str] = set()
+    found = []
+    for view in views:
+        if view.cluster is None or view.cluster not in seen:
+            found.append(view)
+        if view.cluster is not None:
+            seen.add(view.cluster)
+    return tuple(found)
+
+
+def one_spelling(text: str) -> str:
+    """Case and spacing do not count when two texts are compared."""
+    return " ".join(text.casefold().split())
