@@ -56,6 +56,13 @@ def test_masking_can_be_switched_off() -> None:
     assert prepare([text], [SITUATION]) == [text]
 
 
+def test_the_situation_can_stand_in_front() -> None:
+    prepare = Preprocessing(situation="prepend")
+    line = "In the perspective of Trust, the mother lies."
+    assert prepare([line, "She lies"], [SITUATION, ""])[1] == "She lies"
+    assert prepare([line], ["may she?  "]) == ["May she?: The mother lies"]
+
+
 def test_without_contexts_nothing_is_masked() -> None:
     assert Preprocessing()(["the mother lies"]) == ["The mother lies"]
 

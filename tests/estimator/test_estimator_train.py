@@ -32,9 +32,9 @@ def section(base: Path, **changes: Any) -> EstimatorSection:
     return EstimatorSection(**settings | changes)
 
 
-@pytest.mark.parametrize("loss", ["supcon", "cosent", "mnrl", "cached_mnrl"])
+@pytest.mark.parametrize("loss", ["supcon", "cosent", "angle", "mnrl", "cached_mnrl", "gist"])
 def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path: Path, loss: str) -> None:
-    settings = section(tiny_base, loss=loss, epochs=40 if loss in ("supcon", "cosent") else 4)
+    settings = section(tiny_base, loss=loss, epochs=40 if loss in ("supcon", "cosent", "angle") else 4)
     figures = train_estimator(make_triplets(60, 0), settings, tmp_path / "model")
     before = SimilarityEstimator(load_sentence_transformer(tiny_base))
     after = SimilarityEstimator.load(tmp_path / "model")
@@ -47,6 +47,29 @@ def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path:
 
     assert gap(after) > gap(before) + 0.2
     assert figures["steps"] > 0 and np.isfinite(figures["loss"])
+
+
+@pytest.mark.parametrize("loss", ["supcon", "cosent", "angle"])
+def test_labelled_pairs_teach_as_well(tiny_base: Path, tmp_path: Path, loss: str) -> None:
+    settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore")
+    figures = train_estimator(make_pairs(120, 0), settings, tmp_path / "model")
+    before = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing(situation="ignore"))
+    after = SimilarityEstimator.load(tmp_path / "model")
+    rows = make_pairs(60, 5)
+    labels = np.array([bool(row["label"]) for row in rows])
+
+    def gap(estimator: SimilarityEstimator) -> float:
+        cosines = estimator.cosines(*([row[name] for row in rows] for name in ("sentence1", "sentence2", "situation")))
+        return float(cosines[labels].mean() - cosines[~labels].mean())
+
+    assert gap(after) > gap(before) + 0.1
+    assert figures["pairs"] > 0 and figures["contradictions"] == 0
+
+
+def test_losses_on_triplets_refuse_pairs(tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="mnrl learns from triplets; train_on: pairs goes with supcon, cosent, angle"):
+        train_estimator(make_pairs(8, 0), section(tiny_base, train_on="pairs", loss="mnrl"), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_equal_seeds_write_equal_folders_and_nothing_else(tiny_base: Path, tmp_path: Path) -> None:

@@ -138,9 +138,11 @@ def _ranking(cosines: np.ndarray, called: np.ndarray, labels: np.ndarray, groups
         ranked = (score(labels, cosines, sample_weight=weights) for score in (average_precision_score, roc_auc_score))
         return np.array([*ranked, f1])
 
+    found: Figures = {"pairs": len(labels), "positives": int(labels.sum())}
+    if labels.all() or not labels.any():
+        return found | dict.fromkeys(("average_precision", "roc_auc", "f1"))
     point = statistics(np.ones(len(labels)))
     draws = bootstrap(statistics, np.unique(groups, return_inverse=True)[1], RESAMPLES, seed)
-    found: Figures = {"pairs": len(labels), "positives": int(labels.sum())}
     for i, name in enumerate(("average_precision", "roc_auc", "f1")):
         low, high = interval(draws[:, i])
         found[name] = {"mean": float(point[i]), "low": low, "high": high}
