@@ -27,23 +27,31 @@ class Section(BaseModel):
 class DataPart(Section):
     """One of several sources."""
 
-    source: Literal["table", "perspectrum", "argkp"] = Field(description="as in `data.source`")
-    path: Path = Field(description="as in `data.path`")
+    source: Literal["table", "hub", "valueprism", "perspectrum", "argkp"] = Field(description="as in `data.source`")
+    path: Path | None = Field(None, description="as in `data.path`")
+    dataset: str = Field("", description="as in `data.dataset`")
+    subset: str = Field("", description="as in `data.subset`")
+    hub_split: str = Field("train", description="as in `data.hub_split`")
     columns: dict[str, str] = Field(default_factory=dict, description="as in `data.columns`")
 
 
 class DataSection(Section):
     """Where situations come from and how they are split."""
 
-    source: Literal["world", "table", "perspectrum", "argkp", "several"] = Field(
+    source: Literal["world", "table", "hub", "valueprism", "perspectrum", "argkp", "several"] = Field(
         "world",
-        description="bundled world, a JSONL/CSV file of your own, the published files of PERSPECTRUM or of Key "
-        "Point Analysis 2021, or several of these (`parts`)",
+        description="bundled world, a JSONL/CSV/Parquet file of your own, a data set of the hub, ValuePrism, the "
+        "published files of PERSPECTRUM or of Key Point Analysis 2021, or several of these (`parts`)",
     )
-    path: Path | None = Field(None, description="file of source `table`, folder of the published files")
+    path: Path | None = Field(None, description="file of source `table` or `valueprism`, folder of the published files")
+    dataset: str = Field(
+        "", description="`hub` and `valueprism`: name of the data set, or a folder; nothing = allenai/ValuePrism"
+    )
+    subset: str = Field("", description="`hub` and `valueprism`: the data set's configuration; nothing = its default")
+    hub_split: str = Field("train", description="`hub` and `valueprism`: what is read, e.g. train+validation")
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description="`table` only: our name -> your column (id, situation, label, explanation, answer)",
+        description="`table` and `hub`: our name -> your column (id, situation, label, explanation, answer)",
     )
     parts: dict[str, DataPart] = Field(
         default_factory=dict, description="`several` only: a name of yours -> its `source`, `path`, `columns`"
@@ -72,8 +80,8 @@ class DataSection(Section):
     def _check(self) -> DataSection:
         if (self.source == "several") != bool(self.parts):
             raise ValueError("`parts` go with source `several`, and that source with at least one of them")
-        if self.source == "several" and (self.path or self.columns):
-            raise ValueError("with source `several`, path and columns belong to each of `parts`")
+        if self.source == "several" and (self.path or self.dataset or self.columns):
+            raise ValueError("with source `several`, path, dataset and columns belong to each of `parts`")
         if self.source == "world" and self.pairs < 10:
             raise ValueError("pairs: the world has no end of pairs; ask for 10 or more")
         return self

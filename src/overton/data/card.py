@@ -11,9 +11,14 @@ from typing import Any
 from overton.rundir import read_jsonl, sha256, write_text
 
 _SPLITS = ("train", "dev", "test")
-_LICENCES = {
-    "perspectrum": ("PERSPECTRUM (https://github.com/CogComp/perspectrum)", "CC BY-SA 4.0"),
-    "argkp": ("Key Point Analysis 2021 (https://github.com/IBM/KPA_2021_shared_task)", "Apache-2.0"),
+_ORIGINS = {
+    "perspectrum": "PERSPECTRUM (https://github.com/CogComp/perspectrum), licence CC BY-SA 4.0. Written by people.",
+    "argkp": "Key Point Analysis 2021 (https://github.com/IBM/KPA_2021_shared_task), licence Apache-2.0. Written by "
+    "people.",
+    "valueprism": "ValuePrism (https://huggingface.co/datasets/allenai/ValuePrism), AI2 ImpACT licence for medium risk "
+    "artifacts: research only. Situations written by people, perspectives by GPT-4.",
+    "hub": "a data set of the hub, or a folder of its kind (`data.dataset`). Its licence stands on its card.",
+    "table": "a table of your own. Its licence is the one of your table.",
 }
 
 
@@ -22,7 +27,7 @@ def write_card(folder: Path, sources: Sequence[str], seed: int, files: Sequence[
 
     Args:
         folder: the data stage's folder.
-        sources: ``world``, or one or more of ``table``, ``perspectrum``, ``argkp``.
+        sources: ``world``, or one or more of the others by their names in the recipe.
         seed: of the run.
         files: names of the files written.
         warnings: what the reader should know.
@@ -47,10 +52,7 @@ def _origin(source: str, seed: int) -> list[str]:
             "people and events are invented. The perspectives of a situation are those its authors hold",
             "to be relevant: a ground truth for measuring, not a survey of what people think.",
         ]
-    if source in _LICENCES:
-        name, licence = _LICENCES[source]
-        return [f"Source: {name}, licence {licence}. Written by people. Split and drawn with seed {seed}."]
-    return [f"Source: a table of your own, split with seed {seed}. Its licence is the one of your table."]
+    return [f"Source: {_ORIGINS[source]} Split and drawn with seed {seed}."]
 
 
 def _split_table(splits: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -10,7 +10,7 @@ from overton.rundir import RunDir, write_jsonl
 
 if TYPE_CHECKING:
     from overton.data.rows import TableRow
-    from overton.recipe import DataPart, DataSection, Recipe
+    from overton.recipe import DataSection, Recipe
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -80,6 +80,7 @@ def _written(recipe: Recipe, warnings: list[str]) -> Rows:
 def _splits(section: DataSection, seed: int, warnings: list[str]) -> dict[str, list[TableRow]]:
     from dataclasses import replace
 
+    from overton.data.sources import read_source
     from overton.data.splits import drop_shared, split_as_published, split_table
     from overton.errors import DataError
     from overton.recipe import DataPart
@@ -87,15 +88,12 @@ def _splits(section: DataSection, seed: int, warnings: list[str]) -> dict[str, l
     sizes = section.train, section.dev, section.test
     parts = section.parts
     if section.source != "several":
-        if section.path is None:
-            wanted = "the path of a JSONL or CSV file" if section.source == "table" else "the folder of its files"
-            raise DataError(f"data.path: source `{section.source}` needs {wanted}")
-        parts = {"": DataPart.model_validate(section.model_dump(include={"source", "path", "columns"}))}
+        parts = {"": DataPart.model_validate(section.model_dump(include=set(DataPart.model_fields)))}
     merged: dict[str, list[TableRow]] = {"train": [], "dev": [], "test": []}
     owner: dict[str, str] = {}
     for name, part in parts.items():
         told: list[str] = []
-        rows = [replace(row, part=name) for row in _read(part, told)]
+        rows = [replace(row, part=name) for row in read_source(part, told)]
         # One that has splits of its own only for some rows is refused there.
         if any(row.split for row in rows):
             own = drop_shared(split_as_published(rows, seed, told), *sizes, seed, told)
@@ -111,22 +109,6 @@ def _splits(section: DataSection, seed: int, warnings: list[str]) -> dict[str, l
         unlimited = len(owner)
         merged = drop_shared(merged, unlimited, unlimited, unlimited, seed, warnings)
     return merged
-
-
-def _read(part: DataPart, warnings: list[str]) -> list[TableRow]:
-    from overton.data.argkp import read_argkp
-    from overton.data.perspectrum import read_perspectrum
-    from overton.data.table import read_table
-    from overton.errors import DataError
-
-    if part.source == "table":
-        return read_table(part.path, part.columns)
-    if part.columns:
-        raise DataError(f"data.columns: source `{part.source}` knows its columns; leave them out")
-    read = {"perspectrum": read_perspectrum, "argkp": read_argkp}[part.source]
-    if not part.path.is_dir():
-        raise DataError(f"{part.path}: no such folder; data.path names the folder of the {part.source} files")
-    return read(part.path, warnings)
 
 
 def _remove_leftovers(folder: Path, files: Rows) -> None:

@@ -1,0 +1,67 @@
+"""From what a recipe says about a source to its situations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overton.errors import DataError
+
+if TYPE_CHECKING:
+    from overton.data.rows import TableRow
+    from overton.recipe import DataPart
+
+
+def read_source(part: DataPart, warnings: list[str]) -> list[TableRow]:
+    """Read one source.
+
+    Args:
+        part: what to read.
+        warnings: what the card should tell is appended.
+
+    Raises:
+        DataError: a key is missing or does not belong there, or the source's data are unusable.
+    """
+    if part.columns and part.source not in ("table", "hub"):
+        raise DataError(f"data.columns: source `{part.source}` knows its columns; leave them out")
+    if part.dataset and part.source not in ("hub", "valueprism"):
+        raise DataError(f"data.dataset: source `{part.source}` reads files, name them in data.path")
+    if part.source == "hub":
+        from overton.data.hub import hub_rows
+        from overton.data.table import rows_of_table
+
+        if part.path is not None:
+            raise DataError("data.path: source `hub` reads data.dataset; a folder may stand there too")
+        return rows_of_table(hub_rows(part.dataset, part.subset, part.hub_split), part.columns, part.dataset)
+    if part.source == "valueprism":
+        return _valueprism(part, warnings)
+    if part.path is None:
+        wanted = "the path of a JSONL or CSV file" if part.source == "table" else "the folder of its files"
+        raise DataError(f"data.path: source `{part.source}` needs {wanted}")
+    if part.source == "table":
+        from overton.data.table import read_table
+
+        return read_table(part.path, part.columns)
+    return _published(part.source, part.path, warnings)
+
+
+def _valueprism(part: DataPart, warnings: list[str]) -> list[TableRow]:
+    from overton.data.hub import hub_rows
+    from overton.data.io import read_rows
+    from overton.data.valueprism import DATASET, SUBSET, valueprism_rows
+
+    if part.path is not None and part.dataset:
+        raise DataError("data.path and data.dataset: source `valueprism` reads one of them; leave the other out")
+    if part.path is not None:
+        return valueprism_rows(list(read_rows(part.path)), warnings)
+    subset = part.subset or ("" if part.dataset else SUBSET)
+    return valueprism_rows(hub_rows(part.dataset or DATASET, subset, part.hub_split), warnings)
+
+
+def _published(source: str, folder: Path, warnings: list[str]) -> list[TableRow]:
+    from overton.data.argkp import read_argkp
+    from overton.data.perspectrum import read_perspectrum
+
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; data.path names the folder of the {source} files")
+    return {"perspectrum": read_perspectrum, "argkp": read_argkp}[source](folder, warnings)

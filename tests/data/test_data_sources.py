@@ -1,0 +1,165 @@
+"""Sources `valueprism` and `hub`: rows that were made up here, and a local folder in place of the hub."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overton.data.hub import _reason, hub_rows
+from overton.data.sources import read_source
+from overton.data.stage import run
+from overton.data.table import read_table
+from overton.data.valueprism import valueprism_rows
+from overton.errors import DataError, RecipeError
+from overton.recipe import DataPart, parse_recipe
+from overton.rundir import RunDir
+
+PRISM = ["situation", "vrd", "text", "explanation", "valence"]
+ROWS = [
+    ["Lying to a friend", "Value", "Honesty", "Lies break trust.", "Opposes"],
+    ["lying to a  friend", "Right", "Right to be left alone, always", "Nobody owes an answer.", "Supports"],
+    ["Lying to a friend", "Duty", "Duty of care", "It may hurt or help.", "Either"],
+    ["Lying to a friend", "Duty", "Duty of care", "It may hurt or help.", "Either"],
+    ["Lying to a friend", "Value", "Truth", "From the perspective of truth it is wrong.", "Opposes"],
+    ["Reading", "Value", "Learning", "One learns.", "Supports"],
+]
+
+
+def places(rows: list[list[str]], header: list[str] = PRISM) -> list[tuple[str, dict[str, Any]]]:
+    return [(f"f, row {n}", dict(zip(header, row, strict=True))) for n, row in enumerate(rows, 1)]
+
+
+def test_valueprism_by_hand() -> None:
+    warnings: list[str] = []
+    (row,) = valueprism_rows(places(ROWS), warnings)
+    assert row.situation.id == "valueprism-1" and row.situation.text == "Lying to a friend"
+    assert [(p.label, p.stance, p.provenance) for p in row.situation.perspectives] == [
+        ("Honesty", "-", "gpt-4"),
+        ("Right to be left alone always", "+", "gpt-4"),
+        ("Duty of care", None, "gpt-4"),
+    ]
+    assert row.situation.metadata["kinds"]["Duty of care"] == "duty"
+    assert "1 rows cannot be used and were left out, the first: f, row 5: `explanation` contains" in warnings[0]
+    assert warnings[1] == "1 situations have fewer than two perspectives and were left out"
+    assert valueprism_rows(places(ROWS, ["action", *PRISM[1:]]), []) == [row]
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        (ROWS, ["id", *PRISM[1:]], "row 1: column 'situation' is missing"),
+        (ROWS, [*PRISM[:3], "why", "valence"], "row 1: column 'explanation' is missing"),
+        ([["A", "Virtue", "x", "y", "Either"]], PRISM, "row 1: `vrd` must be Value, Right or Duty, found 'Virtue'"),
+        ([["", "Value", "x", "y", "Either"]], PRISM, "row 1: `situation` is empty"),
+        (ROWS[-1:], PRISM, "no situation has two perspectives"),
+    ],
+)
+def test_broken_valueprism_rows(rows: list[list[str]], header: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        valueprism_rows(places(rows, header), [])
+
+
+def folder(home: Path, count: int = 12) -> Path:
+    """A data set folder of twelve situations, two wordings of the first perspective each."""
+    home.mkdir()
+    with open(home / "train.jsonl", "w", encoding="utf-8") as file:
+        for i in range(count):
+            for label, text, group in (
+                ("Trust", f"breaks {i}", "t"),
+                ("Trust", f"ruins {i}", "t"),
+                ("Care", f"aids {i}", ""),
+            ):
+                row = {"id": i, "question": f"Is {i} right?", "label": label, "explanation": text, "cluster": group}
+                file.write(json.dumps(row) + "\n")
+    return home
+
+
+def test_a_data_set_folder_is_read_like_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets", reason="needs the extra `train`")
+    home = folder(tmp_path / "set")
+    columns = {"situation": "question"}
+    part = DataPart(source="hub", dataset=str(home), columns=columns)
+    assert read_source(part, []) == read_table(home / "train.jsonl", columns)
+    with pytest.raises(DataError, match=r"set, train, row 1: column 'q' \(data.columns.situation\) is missing"):
+        read_source(part.model_copy(update={"columns": {"situation": "q"}}), [])
+    for change, message in (
+        ({"subset": "big"}, r"data.subset 'big': .*Available: \['default'\]"),
+        ({"split": "dev"}, r"data.hub_split 'dev': Unknown split"),
+    ):
+        with pytest.raises(DataError, match=message):
+            hub_rows(str(home), **change)
+    (home / "train.jsonl").write_text('{"id": 1}\n{broken')
+    with pytest.raises(DataError, match="set: cannot be read"):
+        hub_rows(str(home))
+    (home / "train.jsonl").unlink()
+    with pytest.raises(DataError, match="holds no Parquet, CSV or JSONL files"):
+        hub_rows(str(home))
+    for name, message in (("", "data.dataset"), (str(tmp_path / "none"), "no such folder")):
+        with pytest.raises(DataError, match=message):
+            hub_rows(name)
+
+
+def test_what_the_hub_refuses_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs the extra `train`")
+    from datasets.exceptions import DatasetNotFoundError
+
+    for error, message in (
+        (DatasetNotFoundError("Dataset 'a/b' is a gated dataset on the Hub. Visit the page"), "a/b: is gated"),
+        (DatasetNotFoundError("Dataset 'a/b' doesn't exist on the Hub"), "a/b: no such data set"),
+        (ConnectionError("Couldn't reach 'a/b' on the Hub"), "a/b: the hub cannot be reached"),
+        (RuntimeError("Dataset scripts are no longer supported, but found b.py"), "a/b: needs a script"),
+    ):
+
+        def refuse(*_: Any, error: Exception = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(datasets, "load_dataset", refuse)
+        with pytest.raises(DataError, match=message):
+            hub_rows("a/b")
+    assert _reason(ValueError("odd"), "", "train") == "cannot be read (ValueError: odd)"
+
+
+def test_both_become_a_stage_side_by_side(tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="needs the extra `train`")
+    with open(tmp_path / "prism.csv", "w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(PRISM)
+        for i in range(9):
+            out.writerows(
+                [f"Act {i}", vrd, name, f"{name} in {i}.", "Either"]
+                for vrd, name in (("Value", "Care"), ("Duty", "Law"))
+            )
+    parts = {
+        "own": {"source": "hub", "dataset": str(folder(tmp_path / "set")), "columns": {"situation": "question"}},
+        "prism": {"source": "valueprism", "path": str(tmp_path / "prism.csv")},
+    }
+    run(parse_recipe({"name": "r", "data": {"source": "several", "parts": parts, "pairs": 4}}), RunDir(tmp_path / "r"))
+    card = (tmp_path / "r" / "data" / "card.md").read_text(encoding="utf-8")
+    assert "AI2 ImpACT" in card and "a data set of the hub" in card
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"source": "hub"}, "data.dataset: name the data set"),
+        ({"source": "hub", "path": "x"}, "data.path: source `hub` reads data.dataset"),
+        ({"source": "table"}, "data.path: source `table` needs the path"),
+        ({"source": "table", "path": "x", "dataset": "y"}, "data.dataset: source `table` reads files"),
+        ({"source": "argkp", "path": "none"}, "none: no such folder"),
+        ({"source": "valueprism", "path": "x", "dataset": "y"}, "reads one of them"),
+        ({"source": "valueprism", "path": "x.csv", "columns": {"id": "y"}}, "knows its columns"),
+    ],
+)
+def test_keys_that_do_not_belong_together(part: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_source(DataPart.model_validate(part), [])
+
+
+def test_parts_have_the_paths() -> None:
+    parts = {"a": {"source": "table", "path": "x"}}
+    with pytest.raises(RecipeError, match="belong to each of `parts`"):
+        parse_recipe({"name": "r", "data": {"source": "several", "parts": parts, "dataset": "a/b"}})
