@@ -15,15 +15,18 @@ from overton.errors import DataError, ModelError
 from overton.estimator import Calibration, SimilarityEstimator
 from overton.estimator.benchmark import benchmark, false_positive_rates, metrics
 from overton.estimator.calibrate import (
+    at_precision,
     best_f1,
     calibrate,
     calibration_error,
+    calibration_record,
     health_check,
     platt,
     reliability,
 )
 from overton.estimator.models import load_sentence_transformer
 from overton.estimator.pairs import Pairs, bootstrap, interval, read_pairs
+from overton.rundir import write_json
 
 
 def array(*values: float) -> np.ndarray:
@@ -43,6 +46,17 @@ def test_best_f1_by_hand() -> None:
     # called from the top: 1/1 of 2 -> F1 2/3; then 1/2 -> 1/2; then 2/3 -> 4/5; then 2/4 -> 2/3
     threshold, f1 = best_f1(array(0.9, 0.7, 0.5, 0.2), flags("+-+-"))
     assert (threshold, f1) == (pytest.approx(0.35), pytest.approx(0.8))
+
+
+def test_threshold_at_a_precision_by_hand() -> None:
+    cosines, labels = array(0.9, 0.8, 0.6, 0.5, 0.2), flags("+-++-")
+    # precision from the top: 1, 1/2, 2/3, 3/4, 3/5; ties are called together
+    assert at_precision(cosines, labels, 0.7) == pytest.approx(0.35)
+    assert at_precision(cosines, labels, 0.9) == pytest.approx(0.85)
+    assert at_precision(cosines, labels, 0.6) == pytest.approx(0.2)
+    assert at_precision(array(0.5, 0.5, 0.1), flags("+-+"), 0.65) == pytest.approx(0.1)
+    assert math.isnan(at_precision(array(0.9, 0.5), flags("-+"), 0.9))
+    assert at_precision(cosines, labels, 0.7, np.array([1, 5, 1, 1, 1])) == pytest.approx(0.85)
 
 
 def test_ties_are_called_together() -> None:
@@ -208,6 +222,30 @@ def test_calibration_of_known_cosines(tmp_path: Path) -> None:
     assert quality["auc"] == 1
     assert quality["calibration_error"] < 0.1
     assert quality["brier"] < 0.01
+
+
+def test_each_data_set_has_its_own_threshold(tmp_path: Path) -> None:
+    rows = [
+        {"situation": f"{name}{i // 4}", "sentence1": "1", "sentence2": str(v), "label": y, "set": name}
+        for name, values in (("low", ((0.5, 1), (0.2, 0))), ("high", ((0.9, 1), (0.7, 0))))
+        for i, (v, y) in enumerate(values * 20)
+    ]
+    found, quality = calibrate(Fixed(), pairs_of(rows, tmp_path), model_hash="m", data_hash="d")  # type: ignore[arg-type]
+    assert {name: round(own["threshold"], 3) for name, own in quality["sets"].items()} == {"high": 0.8, "low": 0.35}
+    assert quality["sets"]["low"]["f1"] == 1 > found.f1 and quality["sets"]["low"]["pairs"] == 40
+    path = tmp_path / "calibration.json"
+    write_json(path, calibration_record(found, quality, tmp_path / "pairs.dev.jsonl", 0))
+    assert Calibration.load(path) == found
+    assert Calibration.load(path, "high").threshold == pytest.approx(0.8)
+    assert Calibration.load(path, "high").model_hash == "m"
+    with pytest.raises(ModelError, match="no calibration for the data set 'other'; it has: high, low"):
+        Calibration.load(path, "other")
+
+
+def test_a_precision_out_of_reach_is_refused(tmp_path: Path) -> None:
+    pairs = fixed_pairs([(0.9, 0), (0.8, 1), (0.5, 0), (0.7, 1), (0.4, 0), (0.3, 0)] * 10, tmp_path)
+    with pytest.raises(ModelError, match=r"no threshold has a precision of 0\.9"):
+        calibrate(Fixed(), pairs, model_hash="m", data_hash="d", target_precision=0.9)  # type: ignore[arg-type]
 
 
 def test_collapsed_vectors_fail_the_health_check(tmp_path: Path) -> None:

@@ -52,6 +52,35 @@ def best_f1(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None 
     return float((cosines[best] + below) / 2), float(f1[best])
 
 
+def at_precision(cosines: np.ndarray, labels: np.ndarray, precision: float, weights: np.ndarray | None = None) -> float:
+    """The lowest threshold at which that share of the pairs called the same are the same.
+
+    Args:
+        cosines: (n,).
+        labels: (n,) bool.
+        precision: wanted, above 0 and at most 1.
+        weights: (n,) how often each pair counts; ``None`` = once.
+
+    Returns:
+        A cosine half-way between neighbours; NaN when no threshold gets there.
+    """
+    import numpy as np
+
+    weights = np.ones(len(cosines)) if weights is None else weights
+    keep = weights > 0
+    cosines, labels, weights = cosines[keep].astype(np.float64), labels[keep], weights[keep]
+    order = np.argsort(-cosines, kind="stable")
+    cosines = cosines[order]
+    share = np.cumsum(weights[order] * labels[order]) / np.cumsum(weights[order])
+    last_of_ties = np.append(cosines[:-1] != cosines[1:], True)[: len(cosines)]
+    good = np.flatnonzero((share >= precision) & last_of_ties)
+    if not len(good):
+        return float("nan")
+    last = int(good[-1])
+    below = cosines[last + 1] if last + 1 < len(cosines) else cosines[last]
+    return float((cosines[last] + below) / 2)
+
+
 def platt(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """Slope and intercept of ``p = sigmoid(slope * cosine + intercept)``.
 
@@ -195,9 +224,10 @@ def calibrate(
     model_hash: str,
     data_hash: str,
     different_per_same: float = 1.0,
+    target_precision: float = 0.0,
     seed: int = 0,
 ) -> tuple[Calibration, dict[str, Any]]:
-    """Measure what the model's cosines mean.
+    """Measure what the model's cosines mean, on all pairs and on each data set's own.
 
     Args:
         estimator: a model without calibration.
@@ -205,29 +235,58 @@ def calibrate(
         model_hash: of the model's folder.
         data_hash: of the file of pairs.
         different_per_same: how many different pairs there are for each same pair where the estimator is used;
-            pairs are weighted to this mix, in every figure.
+            pairs are weighted to this mix, in every figure. 0 leaves them as they are.
+        target_precision: the threshold is the lowest with this precision; 0 = the one with the best F1.
         seed: of the bootstrap and the halves.
 
     Returns:
         The calibration, and how good it is: ``calibration_error`` and ``brier`` of probabilities that were
-        fitted on the other half of the situations, ``random_cosine``, ``auc``.
+        fitted on the other half of the situations, ``random_cosine``, ``auc``; with several data sets ``sets``:
+        name -> the same for its pairs alone, calibration's fields included.
 
     Raises:
-        ModelError: the health check fails.
+        ModelError: the health check fails, or no threshold has the target precision.
     """
     import numpy as np
 
     both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "Calibrating the estimator")
     cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
     health = health_check(estimator, pairs, cosines, seed)
+    names = sorted(set(pairs.sets))
+    hashes = (model_hash, data_hash)
+    settings = (different_per_same, target_precision, seed)
+    calibration, quality = _measure(cosines, pairs, hashes, *settings)
+    sets: dict[str, Any] = {}
+    if len(names) > 1:
+        for name in names:
+            here = np.array([own == name for own in pairs.sets])
+            own, how_good = _measure(cosines[here], pairs.only(here), hashes, *settings)
+            sets[name] = {k: v for k, v in asdict(own).items() if not k.endswith("_hash")} | how_good
+    quality |= {**health, "different_per_same": different_per_same, "target_precision": target_precision}
+    return calibration, quality | ({"sets": sets} if sets else {})
+
+
+def _measure(
+    cosines: np.ndarray,
+    pairs: Pairs,
+    hashes: tuple[str, str],
+    different_per_same: float,
+    target_precision: float,
+    seed: int,
+) -> tuple[Calibration, dict[str, Any]]:
+    """Threshold, probabilities and their quality on some pairs."""
+    import numpy as np
+
+    def pick(weights: np.ndarray) -> float:
+        if target_precision:
+            return at_precision(cosines, pairs.labels, target_precision, weights)
+        return best_f1(cosines, pairs.labels, weights)[0]
+
     weights = pairs.weights(different_per_same)
-    threshold, f1 = best_f1(cosines, pairs.labels, weights)
-    draws = bootstrap(
-        lambda drawn: np.array([best_f1(cosines, pairs.labels, drawn * weights)[0]]),
-        pairs.groups,
-        RESAMPLES,
-        seed,
-    )
+    threshold = pick(weights)
+    if np.isnan(threshold):
+        raise ModelError(f"estimator.target_precision: no threshold has a precision of {target_precision} on dev pairs")
+    draws = bootstrap(lambda drawn: np.array([pick(drawn * weights)]), pairs.groups, RESAMPLES, seed)
     low, high = interval(draws[:, 0])
     slope, intercept = platt(cosines, pairs.labels, weights)
     called = cosines >= threshold
@@ -238,21 +297,21 @@ def calibrate(
         high=max(high, threshold),
         slope=slope,
         intercept=intercept,
-        f1=f1,
+        f1=float(2 * hits / (weights[called].sum() + weights[pairs.labels].sum())),
         precision=float(hits / weights[called].sum()),
         recall=float(hits / weights[pairs.labels].sum()),
         pairs=len(cosines),
-        model_hash=model_hash,
-        data_hash=data_hash,
+        model_hash=hashes[0],
+        data_hash=hashes[1],
     )
     held_out = held_out_probabilities(cosines, pairs, weights, seed)
     judged = np.isfinite(held_out)
-    quality: dict[str, Any] = {"calibration_error": None, "brier": None, **health}
+    quality: dict[str, Any] = {"calibration_error": None, "brier": None}
     if judged.any():
         found = held_out[judged], pairs.labels[judged], weights[judged]
         quality["calibration_error"] = calibration_error(*found)
         quality["brier"] = float(np.average((found[0] - found[1]) ** 2, weights=found[2]))
-    return calibration, quality | {"different_per_same": different_per_same}
+    return calibration, quality
 
 
 def calibration_record(calibration: Calibration, quality: dict[str, Any], path: Path, seed: int) -> dict[str, Any]:

@@ -56,14 +56,25 @@ class Calibration:
         return 0.5 * (1.0 + np.tanh(0.5 * logits))
 
     @classmethod
-    def load(cls, path: Path) -> Calibration:
+    def load(cls, path: Path, data_set: str = "") -> Calibration:
         """Read ``calibration.json``; keys beyond the fields are for readers and ignored here.
 
+        Args:
+            path: the file.
+            data_set: name of one of several data sets the model was calibrated on; ``""`` = all of them together.
+
         Raises:
-            ModelError: missing, broken, or a number is not finite.
+            ModelError: missing, broken, without that data set, or a number is not finite.
         """
         try:
             row: dict[str, Any] = read_json(path)
+            if data_set:
+                known = row.get("sets", {})
+                if data_set not in known:
+                    raise ModelError(
+                        f"{path}: no calibration for the data set {data_set!r}; it has: {', '.join(known) or 'none'}"
+                    )
+                row |= known[data_set]
             found = cls(**{f.name: row[f.name] for f in fields(cls)})
             numbers = [float(getattr(found, f.name)) for f in fields(cls) if f.type == "float"]
         except (DataError, KeyError, TypeError, ValueError) as error:

@@ -59,11 +59,14 @@ class SimilarityEstimator:
         self._cache: dict[str, np.ndarray] = {}
 
     @classmethod
-    def load(cls, path: Path | str, *, bf16: bool = True, cache_rows: int = 100_000) -> SimilarityEstimator:
+    def load(
+        cls, path: Path | str, *, data_set: str = "", bf16: bool = True, cache_rows: int = 100_000
+    ) -> SimilarityEstimator:
         """Load a trained estimator.
 
         Args:
             path: the stage's folder (``model/`` and ``calibration.json``) or a Sentence Transformers folder.
+            data_set: take the threshold of this one of several data sets; ``""`` = of all of them together.
             bf16: see the class.
             cache_rows: see the class.
 
@@ -76,10 +79,12 @@ class SimilarityEstimator:
             raise ModelError(f"{folder}: no such estimator folder. `overton estimator RECIPE` makes one.")
         in_stage = (folder / "model").is_dir()
         home = folder / "model" if in_stage else folder
+        if data_set and not in_stage:
+            raise ModelError(f"{folder}: a plain model folder has no calibration, so none for {data_set!r}")
         preprocessing = Preprocessing.load(home)
         calibration = None
         if in_stage and (folder / CALIBRATION_FILE).exists():
-            calibration = Calibration.load(folder / CALIBRATION_FILE)
+            calibration = Calibration.load(folder / CALIBRATION_FILE, data_set)
             if calibration.model_hash != model_hash(home):
                 raise ModelError(
                     f"{folder / CALIBRATION_FILE}: was measured for another model than {home}. A "

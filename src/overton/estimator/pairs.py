@@ -38,6 +38,22 @@ class Pairs:
     paraphrases: np.ndarray
     groups: np.ndarray
 
+    def only(self, chosen: np.ndarray) -> Pairs:
+        """Some of the pairs, by a (n,) bool mask; their situations are numbered anew."""
+        import numpy as np
+
+        rows = np.flatnonzero(chosen)
+        return Pairs(
+            situations=[self.situations[i] for i in rows],
+            left=[self.left[i] for i in rows],
+            right=[self.right[i] for i in rows],
+            labels=self.labels[rows],
+            relations=[self.relations[i] for i in rows],
+            sets=[self.sets[i] for i in rows],
+            paraphrases=self.paraphrases[rows],
+            groups=np.unique(self.groups[rows], return_inverse=True)[1],
+        )
+
     def weights(self, different_per_same: float) -> np.ndarray:
         """(n,) weights: 1 for a same pair; different pairs weigh that many times as much, taken together.
 

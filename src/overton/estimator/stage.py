@@ -41,6 +41,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         model_hash=model_hash(out / "model"),
         data_hash=sha256(data / "pairs.dev.jsonl"),
         different_per_same=section.different_per_same,
+        target_precision=section.target_precision,
         seed=seed,
     )
     write_json(out / CALIBRATION_FILE, calibration_record(calibration, quality, data / "pairs.dev.jsonl", seed))
