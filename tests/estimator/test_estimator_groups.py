@@ -74,6 +74,9 @@ def test_every_labelled_pair_is_in_a_batch(data: TextGroups, size: int, seed: in
     assert all(1 < len(batch) == len(set(batch)) <= size for batch in batches)
     together = {(a, b) for batch in batches for a in batch for b in batch}
     assert {(a, b) for a, found in enumerate(data.partners) for b in found} <= together
+    later = GroupBatches(data, size, seed)
+    for later.epoch in range(1, 6):
+        assert len(list(later)) == len(later) == len(batches)
 
 
 def test_epochs_differ_but_are_as_long() -> None:

@@ -7,6 +7,7 @@ labelled pair among them counts.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,11 +129,8 @@ class GroupBatches:
         return self.count
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self._draw()
         # The trainer has planned for as many batches as the first epoch had; chance gives some more or fewer.
-        while len(batches) < self.count:
-            batches.append(batches[len(batches) % self.count])
-        yield from batches[: self.count]
+        yield from itertools.islice(itertools.cycle(self._draw()), self.count)
 
     def _draw(self) -> list[list[int]]:
         rng = random.Random(f"{self.seed}/{self.epoch}")
