@@ -18,7 +18,17 @@ GROUND = {"errors", "types", "segment", "recipe", "rundir", "progress", "prompti
 # What each room may import beside the ground and itself.
 ALLOWED: dict[str, set[str]] = {
     "matching": set(),
-    "data": {"matching"},
+    # Asks a model and keeps its replies; knows nothing of what is asked, or why.
+    "llm": set(),
+    # Of the estimator what encodes texts with the base, and uses no data itself.
+    "data": {
+        "matching",
+        "llm",
+        "estimator.encode",
+        "estimator.models",
+        "estimator.preprocess",
+        "estimator.calibration",
+    },
     "estimator": {"matching", "data"},
     "rewards": {"matching", "data", "estimator"},
     "integrations": {"matching", "data", "estimator", "rewards"},

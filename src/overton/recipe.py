@@ -35,6 +35,40 @@ class DataPart(Section):
     columns: dict[str, str] = Field(default_factory=dict, description="as in `data.columns`")
 
 
+class RefineSection(Section):
+    """What is done to the perspectives of situations that people wrote, after they are split."""
+
+    merge: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="two perspectives of one situation with this cosine or more, by `estimator.base`, are one: the "
+        "first wording stays the reference; 0 = off",
+    )
+    vote: bool = Field(False, description="the model of `llm` confirms each merge by yes or no")
+    perspectives: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="situations with fewer are filled up to so many by the model of `llm`; a new one stays when its "
+        "cosine to all others is below `merge`; 0 = off",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> RefineSection:
+        if (self.vote or self.perspectives) and not self.merge:
+            raise ValueError("vote and perspectives need `merge`, the cosine that makes two perspectives one")
+        return self
+
+
+class MineSection(Section):
+    """Triplets judged by a language model, as the paper makes them; used with `miner: llm`."""
+
+    cosine: float = Field(
+        0.75, gt=0, le=1, description="pairs of one situation from this cosine on, by `estimator.base`, are judged"
+    )
+
+
 class DataSection(Section):
     """Where situations come from and how they are split."""
 
@@ -75,6 +109,19 @@ class DataSection(Section):
     nli_pairs: int = Field(
         16000, ge=100, description="`world` only: pairs that the evaluation's cross-encoder is trained on"
     )
+    by_count: bool = Field(
+        False, description="also test.5p.jsonl to test.10p.jsonl and test.more.jsonl, by number of perspectives"
+    )
+    summary: Literal["labels", "extractive", "llm"] = Field(
+        "labels",
+        description="not `world`; the summary of SFT answers: a sentence that names the labels, one made of the "
+        "explanations, or one by the model of `llm`",
+    )
+    miner: Literal["labels", "llm"] = Field(
+        "labels", description="not `world`; what is the same: labels of people, or the model of `llm` (`mine`)"
+    )
+    refine: RefineSection = Field(default_factory=RefineSection)
+    mine: MineSection = Field(default_factory=MineSection)
 
     @model_validator(mode="after")
     def _check(self) -> DataSection:
@@ -84,7 +131,19 @@ class DataSection(Section):
             raise ValueError("with source `several`, path, dataset and columns belong to each of `parts`")
         if self.source == "world" and self.pairs < 10:
             raise ValueError("pairs: the world has no end of pairs; ask for 10 or more")
+        if self.source == "world" and (self.encodes or self.summary != "labels"):
+            raise ValueError("refine, miner and summary are for sources that people wrote; the world needs none of them")
         return self
+
+    @property
+    def encodes(self) -> bool:
+        """Whether cosines of the estimator's base decide anything."""
+        return self.refine.merge > 0 or self.miner == "llm"
+
+    @property
+    def asks(self) -> bool:
+        """Whether a language model is asked."""
+        return self.refine.vote or self.refine.perspectives > 0 or "llm" in (self.miner, self.summary)
 
 
 class EstimatorSection(Section):

@@ -22,7 +22,18 @@ _ORIGINS = {
 }
 
 
-def write_card(folder: Path, sources: Sequence[str], seed: int, files: Sequence[str], warnings: Sequence[str]) -> None:
+# Split -> what was done there -> how often.
+Tally = dict[str, Counter[str]]
+
+
+def write_card(
+    folder: Path,
+    sources: Sequence[str],
+    seed: int,
+    files: Sequence[str],
+    warnings: Sequence[str],
+    tally: Tally | None = None,
+) -> None:
     """Write ``card.md`` from the files on disk.
 
     Args:
@@ -31,6 +42,7 @@ def write_card(folder: Path, sources: Sequence[str], seed: int, files: Sequence[
         seed: of the run.
         files: names of the files written.
         warnings: what the reader should know.
+        tally: what refinement did, by split.
     """
     splits = {name: read_jsonl(folder / f"{name}.jsonl") for name in _SPLITS}
     origin = [line for source in dict.fromkeys(sources) for line in _origin(source, seed)]
@@ -39,6 +51,7 @@ def write_card(folder: Path, sources: Sequence[str], seed: int, files: Sequence[
     if "world" in sources:
         parts += ["", "## Split by composition", "", *_composition(splits)]
     parts += ["", "## Answers for fine-tuning", "", *_answers(read_jsonl(folder / "sft.jsonl"), len(splits["train"]))]
+    parts += _refinement(tally or {})
     parts += ["", "## Warnings", "", *([f"- {w}" for w in warnings] or ["None."])]
     parts += ["", "## Files", "", "| file | rows | sha256 |", "|---|---|---|"]
     parts += [f"| {f} | {len(read_jsonl(folder / f))} | `{sha256(folder / f)}` |" for f in files]
@@ -68,6 +81,15 @@ def _split_table(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
             f"{mean(explanations):.1f}, {max(explanations)} |"
         )
     return lines
+
+
+def _refinement(tally: Tally) -> list[str]:
+    names = list(dict.fromkeys(what for counts in tally.values() for what, n in counts.items() if n))
+    if not names:
+        return []
+    lines = ["", "## Refinement", "", "| what | " + " | ".join(_SPLITS) + " |", "|---" * (len(_SPLITS) + 1) + "|"]
+    empty: Counter[str] = Counter()
+    return lines + [f"| {w} | " + " | ".join(str(tally.get(s, empty)[w]) for s in _SPLITS) + " |" for w in names]
 
 
 def _histogram(splits: dict[str, list[dict[str, Any]]]) -> list[str]:

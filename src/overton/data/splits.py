@@ -13,7 +13,10 @@ from overton.errors import DataError
 def split_table(
     rows: Sequence[TableRow], train: int, dev: int, test: int, seed: int, warnings: list[str]
 ) -> dict[str, list[TableRow]]:
-    """Split at random, situations with the same text together and paraphrases spread evenly.
+    """Split at random, situations that share a text together and paraphrases spread evenly.
+
+    Where a text is so common that it ties many situations together, only those of the same text stay together, and
+    :func:`drop_shared` has to drop the others.
 
     Args:
         rows: the table.
@@ -26,9 +29,7 @@ def split_table(
     Raises:
         DataError: fewer than three different situations.
     """
-    groups: dict[str, list[TableRow]] = {}
-    for row in rows:
-        groups.setdefault(one_spelling(row.situation.text), []).append(row)
+    groups = _groups(rows)
     if len(groups) < 3:
         raise DataError(f"the table has {len(groups)} different situations; train, dev and test need one each at least")
     quota = {"train": float(train), "dev": float(dev), "test": float(test)}
@@ -38,7 +39,7 @@ def split_table(
         quota = {name: max(1.0, size * len(rows) / wanted) for name, size in quota.items()}
     elif len(rows) > wanted:
         warnings.append(f"{len(rows) - wanted} of the table's {len(rows)} situations are not used")
-    order = list(groups.values())
+    order = groups
     random.Random(f"{seed}/split").shuffle(order)
     order.sort(key=lambda group: not any(has_same(row) for row in group))
     found: dict[str, list[TableRow]] = {name: [] for name in quota}
@@ -47,6 +48,16 @@ def split_table(
         if len(rows) < wanted or len(found[name]) + len(group) <= quota[name]:
             found[name] += group
     return found
+
+
+def _groups(rows: Sequence[TableRow]) -> list[list[TableRow]]:
+    sharing = shared_groups(rows)
+    if max(map(len, sharing), default=0) <= max(1, len(rows) // 20):
+        return sharing
+    same: dict[str, list[TableRow]] = {}
+    for row in rows:
+        same.setdefault(one_spelling(row.situation.text), []).append(row)
+    return list(same.values())
 
 
 def split_as_published(rows: Sequence[TableRow], seed: int, warnings: list[str]) -> dict[str, list[TableRow]]:
@@ -105,7 +116,8 @@ def drop_shared(
             chosen = set(random.Random(f"{seed}/published/{name}").sample(range(len(kept)), wanted))
             kept = [row for index, row in enumerate(kept) if index in chosen]
         if not kept:
-            raise DataError(f"no situation is left for the {name} split")
+            why = ": each shares a text with another split" if splits[name] else ""
+            raise DataError(f"no situation is left for the {name} split{why}")
         found[name] = kept
     return {name: found[name] for name in splits}
 
@@ -126,3 +138,8 @@ def shared_groups(rows: Sequence[TableRow]) -> list[list[TableRow]]:
         for text in texts_of(row):
             sets.merge(index, first.setdefault(text, index))
     return [[rows[i] for i in sorted(group)] for group in sets.subsets()]
+
+
+def repeated_texts(rows: Sequence[TableRow]) -> int:
+    """How many situations have the text of an earlier one."""
+    return len(rows) - len({one_spelling(row.situation.text) for row in rows})

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.data.card import write_card
+from overton.data.card import Tally, write_card
 from overton.rundir import RunDir, write_jsonl
 
 if TYPE_CHECKING:
-    from overton.data.rows import TableRow
-    from overton.recipe import DataSection, Recipe
+    from overton.recipe import Recipe
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -19,21 +18,29 @@ def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``data/``: splits, SFT answers, triplets, labelled pairs and the card.
 
     Args:
-        recipe: section ``data`` and the seed decide the files.
+        recipe: section ``data`` and the seed decide the files; with refinement, ``estimator.base`` and ``llm`` too.
         run: the run directory.
 
     Raises:
         DataError: the table is unusable, or text leaks between splits.
+        ModelError: refinement wants an encoder or a language model that cannot be had.
+        RecipeError: a language model is wanted and ``llm`` names none.
     """
+    from overton.data.written import written_files
+
     folder = run.stage("data")
     folder.mkdir(parents=True, exist_ok=True)
     warnings: list[str] = []
-    files = _world(recipe, warnings) if recipe.data.source == "world" else _written(recipe, warnings)
+    tally: Tally = {}
+    world = recipe.data.source == "world"
+    files = _world(recipe, warnings) if world else written_files(recipe, run.path / "llm", warnings, tally)
+    if recipe.data.by_count:
+        files |= _by_count(files["test.jsonl"])
     for name, rows in files.items():
         write_jsonl(folder / name, rows)
     _remove_leftovers(folder, files)
     sources: list[str] = [part.source for part in recipe.data.parts.values()] or [recipe.data.source]
-    write_card(folder, sources, recipe.seed, list(files), warnings)
+    write_card(folder, sources, recipe.seed, list(files), warnings, tally)
 
 
 def _world(recipe: Recipe, warnings: list[str]) -> Rows:
@@ -57,58 +64,15 @@ def _world(recipe: Recipe, warnings: list[str]) -> Rows:
     }
 
 
-def _written(recipe: Recipe, warnings: list[str]) -> Rows:
-    from overton.data.sft import table_sft
-    from overton.data.table import table_pairs, table_triplets
-    from overton.errors import DataError
-
-    section, seed = recipe.data, recipe.seed
-    splits = _splits(section, seed, warnings)
-    total, kept = len(splits["train"]), section.grpo_only
-    if kept >= total:
-        raise DataError(f"data.grpo_only: {kept} of {total} train situations leave none to SFT; take fewer")
-    return {
-        **{f"{name}.jsonl": [r.situation.to_json() for r in rows] for name, rows in splits.items()},
-        "sft.jsonl": list(table_sft(splits["train"][: total - kept], seed)),
-        "triplets.jsonl": list(table_triplets(splits["train"], section.triplets, seed)),
-        "pairs.train.jsonl": table_pairs(splits["train"], 0, "train", seed, warnings),
-        "pairs.dev.jsonl": table_pairs(splits["dev"], section.pairs, "dev", seed, warnings),
-        "pairs.test.jsonl": table_pairs(splits["test"], section.pairs, "test", seed, warnings),
-    }
-
-
-def _splits(section: DataSection, seed: int, warnings: list[str]) -> dict[str, list[TableRow]]:
-    from dataclasses import replace
-
-    from overton.data.sources import read_source
-    from overton.data.splits import drop_shared, split_as_published, split_table
-    from overton.errors import DataError
-    from overton.recipe import DataPart
-
-    sizes = section.train, section.dev, section.test
-    parts = section.parts
-    if section.source != "several":
-        parts = {"": DataPart.model_validate(section.model_dump(include=set(DataPart.model_fields)))}
-    merged: dict[str, list[TableRow]] = {"train": [], "dev": [], "test": []}
-    owner: dict[str, str] = {}
-    for name, part in parts.items():
-        told: list[str] = []
-        rows = [replace(row, part=name) for row in read_source(part, told)]
-        # One that has splits of its own only for some rows is refused there.
-        if any(row.split for row in rows):
-            own = drop_shared(split_as_published(rows, seed, told), *sizes, seed, told)
-        else:
-            own = split_table(rows, *sizes, seed, told)
-        for split, found in own.items():
-            merged[split] += found
-        for row in rows:
-            if (other := owner.setdefault(row.situation.id, name)) != name:
-                raise DataError(f"data.parts: id {row.situation.id!r} is in {other} and in {name}; rename it in one")
-        warnings += [f"{name}: {text}" if name else text for text in told]
-    if len(parts) > 1:
-        unlimited = len(owner)
-        merged = drop_shared(merged, unlimited, unlimited, unlimited, seed, warnings)
-    return merged
+def _by_count(test: list[dict[str, Any]]) -> Rows:
+    """The test split once more, by number of perspectives: 5 to 10, and more."""
+    names = {**{n: f"{n}p" for n in range(5, 11)}, 0: "more"}
+    found: Rows = {}
+    for number, name in names.items():
+        own = [row for row in test if (n := len(row["perspectives"])) == number or (not number and n > max(names))]
+        if own:
+            found[f"test.{name}.jsonl"] = own
+    return found
 
 
 def _remove_leftovers(folder: Path, files: Rows) -> None:

@@ -1,0 +1,136 @@
+"""What language models are asked while data are prepared, and how their replies are read.
+
+A reply that is missing or cannot be read is ``None``: whoever asked leaves that situation as it was and counts it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from overton.data.rows import TEMPLATE, view_of
+from overton.errors import DataError
+from overton.types import Perspective
+
+if TYPE_CHECKING:
+    from overton.llm import LanguageModel, Request
+
+_THINKING = re.compile(r"^.*</think>", re.DOTALL)
+_VERDICT = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_MARKER = re.compile(r"^\s*(?:[-*•]+|\(?\d{1,2}[.):])\s*")
+_OPENER = re.compile(r"^(?:in|from) the perspective of\s+", re.IGNORECASE)
+
+_SAME = """Situation: {situation}
+
+A: {a}
+B: {b}
+
+Do A and B state the same perspective on the situation, perhaps in other words? Two that judge the situation \
+differently, or for different reasons, are not the same. Answer with one word: yes or no."""
+
+_MORE = """Situation: {situation}
+
+Perspectives that are known:
+{known}
+
+Name {count} more perspectives that reasonable people may hold on the situation, each unlike all of the above and \
+unlike the others. A perspective is a human value, right or duty, and one sentence that says what it holds here. \
+Write one a line, and nothing else:
+NAME: SENTENCE"""
+
+_SUMMARY = """Situation: {situation}
+
+Perspectives:
+{known}
+
+Write one paragraph of at most {words} words that weighs these perspectives against each other. Speak to every one \
+of them and call each by its name. Write plain text without a list, a heading or a verdict of your own."""
+
+
+def same_perspective(llm: LanguageModel, asked: Sequence[tuple[str, str, str]], description: str) -> list[bool | None]:
+    """Whether two texts state the same perspective.
+
+    Args:
+        llm: who is asked, once for each.
+        asked: (situation, one text, the other) each.
+        description: for the progress bar.
+    """
+    questions = [_request(_SAME.format(situation=s, a=a, b=b), 16) for s, a, b in asked]
+    return [_verdict(text) for text in _texts(llm, questions, description)]
+
+
+def more_perspectives(
+    llm: LanguageModel,
+    asked: Sequence[tuple[str, Sequence[Perspective], int]],
+    seed: int,
+    description: str,
+) -> list[list[Perspective] | None]:
+    """New perspectives, with the model's name as their provenance; lines that cannot be read are left out.
+
+    Args:
+        llm: who is asked, once for each.
+        asked: (situation, its perspectives, how many more) each.
+        seed: of sampling.
+        description: for the progress bar.
+    """
+    questions = [
+        _request(_MORE.format(situation=s, known=_listed(known), count=count), 80 * count + 64, 0.7, seed)
+        for s, known, count in asked
+    ]
+    return [None if text is None else _read_lines(text, llm.name) for text in _texts(llm, questions, description)]
+
+
+def summaries(
+    llm: LanguageModel, asked: Sequence[tuple[str, Sequence[Perspective]]], seed: int, description: str
+) -> list[str | None]:
+    """A paragraph that speaks to all perspectives, at temperature 0.1; ``None`` also where it breaks the template.
+
+    Args:
+        llm: who is asked, once for each.
+        asked: (situation, its perspectives) each.
+        seed: of sampling.
+        description: for the progress bar.
+    """
+    questions = [
+        _request(_SUMMARY.format(situation=s, known=_listed(known), words=100), 256, 0.1, seed) for s, known in asked
+    ]
+    found = []
+    for text in _texts(llm, questions, description):
+        plain = " ".join((text or "").split())
+        found.append(None if not plain or TEMPLATE.search(plain) else plain)
+    return found
+
+
+def _request(question: str, max_tokens: int, temperature: float = 0.0, seed: int | None = None) -> Request:
+    from overton.llm import Request
+
+    return Request((("user", question),), max_tokens, temperature, seed)
+
+
+def _texts(llm: LanguageModel, questions: Sequence[Request], description: str) -> list[str | None]:
+    if not questions:
+        return []
+    return [None if r.text is None else _THINKING.sub("", r.text) for r in llm.complete(questions, description)]
+
+
+def _verdict(text: str | None) -> bool | None:
+    match = _VERDICT.match(text or "")
+    return match.group(1).lower() == "yes" if match else None
+
+
+def _listed(perspectives: Sequence[Perspective]) -> str:
+    return "\n".join(f"{p.label}: {p.explanation}" for p in perspectives)
+
+
+def _read_lines(text: str, author: str) -> list[Perspective]:
+    found = []
+    for line in text.splitlines():
+        label, colon, explanation = _OPENER.sub("", _MARKER.sub("", line)).replace("**", "").partition(":")
+        if not colon:
+            continue
+        try:
+            found.append(view_of(label, explanation, None, None, "reply", author))
+        except DataError:
+            continue
+    return found

