@@ -14,7 +14,7 @@ import overton
 
 ROOT = Path(overton.__file__).parent
 # Without torch, numpy or any other room: everybody may use these.
-GROUND = {"errors", "types", "segment", "recipe", "rundir", "progress", "prompting"}
+GROUND = {"errors", "types", "segment", "recipe", "rundir", "progress", "prompting", "address"}
 # What each room may import beside the ground and itself.
 ALLOWED: dict[str, set[str]] = {
     "matching": set(),
@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     # The stage loads the policies that training saved, and samples as it does.
     "generation": {"training.policy", "training.draw"},
     # Never rewards, training or estimator: nothing grades its own homework.
-    "evaluation": {"matching", "data"},
+    "evaluation": {"matching", "data", "llm"},
     "report": set(),
     "testing": {"training.policy"},
     "pipeline": set(),
@@ -49,6 +49,7 @@ HEAVY = (
     "jinja2",
     "matplotlib",
     "numpy",
+    "openai",
     "pandas",
     "peft",
     "pydantic",
@@ -135,6 +136,7 @@ def loaded_after(code: str) -> set[str]:
         "from overton.cli import main; main(['--version'])",
         "from overton.cli import main; main(['run', '--help'])",
         "import overton.estimator, overton.data, overton.report, overton.evaluation, overton.training",
+        "from overton.llm import LanguageModel, Reply, Request",
     ],
 )
 def test_nothing_heavy_is_loaded_for_nothing(code: str) -> None:

@@ -30,6 +30,7 @@ PACKAGES = (
     "psutil",
     "pydantic",
     "typer",
+    "openai",
     "vllm",
 )
 _MINIMUM = (3, 11)
@@ -61,6 +62,7 @@ PARTS = (
         False,
         "pip install 'overton[offline]'",
     ),
+    ("asking a language model at an endpoint (llm.base_url)", ("openai",), False, "pip install 'overton[llm]'"),
     ("fast generation on a GPU (training.grpo.use_vllm)", ("vllm",), False, "pip install 'trl[vllm]'"),
     ("tracker: TensorBoard (training.report_to)", ("tensorboard",), False, "pip install tensorboard"),
     ("tracker: Weights & Biases (training.report_to)", ("wandb",), False, "pip install wandb"),

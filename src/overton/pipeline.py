@@ -34,7 +34,7 @@ class Stage:
 
 
 STAGES = (
-    Stage("data", "data", ("data",), ()),
+    Stage("data", "data", ("data", "llm"), ()),
     Stage(
         "estimator",
         "estimator",
@@ -151,7 +151,6 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
 
 
 def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
-    whole = recipe.model_dump(mode="json")
     inputs = {}
     for name in stage.reads:
         path = run.path / name
@@ -160,10 +159,11 @@ def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
             raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
         inputs[name] = _input_hash(run, name)
     inputs |= {name: _input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
+    sections = {name: part for name in stage.sections if (part := getattr(recipe, name).deciding())}
     return {
         "seed": recipe.seed,
         "threads": recipe.threads,
-        "sections": {section: whole[section] for section in stage.sections},
+        "sections": sections,
         "inputs": inputs,
     }
 

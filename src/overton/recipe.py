@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from overton.address import check_address
 from overton.errors import RecipeError
 
 
@@ -22,6 +23,10 @@ class Section(BaseModel):
     """Base of every section: unknown keys, NaN and infinity are errors; values are fixed once loaded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def deciding(self) -> dict[str, Any]:
+        """The values that decide a stage's files, as JSON; when they change, the stage runs again."""
+        return self.model_dump(mode="json")
 
 
 class DataPart(Section):
@@ -144,6 +149,51 @@ class DataSection(Section):
     def asks(self) -> bool:
         """Whether a language model is asked."""
         return self.refine.vote or self.refine.perspectives > 0 or "llm" in (self.miner, self.summary)
+
+
+class LlmSection(Section):
+    """A language model that data preparation asks, where a part of it wants one; see docs/llm.md."""
+
+    model: str = Field("", description="name at the endpoint, or hub name or folder; nothing = no model is asked")
+    base_url: str = Field(
+        "",
+        description="OpenAI-compatible endpoint, usually ending in /v1: https, or http on this machine; nothing = the "
+        "model runs here, with transformers",
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY", description="environment variable that holds the endpoint's key; nothing = it wants none"
+    )
+    temperature: float = Field(0.0, ge=0, description="of sampling; 0 = the likeliest token")
+    max_tokens: int = Field(256, ge=1, description="longest reply, in tokens")
+    extra: dict[str, Any] = Field(
+        default_factory=dict,
+        description="more fields of the endpoint's request, e.g. `reasoning_effort`; null leaves one out",
+    )
+    concurrency: int = Field(8, ge=1, le=256, description="endpoint only: calls under way at once")
+    timeout: float = Field(120.0, gt=0, description="endpoint only: seconds to wait for one answer")
+    retries: int = Field(5, ge=0, le=20, description="endpoint only: after 429, 5xx, a timeout or a lost connection")
+    batch_size: int = Field(8, ge=1, description="model here only: replies generated side by side")
+    max_calls: int = Field(0, ge=0, description="no more calls than these in one go; 0 = no cap")
+    max_budget_tokens: int = Field(
+        0, ge=0, description="no new call after so many tokens, read and written together; 0 = no cap"
+    )
+    dry_run: bool = Field(False, description="count the calls and their tokens, and make none")
+
+    @model_validator(mode="after")
+    def _check(self) -> LlmSection:
+        if self.api_key_env and not self.api_key_env.isidentifier():
+            raise ValueError("api_key_env is the name of an environment variable, never the key itself")
+        if not self.base_url:
+            if set(self.extra) - {"chat_template_kwargs"}:
+                raise ValueError("without base_url, `extra` knows chat_template_kwargs alone")
+            return self
+        check_address(self.base_url)
+        return self
+
+    def deciding(self) -> dict[str, Any]:
+        """Not how replies are fetched; nothing when no model is asked."""
+        fetching = {"base_url", "api_key_env", "concurrency", "timeout", "retries", "batch_size"}
+        return self.model_dump(mode="json", exclude=fetching) if self.model else {}
 
 
 class EstimatorSection(Section):
@@ -315,6 +365,7 @@ class Recipe(Section):
     seed: int = Field(0, description="of everything random")
     threads: int = Field(0, ge=0, description="CPU threads for torch; 0 = let torch choose")
     data: DataSection = Field(default_factory=DataSection)
+    llm: LlmSection = Field(default_factory=LlmSection)
     estimator: EstimatorSection = Field(default_factory=EstimatorSection)
     policy: PolicySection = Field(default_factory=PolicySection)
     reward: RewardSection = Field(default_factory=RewardSection)

@@ -1,0 +1,174 @@
+"""Any OpenAI-compatible endpoint, through the ``openai`` package's client.
+
+The client does the waiting: after 429 as long as ``Retry-After`` says (up to two minutes), after 5xx, timeouts and
+lost connections longer each time. Here is what it leaves open: answers that are none, and when to give up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from overton.address import is_loopback
+from overton.errors import MissingDependencyError, ModelError
+from overton.llm.types import Reply, Request
+from overton.llm.workers import side_by_side
+from overton.recipe import LlmSection
+
+_GIVE_UP = 8  # calls in a row that failed alike, each after all its retries
+_SHOWN = 200  # characters of an error that are worth reading
+
+
+class Failure(Exception):
+    """A call that brought no usable answer.
+
+    Attributes:
+        kind: failures of one kind in a row mean that the endpoint is down, or nothing like one.
+    """
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        self.kind = kind
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+
+
+class Endpoint:
+    """Chat completions over HTTP.
+
+    Args:
+        section: ``llm`` of the recipe, with a ``base_url``.
+
+    Raises:
+        ModelError: the key's environment variable is not set.
+        MissingDependencyError: ``openai`` is not installed.
+    """
+
+    def __init__(self, section: LlmSection) -> None:
+        try:
+            import openai
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError("llm.base_url wants the package openai: pip install 'overton[llm]'") from error
+        self._section = section
+        self._key = _api_key(section)
+        here = is_loopback(section.base_url)
+        self._client = openai.OpenAI(
+            base_url=section.base_url,
+            api_key=self._key or "none",  # the client insists on one
+            timeout=section.timeout,
+            max_retries=section.retries,
+            # A proxy has no way to this machine.
+            http_client=openai.DefaultHttpxClient(trust_env=False) if here else None,
+        )
+        self._failures = 0
+        self._last_kind = ""
+
+    def replies(self, requests: Iterable[tuple[str, Request]]) -> Iterator[tuple[str, Reply]]:
+        """See :class:`~overton.llm.types.Backend`.
+
+        Raises:
+            ModelError: the endpoint refuses the key or does not know the model.
+        """
+        self._failures = 0
+        calls = side_by_side(self._try, requests, self._section.concurrency)
+        for (key, _), outcome in calls:
+            if isinstance(outcome, Reply):
+                self._failures = 0
+                yield key, outcome
+                continue
+            self._failures = self._failures + 1 if outcome.kind == self._last_kind else 1
+            self._last_kind = outcome.kind
+            yield key, Reply(None, str(outcome))
+
+    def _try(self, item: tuple[str, Request]) -> Reply | Failure:
+        if self._failures >= _GIVE_UP:
+            return Failure(self._last_kind, f"not asked, after {_GIVE_UP} calls in a row that failed so")
+        try:
+            return read_answer(self._send(item[1]))
+        except Failure as failure:
+            return failure
+
+    def _send(self, request: Request) -> str:
+        import openai
+
+        body: dict[str, Any] = {"max_tokens": request.max_tokens, "temperature": request.temperature}
+        if request.seed is not None:
+            body["seed"] = request.seed
+        body |= self._section.extra
+        try:
+            answer = self._client.chat.completions.with_raw_response.create(
+                model=self._section.model,
+                messages=[{"role": role, "content": content} for role, content in request.messages],  # type: ignore
+                extra_body={name: value for name, value in body.items() if value is not None},
+            )
+            return answer.text
+        except openai.APIStatusError as error:
+            raise self._refusal(error) from error
+        except openai.APITimeoutError as error:
+            raise Failure(f"no answer within {self._section.timeout:g} s") from error
+        except openai.APIConnectionError as error:
+            raise Failure("cannot be reached", self._safe(error.__cause__ or error)) from error
+        except Exception as error:  # one odd answer must not cost the others
+            raise Failure(type(error).__name__, self._safe(error)) from error
+
+    def _refusal(self, error: Any) -> Exception:
+        status, said = error.status_code, self._safe(error)
+        url, name = self._section.base_url, self._section.api_key_env
+        if status in (401, 403):
+            key = f"the key in {name}" if self._key else "a call without a key (llm.api_key_env names its variable)"
+            return ModelError(f"{url} refuses {key}: {said}")
+        if status == 404:
+            return ModelError(
+                f"{url} has no model {self._section.model!r}, or is not the right address (most end in /v1): {said}"
+            )
+        return Failure(f"HTTP {status}", said)
+
+    def _safe(self, error: BaseException) -> str:
+        """An error in one line that can be shown: short, and without the key."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        if self._key:
+            text = text.replace(self._key, "***")
+        return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def read_answer(text: str) -> Reply:
+    """The reply in an endpoint's answer; strict, since servers differ and some answer with a web page.
+
+    Args:
+        text: body of the answer.
+
+    Raises:
+        Failure: it is no chat completion.
+    """
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Failure("the answer is not JSON", repr(text[:60])) from None
+    choices = body.get("choices") if isinstance(body, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise Failure("the answer holds no reply", repr(text[:60]))
+    usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
+    read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    content, refusal, finish = message.get("content"), message.get("refusal"), choice.get("finish_reason")
+    if isinstance(refusal, str) and refusal and not content:
+        return Reply(None, f"refused: {refusal[:_SHOWN]}", read, written)
+    if finish == "content_filter":
+        return Reply(None, "held back by the endpoint's content filter", read, written)
+    reason = ("cut off" if written is None else f"cut off after {written} tokens") if finish == "length" else ""
+    return Reply(content if isinstance(content, str) else "", reason, read, written)
+
+
+def _api_key(section: LlmSection) -> str:
+    key = os.environ.get(section.api_key_env, "").strip() if section.api_key_env else ""
+    if not key and section.api_key_env and not is_loopback(section.base_url):
+        raise ModelError(
+            f"the environment variable {section.api_key_env} is not set: export {section.api_key_env}=..., name "
+            "another with llm.api_key_env, or set that to '' when the endpoint wants no key"
+        )
+    return key
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,136 @@
+"""What stands before either back end: the cache, the budget, the dry run and the progress bar."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from overton.llm.cache import ReplyCache, cache_key
+from overton.llm.types import Backend, Reply, Request
+from overton.progress import console, progress
+from overton.recipe import LlmSection
+
+_BYTES_A_TOKEN = 4  # of English; other languages and code differ, so what is made of it is an estimate
+_TURN_TOKENS = 4  # marks around a message
+
+
+@dataclass(slots=True)
+class Budget:
+    """What may be spent, and what was; 0 is no cap."""
+
+    max_calls: int = 0
+    max_tokens: int = 0
+    calls: int = 0
+    tokens: int = 0
+
+    def exhausted(self) -> str:
+        """Why no further call may start; nothing when one may."""
+        if self.max_calls and self.calls >= self.max_calls:
+            return f"budget of llm.max_calls {self.max_calls} is used up"
+        if self.max_tokens and self.tokens >= self.max_tokens:
+            return f"budget of llm.max_budget_tokens {self.max_tokens} is used up"
+        return ""
+
+    def add(self, request: Request, reply: Reply) -> None:
+        """Count the tokens of one call, estimated where the model does not say."""
+        read, written = reply.prompt_tokens, reply.completion_tokens
+        self.tokens += prompt_tokens(request) if read is None else read
+        self.tokens += _tokens(reply.text or "") if written is None else written
+
+
+class CarefulModel:
+    """A language model that asks nothing twice and keeps to its budget.
+
+    Args:
+        section: of the recipe; the name, the caps and the dry run are read here.
+        cache: of the replies.
+        open_backend: makes the back end; called when something is asked that the cache does not hold.
+    """
+
+    def __init__(self, section: LlmSection, cache: ReplyCache, open_backend: Callable[[], Backend]) -> None:
+        self.name = section.model
+        self.budget = Budget(section.max_calls, section.max_budget_tokens)
+        self._section = section
+        self._cache = cache
+        self._open = open_backend
+        self._backend: Backend | None = None
+
+    def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
+        """One reply a request, in their order; see :class:`~overton.llm.types.LanguageModel`."""
+        keys = [cache_key(self.name, request, self._section.extra) for request in requests]
+        known = {key: reply for key in keys if (reply := self._cache.get(key)) is not None}
+        asked = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        if self._section.dry_run:
+            self._announce(asked, len(known))
+            made = dict.fromkeys(asked, Reply(None, "dry run"))
+        else:
+            made = self._ask(asked, description or f"asking {self.name}") if asked else {}
+        return [known[key] if key in known else made[key] for key in keys]
+
+    def _ask(self, asked: dict[str, Request], description: str) -> dict[str, Reply]:
+        replies: dict[str, Reply] = {}
+        if self._backend is None and not self.budget.exhausted():
+            self._backend = self._open()
+        if self._backend is not None:
+            with progress() as bar:
+                task = bar.add_task(description, total=len(asked))
+                for key, reply in self._backend.replies(self._within_budget(asked)):
+                    reply = clean(reply)
+                    self.budget.add(asked[key], reply)
+                    if reply.text is not None:
+                        self._cache.put(key, self.name, asked[key], reply)
+                    replies[key] = reply
+                    bar.advance(task)
+        unasked = Reply(None, self.budget.exhausted())
+        replies |= {key: unasked for key in asked if key not in replies}
+        self._report(replies)
+        return replies
+
+    def _within_budget(self, asked: dict[str, Request]) -> Iterator[tuple[str, Request]]:
+        for key, request in asked.items():
+            if self.budget.exhausted():
+                return
+            self.budget.calls += 1
+            yield key, request
+
+    def _announce(self, asked: dict[str, Request], known: int) -> None:
+        read = sum(map(prompt_tokens, asked.values()))
+        written = sum(request.max_tokens for request in asked.values())
+        console.print(
+            f"dry run: {len(asked):,} calls to {self.name}, about {read:,} tokens to read and at most {written:,} "
+            f"to write; {known:,} replies are in the cache",
+            soft_wrap=True,
+            markup=False,
+        )
+
+    def _report(self, replies: dict[str, Reply]) -> None:
+        failed = Counter(reply.reason for reply in replies.values() if reply.text is None)
+        if not failed:
+            return
+        shown = "; ".join(f"{count} x {reason}" for reason, count in failed.most_common(3))
+        more = f"; and {len(failed) - 3} other reasons" if len(failed) > 3 else ""
+        console.print(
+            f"{self.name}: {failed.total()} of {len(replies)} calls brought no reply: {shown}{more}",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def clean(reply: Reply) -> Reply:
+    """The reply as it can be stored: without half characters, and with no text where there is only white space."""
+    if reply.text is None:
+        return reply
+    text = reply.text.encode("utf-8", "replace").decode().strip()
+    if text:
+        return replace(reply, text=text)
+    return replace(reply, text=None, reason=f"the reply is empty{' and ' * bool(reply.reason)}{reply.reason}")
+
+
+def prompt_tokens(request: Request) -> int:
+    """About how many tokens the messages have."""
+    return sum(_TURN_TOKENS + _tokens(content) for _, content in request.messages)
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text.encode("utf-8", "replace")) // _BYTES_A_TOKEN)

@@ -1,0 +1,42 @@
+"""From the recipe's section to a language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from overton.errors import RecipeError
+from overton.llm.cache import ReplyCache
+from overton.llm.front import CarefulModel
+from overton.llm.types import Backend, LanguageModel
+from overton.recipe import LlmSection
+
+
+def load_llm(section: LlmSection, cache: Path) -> LanguageModel:
+    """The language model of the recipe, with its cache, budget and dry run.
+
+    Nothing is loaded, and no key is wanted, until something is asked that the cache does not hold.
+
+    Args:
+        section: ``llm`` of the recipe. ``base_url`` decides between an endpoint and a model on this machine.
+        cache: folder for the replies. A stage's own folder is emptied when its settings change, so take one
+            beside them: ``run.path / "llm"``.
+
+    Raises:
+        RecipeError: the section names no model.
+    """
+    if not section.model:
+        raise RecipeError(
+            "llm.model is empty, and this recipe asks a language model. Name one: a hub name or folder, "
+            "or with llm.base_url the name that the endpoint knows it by (docs/llm.md)."
+        )
+
+    def open_backend() -> Backend:
+        if section.base_url:
+            from overton.llm.endpoint import Endpoint
+
+            return Endpoint(section)
+        from overton.llm.local import LocalModel
+
+        return LocalModel(section)
+
+    return CarefulModel(section, ReplyCache(cache), open_backend)

@@ -1,0 +1,72 @@
+"""What is asked and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a language model.
+
+    Attributes:
+        messages: (role, content) of each turn; roles are ``system``, ``user`` and ``assistant``.
+        max_tokens: longest reply, in tokens.
+        temperature: of sampling; 0 takes the likeliest token.
+        seed: of sampling. Equal requests get one reply, so samples of one question differ in their seeds.
+    """
+
+    messages: tuple[tuple[str, str], ...]
+    max_tokens: int = 256
+    temperature: float = 0.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        text: the reply; ``None`` when there is none.
+        reason: why there is no text, or ``cut off after N tokens`` beside a text that is not finished.
+        prompt_tokens: tokens read, as the model counts them; ``None`` when it did not say.
+        completion_tokens: tokens written, the same.
+        cached: whether it was on disk already.
+    """
+
+    text: str | None
+    reason: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached: bool = False
+
+
+class LanguageModel(Protocol):
+    """Anything that answers requests."""
+
+    name: str
+
+    def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
+        """One reply a request, in their order.
+
+        Args:
+            requests: what to ask.
+            description: stands before the progress bar.
+
+        Raises:
+            ModelError: the model cannot be had at all: unknown, unreadable, or the key is refused.
+        """
+        ...
+
+
+class Backend(Protocol):
+    """What makes replies: an endpoint, or a model on this machine."""
+
+    def replies(self, requests: Iterable[tuple[str, Request]]) -> Iterator[tuple[str, Reply]]:
+        """A reply for each request that is drawn, under its key, in any order.
+
+        Requests are drawn when there is room for them, so that whoever gives them can stop.
+        """
+        ...

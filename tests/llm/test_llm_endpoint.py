@@ -1,0 +1,183 @@
+"""Against real servers on a loopback port: what comes back, what is tried again, and what stops everything."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from llm_server import Answer, Open, ask, completion, echo, serving
+
+from overton.errors import MissingDependencyError, ModelError
+from overton.llm import Reply, Request
+from overton.llm.endpoint import Failure, read_answer
+
+
+def test_replies_come_in_the_order_of_the_requests(open_llm: Open) -> None:
+    texts = [f"question {i}" for i in range(12)]
+    with serving(Answer(echo, wait=0.05)) as endpoint:
+        replies = open_llm(endpoint.url, concurrency=3).complete(ask(*texts))
+        assert endpoint.most_at_once == 3
+    assert replies == [Reply(f"to {text}", "", 7, 3) for text in texts]
+
+
+def test_the_request_is_sent_as_asked(open_llm: Open) -> None:
+    request = Request((("system", "be brief"), ("user", "why?")), max_tokens=9, temperature=0.5, seed=4)
+    with serving(Answer(echo)) as endpoint:
+        open_llm(endpoint.url, extra={"reasoning_effort": "low", "max_tokens": None}).complete([request])
+        assert endpoint.keys == ["Bearer key-of-a-test"]
+        assert endpoint.bodies == [
+            {
+                "model": "m",
+                "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "why?"}],
+                "temperature": 0.5,
+                "seed": 4,
+                "reasoning_effort": "low",
+            }
+        ]
+
+
+def test_429_waits_as_long_as_it_is_told(open_llm: Open) -> None:
+    busy = Answer({"error": {"message": "slow down"}}, 429, {"Retry-After": "1.5"})
+    with serving(busy, Answer(completion("fine"))) as endpoint:
+        [reply] = open_llm(endpoint.url, retries=2).complete(ask("a"))
+        assert reply.text == "fine"
+        assert 1.5 <= endpoint.times[1] - endpoint.times[0] < 4
+
+
+def test_500_twice_is_tried_again_and_longer_each_time(open_llm: Open) -> None:
+    broken = Answer("oh", 500)
+    with serving(broken, broken, Answer(completion("fine"))) as endpoint:
+        [reply] = open_llm(endpoint.url, retries=2).complete(ask("a"))
+        first, second, third = endpoint.times
+    assert reply.text == "fine"
+    assert third - second > second - first > 0.3
+
+
+def test_500_always_is_given_up_with_a_reason(open_llm: Open) -> None:
+    with serving(Answer({"error": {"message": "out of order"}}, 500)) as endpoint:
+        replies = open_llm(endpoint.url, retries=1).complete(ask("a", "b"))
+        assert len(endpoint.bodies) == 4
+    assert all(reply.text is None and "HTTP 500" in reply.reason for reply in replies)
+    assert "out of order" in replies[0].reason
+
+
+def test_after_many_failures_alike_the_rest_is_not_asked_until_the_next_time(open_llm: Open) -> None:
+    with serving(Answer("oh", 503)) as endpoint:
+        llm = open_llm(endpoint.url)
+        replies = llm.complete(ask(*map(str, range(40))))
+        assert len(endpoint.bodies) < 12
+        assert all(reply.text is None and "HTTP 503" in reply.reason for reply in replies)
+        assert "not asked" in replies[-1].reason
+        endpoint.answers = [Answer(echo)]
+        assert llm.complete(ask("7"))[0].text == "to 7"
+
+
+RUBBISH = (
+    Answer("<html>welcome</html>", headers={"Content-Type": "text/html"}),
+    Answer("{not json"),
+    Answer(""),
+    Answer("[" * 100_000),
+    Answer({"object": "list", "data": []}),
+    Answer({"choices": []}),
+    Answer({"choices": None}),
+    Answer({"choices": [None]}),
+    Answer({"choices": [{"message": None}]}),
+    Answer(["choices"]),
+    Answer(completion("")),
+    Answer(completion(" \n")),
+    Answer(completion(None)),
+    Answer(completion([{"type": "text", "text": "parts"}])),
+    Answer({"error": {"message": "bad request"}}, 400),
+)
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH, ids=lambda answer: str(answer.body)[:30])
+def test_rubbish_costs_only_its_own_reply(open_llm: Open, rubbish: Answer) -> None:
+    fine = Answer(completion("fine"))
+    with serving(fine, rubbish, fine) as endpoint:
+        replies = open_llm(endpoint.url, concurrency=1).complete(ask("a", "b", "c"))
+    assert [reply.text for reply in replies] == ["fine", None, "fine"]
+    assert replies[1].reason
+
+
+def test_odd_usage_and_half_characters_do_no_harm(open_llm: Open) -> None:
+    body = completion("half \ud83d", usage={"prompt_tokens": "many", "completion_tokens": -1})
+    with serving(Answer(body)) as endpoint:
+        [reply] = open_llm(endpoint.url).complete(ask("a"))
+        assert reply == Reply("half ?", "", None, None)
+        assert open_llm(endpoint.url).complete(ask("a"))[0].text == "half ?"
+
+
+def test_a_refusal_a_filter_and_a_cut_are_told_apart() -> None:
+    def read(message: str, finish: str) -> Reply:
+        return read_answer(f'{{"choices": [{{"message": {message}, "finish_reason": "{finish}"}}]}}')
+
+    assert read('{"content": null, "refusal": "I will not"}', "stop").reason == "refused: I will not"
+    assert "filter" in read('{"content": "so"}', "content_filter").reason
+    assert read('{"content": "so"}', "length") == Reply("so", "cut off")
+    with pytest.raises(Failure):
+        read_answer("null")
+
+
+def test_no_answer_within_the_timeout(open_llm: Open) -> None:
+    with serving(Answer(completion("late"), wait=3)) as endpoint:
+        started = time.monotonic()
+        [reply] = open_llm(endpoint.url, timeout=0.3).complete(ask("a"))
+    assert reply == Reply(None, "no answer within 0.3 s")
+    assert time.monotonic() - started < 3
+
+
+def test_a_server_that_accepts_and_says_nothing(open_llm: Open) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        assert open_llm(url, timeout=0.3).complete(ask("a")) == [Reply(None, "no answer within 0.3 s")]
+
+
+def test_no_server_at_all(open_llm: Open) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    [reply] = open_llm(f"http://localhost:{port}/v1").complete(ask("a"))
+    assert reply.text is None
+    assert "cannot be reached" in reply.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [(401, "the key in OPENAI_API_KEY"), (403, "the key in OPENAI_API_KEY"), (404, "has no model 'm'")],
+)
+def test_a_refused_key_and_an_unknown_model_stop_at_once(open_llm: Open, status: int, wanted: str) -> None:
+    said = {"error": {"message": "no: key-of-a-test"}}
+    with serving(Answer(echo), Answer(said, status)) as endpoint:
+        with pytest.raises(ModelError) as caught:
+            open_llm(endpoint.url, concurrency=1, retries=3).complete(ask(*map(str, range(20))))
+        assert len(endpoint.bodies) == 2
+        assert wanted in str(caught.value)
+        assert "no: ***" in str(caught.value), "the key is never shown"
+        endpoint.answers = [Answer("", 500)]
+        assert open_llm(endpoint.url).complete(ask("0"))[0] == Reply("to 0", "", 7, 3, cached=True)
+
+
+def test_a_missing_key_is_named_unless_the_endpoint_is_here(open_llm: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ModelError, match="OPENAI_API_KEY is not set"):
+        open_llm("https://llm.invalid/v1").complete(ask("a"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # no proxy has a way to this machine
+    with serving(Answer(echo)) as endpoint:
+        assert open_llm(endpoint.url).complete(ask("a"))[0].text == "to a"
+
+
+def test_the_missing_package_is_named(open_llm: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(MissingDependencyError, match=r"overton\[llm\]"):
+        open_llm("http://localhost:1/v1").complete(ask("a"))
+
+
+def test_the_key_is_written_nowhere(open_llm: Open, tmp_path: Path) -> None:
+    with serving(Answer(echo)) as endpoint:
+        open_llm(endpoint.url).complete(ask("a"))
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    assert not any("key-of-a-test" in text for text in written)

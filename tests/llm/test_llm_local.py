@@ -1,0 +1,142 @@
+"""Tiny real models: in this process, and behind the endpoint that transformers brings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from importlib import util
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+from llm_server import Open, ask
+
+from overton.errors import ModelError
+from overton.llm import Request
+from overton.rundir import fingerprint
+from overton.testing import scripted_policy, tiny_policy
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_policy(tmp_path_factory.mktemp("model"), max_length=128, chat=True))
+
+
+# What the server of transformers expects of a Qwen2.
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ANSWER = "One view.\nAnother.\nA third."
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that always gives ``ANSWER``, one token a line."""
+    from transformers import AutoTokenizer
+
+    folder = scripted_policy(tmp_path_factory.mktemp("scripted"), ANSWER)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = CHATML
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+SAMPLED = {"temperature": 1.0, "max_tokens": 12}
+TEXTS = ("why?", "a much longer question than the others", "so", "and then?")
+
+
+def test_a_sample_depends_on_its_request_alone(open_llm: Open, model: str, tmp_path: Path) -> None:
+    requests = ask(*TEXTS, **SAMPLED, seed=1)
+    beside = open_llm(model=model, batch_size=4).complete(requests)
+    shutil.rmtree(tmp_path / "llm")
+    alone = open_llm(model=model, batch_size=1).complete(requests)
+    assert [reply.text for reply in beside] == [reply.text for reply in alone]
+    other = open_llm(model=model).complete(ask(*TEXTS, **SAMPLED, seed=2))
+    assert [reply.text for reply in other] != [reply.text for reply in alone]
+
+
+def test_greedy_and_sampled_rows_go_together(open_llm: Open, scripted: str) -> None:
+    requests = [*ask("why?", max_tokens=9), *ask("a longer one?", **SAMPLED), *ask("so", max_tokens=2)]
+    replies = open_llm(model=scripted).complete(requests)
+    assert replies[0].text == ANSWER
+    assert replies[0].completion_tokens == 4, "three lines and the end"
+    assert replies[0].reason == ""
+    assert replies[2].text == "One view.\nAnother."
+    assert replies[2].reason == "cut off after 2 tokens"
+
+
+def test_samples_follow_the_temperature() -> None:
+    import torch
+
+    from overton.llm.local import RowSampler
+
+    scores = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).repeat(4000, 1)
+    for temperature in (1.0, 0.5):
+        rows = [(fingerprint(i), Request((), temperature=temperature)) for i in range(4000)]
+        drawn = RowSampler(rows)(torch.zeros(4000, 1, dtype=torch.long), scores).argmax(-1)
+        shares = torch.bincount(drawn, minlength=3) / 4000
+        wanted = torch.tensor([0.5, 0.3, 0.2]) ** (1 / temperature)
+        assert torch.allclose(shares, wanted / wanted.sum(), atol=0.03)
+
+
+def test_what_does_not_fit_the_window_costs_only_its_own_reply(open_llm: Open, model: str) -> None:
+    replies = open_llm(model=model).complete(ask("so", "long " * 100, max_tokens=4))
+    assert replies[0].completion_tokens == 4
+    assert "exceed the window of 128" in replies[1].reason
+
+
+def test_a_model_without_a_chat_template_and_a_folder_without_a_model(open_llm: Open, tmp_path: Path) -> None:
+    bare = tiny_policy(tmp_path / "bare")
+    with pytest.raises(ModelError, match="no chat template"):
+        open_llm(model=str(bare)).complete(ask("a"))
+    (bare / "model.safetensors").write_bytes(b"rubbish")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        open_llm(model=str(bare)).complete(ask("a"))
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        open_llm(model=str(tmp_path)).complete(ask("a"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    any(util.find_spec(name) is None for name in ("fastapi", "uvicorn")),
+    reason="transformers serve wants fastapi and uvicorn: pip install 'transformers[serving]'",
+)
+def test_transformers_serve(open_llm: Open, scripted: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    start = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
+    options = ["serve", scripted, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    with open(tmp_path / "serve.log", "wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", start, *options], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", server)
+        llm = open_llm(f"http://127.0.0.1:{port}/v1", model=scripted, timeout=60)
+        [three, two] = llm.complete([*ask("why?", max_tokens=3), *ask("so?", max_tokens=2)])
+    finally:
+        server.terminate()
+        server.wait(20)
+    assert three.text == ANSWER, (tmp_path / "serve.log").read_text()
+    assert two.text == "One view.\nAnother."
+    assert two.reason == "cut off after 2 tokens"
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 120) -> None:
+    opener = build_opener(ProxyHandler({}))
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server ended by itself"
+        try:
+            opener.open(url, timeout=5).close()
+            return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError("the server did not start")
