@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
-from overton.rundir import read_jsonl, sha256, write_text
+from overton.rundir import sha256, write_text
+from overton.segment import OPENER
 
 _SPLITS = ("train", "dev", "test")
 _ORIGINS = {
@@ -33,6 +37,7 @@ def write_card(
     files: Sequence[str],
     warnings: Sequence[str],
     tally: Tally | None = None,
+    made_with: Sequence[str] = (),
 ) -> None:
     """Write ``card.md`` from the files on disk.
 
@@ -43,18 +48,19 @@ def write_card(
         files: names of the files written.
         warnings: what the reader should know.
         tally: what refinement did, by split.
+        made_with: encoder and language model that had a part in it.
     """
-    splits = {name: read_jsonl(folder / f"{name}.jsonl") for name in _SPLITS}
+    splits = {name: [_facts(row) for row in _stream(folder / f"{name}.jsonl")] for name in _SPLITS}
     origin = [line for source in dict.fromkeys(sources) for line in _origin(source, seed)]
     parts = ["# Data card", "", *origin, "", "## Splits", "", *_split_table(splits)]
     parts += ["", "## Perspectives a situation", "", *_histogram(splits)]
     if "world" in sources:
         parts += ["", "## Split by composition", "", *_composition(splits)]
-    parts += ["", "## Answers for fine-tuning", "", *_answers(read_jsonl(folder / "sft.jsonl"), len(splits["train"]))]
-    parts += _refinement(tally or {})
+    parts += ["", "## Answers for fine-tuning", "", *_answers(folder / "sft.jsonl", len(splits["train"]))]
+    parts += _refinement(tally or {}, made_with)
     parts += ["", "## Warnings", "", *([f"- {w}" for w in warnings] or ["None."])]
     parts += ["", "## Files", "", "| file | rows | sha256 |", "|---|---|---|"]
-    parts += [f"| {f} | {len(read_jsonl(folder / f))} | `{sha256(folder / f)}` |" for f in files]
+    parts += [f"| {f} | {_count(folder / f)} | `{sha256(folder / f)}` |" for f in files]
     write_text(folder / "card.md", "\n".join(parts) + "\n")
 
 
@@ -68,38 +74,76 @@ def _origin(source: str, seed: int) -> list[str]:
     return [f"Source: {_ORIGINS[source]} Split and drawn with seed {seed}."]
 
 
-def _split_table(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the card says about one situation: numbers of words, and the world's metadata."""
+
+    words: int
+    explanations: tuple[int, ...]
+    metadata: dict[str, Any]
+
+
+def _stream(path: Path) -> Iterator[dict[str, Any]]:
+    # The stage wrote these files itself, and one of them may be as large as all the rest.
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _count(path: Path) -> int:
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)
+
+
+def _facts(row: dict[str, Any]) -> _Facts:
+    words = tuple(len(p["explanation"].split()) for p in row["perspectives"])
+    return _Facts(len(row["text"].split()), words, row["metadata"])
+
+
+def _lengths(words: list[int]) -> str:
+    ordered = sorted(words)
+    return f"{median(ordered):.0f}, {ordered[ceil(0.95 * len(ordered)) - 1]}, {ordered[-1]}"
+
+
+def _split_table(splits: dict[str, list[_Facts]]) -> list[str]:
     lines = [
-        "| split | situations | perspectives | words in a situation | words in an explanation (mean, max) |",
+        "Words are given as median, 95th percentile and maximum.",
+        "",
+        "| split | situations | perspectives | words in a situation | words in an explanation |",
         "|---|---|---|---|---|",
     ]
     for name, rows in splits.items():
-        situations = [len(r["text"].split()) for r in rows]
-        explanations = [len(p["explanation"].split()) for r in rows for p in r["perspectives"]]
-        lines.append(
-            f"| {name} | {len(rows)} | {len(explanations)} | {mean(situations):.1f}, {max(situations)} | "
-            f"{mean(explanations):.1f}, {max(explanations)} |"
-        )
+        explanations = [n for row in rows for n in row.explanations]
+        own = _lengths([row.words for row in rows])
+        lines.append(f"| {name} | {len(rows)} | {len(explanations)} | {own} | {_lengths(explanations)} |")
     return lines
 
 
-def _refinement(tally: Tally) -> list[str]:
+def _refinement(tally: Tally, made_with: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(what for counts in tally.values() for what, n in counts.items() if n))
-    if not names:
+    if not names and not made_with:
         return []
-    lines = ["", "## Refinement", "", "| what | " + " | ".join(_SPLITS) + " |", "|---" * (len(_SPLITS) + 1) + "|"]
+    lines = [
+        "",
+        "## Refinement",
+        "",
+        *made_with,
+        "",
+        "| what | " + " | ".join(_SPLITS) + " |",
+        "|---" * (len(_SPLITS) + 1) + "|",
+    ]
     empty: Counter[str] = Counter()
     return lines + [f"| {w} | " + " | ".join(str(tally.get(s, empty)[w]) for s in _SPLITS) + " |" for w in names]
 
 
-def _histogram(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
-    counts = {name: Counter(len(r["perspectives"]) for r in rows) for name, rows in splits.items()}
+def _histogram(splits: dict[str, list[_Facts]]) -> list[str]:
+    counts = {name: Counter(len(r.explanations) for r in rows) for name, rows in splits.items()}
     sizes = sorted({size for counter in counts.values() for size in counter})
     lines = ["| split | " + " | ".join(map(str, sizes)) + " |", "|---" * (len(sizes) + 1) + "|"]
     return lines + [f"| {n} | " + " | ".join(str(c[size]) for size in sizes) + " |" for n, c in counts.items()]
 
 
-def _composition(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _composition(splits: dict[str, list[_Facts]]) -> list[str]:
     lines = [
         "Every (kind, circumstance) pair belongs to one split. No situation text, no explanation text and no",
         "pair is shared between splits (checked when the files were made). Of the five phrasings of a",
@@ -110,7 +154,7 @@ def _composition(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, rows in splits.items():
-        facts = [r["metadata"] for r in rows]
+        facts = [r.metadata for r in rows]
         pairs = {(m["kind"], c) for m in facts for c in m["circumstances"]}
         told = Counter(len(m["circumstances"]) for m in facts)
         lines.append(
@@ -120,11 +164,11 @@ def _composition(splits: dict[str, list[dict[str, Any]]]) -> list[str]:
     return lines
 
 
-def _answers(rows: list[dict[str, Any]], train: int) -> list[str]:
-    words = [len(r["completion"].split()) for r in rows]
-    lines = [r["completion"].count("In the perspective of") for r in rows]
+def _answers(path: Path, train: int) -> list[str]:
+    texts = [(len(r["completion"].split()), r["completion"].count(OPENER)) for r in _stream(path)]
+    words, lines = [w for w, _ in texts], [n for _, n in texts]
     return [
-        f"{len(rows)} answers, {mean(lines):.2f} perspectives each on average (at most {max(lines)}),",
-        f"{mean(words):.0f} words on average (at most {max(words)}).",
-        *([f"{train - len(rows)} of the train situations have no SFT answer."] * (len(rows) < train)),
+        f"{len(texts)} answers, {mean(lines):.2f} perspectives each on average (at most {max(lines)}),",
+        f"{_lengths(words)} words (median, 95th percentile, maximum).",
+        *([f"{train - len(texts)} of the train situations have no SFT answer."] * (len(texts) < train)),
     ]

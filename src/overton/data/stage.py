@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from overton.rundir import RunDir, write_jsonl
 if TYPE_CHECKING:
     from overton.recipe import Recipe
 
-Rows = dict[str, list[dict[str, Any]]]
+Rows = dict[str, Iterable[dict[str, Any]]]
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
@@ -35,12 +36,15 @@ def run(recipe: Recipe, run: RunDir) -> None:
     world = recipe.data.source == "world"
     files = _world(recipe, warnings) if world else written_files(recipe, run.path / "llm", warnings, tally)
     if recipe.data.by_count:
-        files |= _by_count(files["test.jsonl"])
+        test = list(files["test.jsonl"])
+        files |= {"test.jsonl": test, **_by_count(test)}
     for name, rows in files.items():
         write_jsonl(folder / name, rows)
-    _remove_leftovers(folder, files)
+    names = list(files)
+    del files, rows  # a large table's rows need the room
+    _remove_leftovers(folder, names)
     sources: list[str] = [part.source for part in recipe.data.parts.values()] or [recipe.data.source]
-    write_card(folder, sources, recipe.seed, list(files), warnings, tally)
+    write_card(folder, sources, recipe.seed, names, warnings, tally, _made_with(recipe))
 
 
 def _world(recipe: Recipe, warnings: list[str]) -> Rows:
@@ -75,8 +79,14 @@ def _by_count(test: list[dict[str, Any]]) -> Rows:
     return found
 
 
-def _remove_leftovers(folder: Path, files: Rows) -> None:
+def _made_with(recipe: Recipe) -> list[str]:
+    data = recipe.data
+    found = [f"Cosines by {recipe.estimator.base}, situation masked."] if data.encodes else []
+    return found + ([f"Language model asked: {recipe.llm.model}."] if data.asks else [])
+
+
+def _remove_leftovers(folder: Path, names: Sequence[str]) -> None:
     # A stage killed under another source may have left files that this source does not write.
     for path in folder.glob("*.jsonl"):
-        if path.name not in files:
+        if path.name not in names:
             path.unlink()

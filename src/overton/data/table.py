@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -249,6 +249,13 @@ _NO_CLUSTERS = (
 
 
 def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warnings: list[str]) -> list[dict[str, Any]]:
+    """:func:`stream_pairs` as a list."""
+    return list(stream_pairs(rows, n, split, seed, warnings))
+
+
+def stream_pairs(
+    rows: Sequence[TableRow], n: int, split: str, seed: int, warnings: list[str]
+) -> Iterator[dict[str, Any]]:
     """Labelled pairs, half of them the same perspective in other words, or all that there are.
 
     Args:
@@ -273,7 +280,7 @@ def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warning
             warnings.append(f"pairs.{split}: {n} pairs wanted, the table gives {2 * half}")
         labelled = rng.sample(same, half) + rng.sample(different, half)
     rng.shuffle(labelled)
-    return [
+    return (
         {
             "situation": row.situation.text,
             "sentence1": pair.sentence1,
@@ -284,7 +291,7 @@ def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warning
             **({"set": row.part} if row.part else {}),
         }
         for row, pair, relation in labelled
-    ]
+    )
 
 
 def labelled_pairs(row: TableRow) -> list[tuple[LabelledPair, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from overton.data.rows import TableRow
 from overton.data.sft import table_sft
 from overton.data.sources import read_source
 from overton.data.splits import drop_shared, repeated_texts, split_as_published, split_table
-from overton.data.table import table_pairs, table_triplets
+from overton.data.table import stream_pairs, table_triplets
 from overton.errors import DataError
 from overton.recipe import DataPart
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 Splits = dict[str, list[TableRow]]
 
 
-def written_files(recipe: Recipe, replies: Path, warnings: list[str], tally: Tally) -> dict[str, list[dict[str, Any]]]:
+def written_files(
+    recipe: Recipe, replies: Path, warnings: list[str], tally: Tally
+) -> dict[str, Iterable[dict[str, Any]]]:
     """Rows of each file.
 
     Args:
@@ -53,7 +55,7 @@ def written_files(recipe: Recipe, replies: Path, warnings: list[str], tally: Tal
         raise DataError(f"data.grpo_only: {kept} of {total} train situations leave none to SFT; take fewer")
     train = tally.setdefault("train", Counter())
     sft = table_sft(splits["train"][: total - kept], seed, section.summary, llm, train)
-    references = {f"{name}.jsonl": [r.situation.to_json() for r in rows] for name, rows in splits.items()}
+    references = {f"{name}.jsonl": (r.situation.to_json() for r in rows) for name, rows in splits.items()}
     if section.miner == "llm":
         assert encode is not None
         assert llm is not None
@@ -66,9 +68,9 @@ def written_files(recipe: Recipe, replies: Path, warnings: list[str], tally: Tal
         **references,
         "sft.jsonl": sft,
         "triplets.jsonl": triplets,
-        "pairs.train.jsonl": table_pairs(splits["train"], 0, "train", seed, warnings),
-        "pairs.dev.jsonl": table_pairs(splits["dev"], section.pairs, "dev", seed, warnings),
-        "pairs.test.jsonl": table_pairs(splits["test"], section.pairs, "test", seed, warnings),
+        "pairs.train.jsonl": stream_pairs(splits["train"], 0, "train", seed, warnings),
+        "pairs.dev.jsonl": stream_pairs(splits["dev"], section.pairs, "dev", seed, warnings),
+        "pairs.test.jsonl": stream_pairs(splits["test"], section.pairs, "test", seed, warnings),
     }
 
 
