@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overton.data import read_answers, read_situations
+from overton.data.table import read_table
 from overton.data.world.generate import Splits
 from overton.errors import DataError
 from overton.rundir import write_jsonl
@@ -155,3 +156,48 @@ def test_whatever_a_row_holds_the_answer_is_a_situation_or_a_data_error(value: A
             assert "here" in str(error)
         else:
             assert len(situation.perspectives) >= 2 and situation.text
+
+
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_megabyte_of_text_is_refused_with_its_place(tmp_path: Path, name: str) -> None:
+    rows = [{"id": "a", "situation": "May I?", "label": "Care", "explanation": text} for text in ("It helps.", LONG)]
+    path = tmp_path / name
+    if name.endswith("csv"):
+        path.write_text("\n".join(",".join(row.values()) for row in [dict(zip(rows[0], rows[0], strict=True)), *rows]))
+    elif name.endswith("jsonl"):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `train`")
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    with pytest.raises(DataError, match=rf"{name}, (line 3|row 2): .*100,000"):
+        read_table(path, {})
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_mixed_encodings_are_refused_with_their_place(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    texts = [b"It helps.", "café".encode(), "café".encode("latin-1")]
+    if name.endswith("csv"):
+        path.write_bytes(b"\n".join([b"id,situation,label,explanation", *(b"a,May I?,Care," + t for t in texts)]))
+    elif name.endswith("jsonl"):
+        path.write_bytes(b"".join(b'{"id": "a", "explanation": "%s"}\n' % t for t in texts))
+    else:
+        pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `train`")
+        from pyarrow import parquet
+
+        broken = pyarrow.Array.from_buffers(pyarrow.string(), 3, pyarrow.array(texts, pyarrow.binary()).buffers())
+        parquet.write_table(pyarrow.table({"explanation": broken}), path)
+    with pytest.raises(DataError, match=rf"{name}, (line 4|line 3|row 3): not UTF-8"):
+        read_table(path, {})
+
+
+def test_empty_clusters_are_none(tmp_path: Path) -> None:
+    lines = ["id,situation,label,explanation,cluster", "a,May I?,Care,It helps.,", "a,May I?,Law,It is allowed.,  "]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    (row,) = read_table(tmp_path / "t.csv", {})
+    assert [v.cluster for v in row.views] == [None, None] and len(row.situation.perspectives) == 2

@@ -18,8 +18,8 @@ from overton.recipe import Recipe, parse_recipe
 from overton.rundir import RunDir, read_jsonl, sha256
 
 SIZES = {"train": 60, "dev": 20, "test": 20, "triplets": 50, "pairs": 40}
-COMMON = {"train.jsonl", "dev.jsonl", "test.jsonl", "sft.jsonl", "triplets.jsonl", "pairs.train.jsonl", "pairs.dev.jsonl",
-          "pairs.test.jsonl", "card.md"}  # fmt: skip
+_ROWS = ("train", "dev", "test", "sft", "triplets", "pairs.train", "pairs.dev", "pairs.test")
+COMMON = {"card.md", *(f"{name}.jsonl" for name in _ROWS)}
 
 
 def _recipe(seed: int = 0, **data: Any) -> Recipe:
@@ -122,3 +122,27 @@ def test_too_many_wanted_is_a_warning_in_the_card(tmp_path: Path, monkeypatch: p
     assert 20 < found < 3000
     card = (tmp_path / "data" / "card.md").read_text(encoding="utf-8")
     assert f"dev: 3000 situations wanted, the composition rules allow {found}" in card
+
+
+def test_what_recurs_is_kept_in_one_split_or_dropped_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    lines = ["id,situation,label,explanation,cluster"]
+    for i in range(40):
+        # Every situation of an even number says one thing that all of them say; 38 and 39 are one text.
+        common = "all say so" if i % 2 == 0 else f"only {i} says so"
+        lines += [f"{i},Is {min(i, 38)} right?,Trust,breaks {i},t", f"{i},Is {min(i, 38)} right?,Trust,ruins {i},t"]
+        lines += [f"{i},Is {min(i, 38)} right?,Care,{common},c"]
+    path.write_text("\n".join(lines))
+    run(_recipe(source="table", path=path, train=20, dev=10, test=10), RunDir(tmp_path / "run"))
+    folder = tmp_path / "run" / "data"
+    rows = {n: read_situations(folder / f"{n}.jsonl") for n in ("train", "dev", "test")}
+    texts = [{t for r in found for t in (r.text, *(p.explanation for p in r.perspectives))} for found in rows.values()]
+    assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert "1 situations have the text of an earlier one under another id" in card
+    assert "situations share a text with a later split, dropped" in card
+    assert "| split | situations | perspectives | words in a situation |" in card
+    same = [line.rsplit(",", 2)[0] + ",all say so,c" if ",Care," in line else line for line in lines]
+    path.write_text("\n".join(same))
+    with pytest.raises(DataError, match=r"no situation is left for the (train|dev) split: each shares a text"):
+        run(_recipe(source="table", path=path, train=20, dev=10, test=10), RunDir(tmp_path / "none"))

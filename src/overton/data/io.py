@@ -14,6 +14,7 @@ from overton.rundir import read_jsonl
 from overton.types import Answer, Perspective, Situation
 
 MAX_WORDS = 10_000
+MAX_CHARACTERS = 100_000
 MAX_ANSWER_CHARACTERS = 200_000
 _SITUATION_KEYS = ("id", "text", "perspectives", "metadata")
 _PERSPECTIVE_KEYS = ("label", "explanation", "stance", "cluster", "provenance")
@@ -154,7 +155,9 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             empty = False
             yield where, dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: broken CSV: {error}") from None
+        long = "field larger" in str(error)
+        what = f"a cell of more than {MAX_CHARACTERS:,} characters" if long else f"broken CSV: {error}"
+        raise DataError(f"{path}, line {reader.line_num}: {what}") from None
     if empty:
         raise DataError(f"{path}: the file holds no rows")
 
@@ -166,7 +169,10 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
     except ImportError:
         raise DataError(f"{path}: Parquet needs pyarrow: pip install pyarrow, or save the table as JSONL") from None
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        table = parquet.read_table(path)
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except UnicodeDecodeError:
+        raise DataError(f"{path}, row {_first_undecodable(table)}: not UTF-8; save the text as UTF-8") from None
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (pyarrow.ArrowException, OSError) as error:
@@ -174,6 +180,15 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
     if not rows:
         raise DataError(f"{path}: the file holds no rows")
     return rows
+
+
+def _first_undecodable(table: Any) -> int:
+    for number in range(table.num_rows):
+        try:
+            table.slice(number, 1).to_pylist()
+        except UnicodeDecodeError:
+            return number + 1
+    return 0
 
 
 def _decode(path: Path) -> str:
@@ -229,7 +244,7 @@ def check_count(count: int, where: str) -> None:
 
 
 def text_value(value: Any, name: str, where: str) -> str:
-    """A text of 1 to 10,000 words.
+    """A text of 1 to 10,000 words, and at most 100,000 characters.
 
     Raises:
         DataError: empty, not text, NaN or overlong.
@@ -240,6 +255,8 @@ def text_value(value: Any, name: str, where: str) -> str:
         raise DataError(f"{where}: `{name}` is empty")
     if not isinstance(value, str):
         raise DataError(f"{where}: `{name}` must be text, found {_kind(value)}")
+    if len(value) > MAX_CHARACTERS:
+        raise DataError(f"{where}: `{name}` has {len(value):,} characters, at most {MAX_CHARACTERS:,} are read")
     words = len(value.split())
     if words > MAX_WORDS:
         raise DataError(f"{where}: `{name}` has {words:,} words, at most {MAX_WORDS:,} are read")
