@@ -245,7 +245,7 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
         make_preset(settings.reward.preset, settings.reward.overrides)
     folder = RunDir(run_dir or Path("runs") / settings.name)
     asked = "" if settings.llm.base_url else settings.llm.model
-    prefer_cache([settings.policy.model, settings.evaluation.nli_model, asked])
+    prefer_cache([settings.policy.model, settings.evaluation.nli_model, asked, *settings.data.datasets])
     try:
         run_stages(settings, folder, first, last)
     except OSError as error:

@@ -137,7 +137,7 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
         console.print(f"[dim]{stage.name}: up to date[/dim]")
         return False
     console.rule(f"[bold]{stage.name}[/bold]", align="left")
-    if recipe.threads and stage.name != "data":
+    if recipe.threads and (stage.name != "data" or recipe.data.encodes):
         import torch
 
         torch.set_num_threads(recipe.threads)
@@ -160,6 +160,8 @@ def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
         inputs[name] = _input_hash(run, name)
     inputs |= {name: _input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
     sections = {name: part for name in stage.sections if (part := getattr(recipe, name).deciding())}
+    if stage.name == "data" and recipe.data.encodes:
+        sections["estimator"] = {name: recipe.estimator.deciding()[name] for name in ("base", "max_seq_length", "bf16")}
     return {
         "seed": recipe.seed,
         "threads": recipe.threads,

@@ -137,8 +137,15 @@ class DataSection(Section):
         if self.source == "world" and self.pairs < 10:
             raise ValueError("pairs: the world has no end of pairs; ask for 10 or more")
         if self.source == "world" and (self.encodes or self.summary != "labels"):
-            raise ValueError("refine, miner and summary are for sources that people wrote; the world needs none of them")
+            raise ValueError("refine, miner and summary are for sources that people wrote; the world needs none")
         return self
+
+    @property
+    def datasets(self) -> list[str]:
+        """Data sets that come from the hub, unless they are folders."""
+        parts: list[DataPart | DataSection] = [self, *self.parts.values()]
+        asked = [p for p in parts if p.source in ("hub", "valueprism") and not p.path]
+        return [part.dataset or "allenai/ValuePrism" for part in asked]
 
     @property
     def encodes(self) -> bool:

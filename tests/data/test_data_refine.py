@@ -21,8 +21,9 @@ from overton.data.table import table_pairs
 from overton.errors import DataError, RecipeError
 from overton.llm import Reply, Request
 from overton.matching import Matrix
+from overton.pipeline import _made_from, find_stage
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_jsonl
+from overton.rundir import RunDir, fingerprint, read_jsonl
 from overton.segment import layout, segment
 from overton.types import Perspective
 
@@ -254,3 +255,14 @@ def test_the_base_encodes_what_is_merged(tmp_path: Path) -> None:
     run(parse_recipe({"name": "r", "data": data}), RunDir(tmp_path / "r"))
     rows = read_jsonl(tmp_path / "r" / "data" / "train.jsonl")
     assert all([p["label"] for p in row["perspectives"]] == ["Trust", "Money"] for row in rows)
+
+
+def test_another_base_makes_the_data_anew_only_where_it_encodes(tmp_path: Path) -> None:
+    def made_from(**data: object) -> set[str]:
+        seen = set()
+        for base in ("one", "two"):
+            recipe = parse_recipe({"name": "r", "data": {"source": "table", **data}, "estimator": {"base": base}})
+            seen.add(fingerprint(_made_from(recipe, RunDir(tmp_path), find_stage("data"))))
+        return seen
+
+    assert len(made_from()) == 1 and len(made_from(refine={"merge": 0.9})) == 2
