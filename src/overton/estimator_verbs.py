@@ -69,6 +69,36 @@ def benchmark(
         Console().print(_table(rows_of(systems), split))
 
 
+@estimator_app.command()
+def search(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).", show_default=False)],
+    trials: Annotated[int, typer.Option(min=1, help="Trainings in all.")] = 20,
+    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds after which no new one starts.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", metavar="DIR", help="Folder of the run; default: runs/NAME.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key. Repeatable.")
+    ] = None,
+) -> None:
+    """Look for better settings of the estimator section with Optuna, on dev pairs.
+
+    Finished trials are kept: the same command goes on after a kill.
+    """
+    from overton.estimator.search import search as find
+    from overton.pipeline import run_stages
+    from overton.recipe import load_recipe
+    from overton.rundir import RunDir
+
+    settings = load_recipe(recipe, overrides or ())
+    run = RunDir(run_dir or Path("runs") / settings.name)
+    run_stages(settings, run, "data", "data")
+    report = find(settings, run, trials, timeout)
+    best = f"{report['average_precision']:.4f}, best of {len(report['trials'])}"
+    print(f"average precision on dev pairs {best}; take it:")
+    print(" ".join(f"--set estimator.{key}={value}" for key, value in report["best"].items()))
+
+
 def _with_base(name: str) -> dict[str, SimilarityEstimator]:
     """The model and, where its folder names one, its untuned base with the same preprocessing."""
     from overton.estimator.encode import SimilarityEstimator

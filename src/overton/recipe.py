@@ -234,6 +234,13 @@ class EstimatorSection(Section):
         description="different pairs for each same pair in use, where a line meets all references of its "
         "situation; threshold, probabilities and benchmark are for this mix; 0 = as in the files",
     )
+    target_precision: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="the threshold is the lowest at which this share of what is called the same is the same, on dev "
+        "pairs; 0 = the one with the best F1",
+    )
 
 
 class PolicySection(Section):

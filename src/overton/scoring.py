@@ -64,7 +64,7 @@ def score_files(
         answers: JSONL, see :func:`overton.data.io.read_answers`; joined by ``id``, else by ``prompt``.
         references: any form of :func:`overton.data.table.read_table`.
         estimator: estimator of a run, Sentence Transformers folder or hub name; ``None`` takes the untuned
-            all-MiniLM-L6-v2.
+            all-MiniLM-L6-v2, with the threshold that was measured for it on labels of people.
         threshold: cosine of a match; ``None`` takes the calibrated one, or 0.70 where there is none.
         nli_model: name or folder of a three-class CrossEncoder; ``None`` leaves entailment out.
 
@@ -181,9 +181,11 @@ def _similarity(references: Any, segments: Any, threshold: float) -> Row:
 
 def _load_estimator(name: str | None) -> tuple[SimilarityEstimator, str]:
     from overton.estimator import SimilarityEstimator, resolve_base
+    from overton.estimator.preprocess import SETTINGS_FILE
+    from overton.estimator.shipped import load_base
 
     if name is None:
-        return SimilarityEstimator.load(resolve_base(BASE)), f"untuned {BASE.rpartition('/')[2]}"
+        return load_base(BASE), f"untuned {BASE.rpartition('/')[2]}"
     folder = Path(name).expanduser()
     if (folder / "estimator" / "model").is_dir():
         folder = folder / "estimator"
@@ -191,6 +193,8 @@ def _load_estimator(name: str | None) -> tuple[SimilarityEstimator, str]:
         folder = folder.parent
     elif not (folder / "model").is_dir():
         folder = resolve_base(name)
+        if not (folder / SETTINGS_FILE).is_file():
+            return load_base(name), name
     return SimilarityEstimator.load(folder), name
 
 

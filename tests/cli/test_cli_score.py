@@ -116,7 +116,7 @@ def test_without_an_estimator_the_untuned_base_is_used_and_named(overton: Call, 
     result = json.loads(out)
     assert code == 0
     assert result["threshold"]["estimator"] == "untuned all-MiniLM-L6-v2"
-    assert result["threshold"]["calibrated"] is False
+    assert result["threshold"]["calibrated"] is True
     assert result["systems"][""]["coverage"]["mean"] == pytest.approx(np.mean([1, 1 / 3]))
 
 
@@ -128,7 +128,7 @@ def test_without_any_encoder_form_is_still_counted(
     def nowhere(name: str) -> Path:
         raise ModelError(f"{name}: nowhere")
 
-    monkeypatch.setattr("overton.estimator.models.resolve_base", nowhere)
+    monkeypatch.setattr("overton.estimator.shipped.resolve_base", nowhere)
     code, out, _ = overton("score", answers, "--references", refs, "--json")
     result = json.loads(out)
     assert code == 0

@@ -1,0 +1,101 @@
+"""``overton estimator search``: settings of the estimator section, found by Optuna on dev pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from overton.errors import MissingDependencyError
+from overton.estimator.encode import SimilarityEstimator
+from overton.estimator.losses import ALL_PAIRS
+from overton.estimator.pairs import Pairs, read_pairs
+from overton.estimator.train import train_estimator
+from overton.recipe import EstimatorSection, Recipe
+from overton.rundir import RunDir, fingerprint, read_jsonl, sha256, write_json
+
+if TYPE_CHECKING:
+    import optuna
+
+_ON_TRIPLETS = ("mnrl", "cached_mnrl", "gist")
+
+
+def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = None) -> dict[str, Any]:
+    """Train with many settings and keep the best.
+
+    Tries learning rate, epochs, scale, loss and what happens to the situation; everything else stays as the recipe
+    has it. The goal is the average precision on dev pairs, averaged over data sets. Trials are stored as they end:
+    the same command goes on after a kill.
+
+    Args:
+        recipe: sections ``estimator`` and ``seed``.
+        run: with the data stage done.
+        trials: so many in all, those of earlier calls with the same data and settings included.
+        timeout: seconds after which no new trial starts.
+
+    Returns:
+        ``{"best": settings, "average_precision": figure, "trials": [{"settings", "average_precision"}]}``, also
+        written to ``estimator/search.json``.
+
+    Raises:
+        DataError: the data stage's files are missing or bad.
+        MissingDependencyError: Optuna is not installed.
+    """
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError:
+        raise MissingDependencyError("the search needs Optuna: pip install 'overton[search]'") from None
+    data, out = run.stage("data"), run.stage("estimator")
+    name = "pairs.train.jsonl" if recipe.estimator.train_on == "pairs" else "triplets.jsonl"
+    rows, dev = read_jsonl(data / name), read_pairs(data / "pairs.dev.jsonl")
+    out.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Other data or settings are another study: their figures do not compare.
+    same = {"data": [sha256(data / name), sha256(data / "pairs.dev.jsonl")], "estimator": recipe.estimator.model_dump()}
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(out / "search.log"))),
+        study_name=fingerprint(same | {"seed": recipe.seed}),
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=recipe.seed),
+        load_if_exists=True,
+    )
+
+    def objective(trial: optuna.Trial) -> float:
+        section = _suggest(trial, recipe.estimator)
+        train_estimator(rows, section, out / "search", recipe.seed)
+        return mean_precision(SimilarityEstimator.load(out / "search", bf16=section.bf16), dev)
+
+    finished = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)
+    if finished < trials:
+        study.optimize(objective, n_trials=trials - finished, timeout=timeout)
+    done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    report = {
+        "best": study.best_params,
+        "average_precision": study.best_value,
+        "trials": [{"settings": t.params, "average_precision": t.value} for t in done],
+    }
+    write_json(out / "search.json", report)
+    return report
+
+
+def mean_precision(estimator: SimilarityEstimator, pairs: Pairs) -> float:
+    """Average precision on each data set's pairs, averaged over the data sets."""
+    import numpy as np
+    from sklearn.metrics import average_precision_score
+
+    cosines = estimator.cosines(pairs.left, pairs.right, pairs.situations)
+    sets = np.array(pairs.sets)
+    found = [average_precision_score(pairs.labels[sets == name], cosines[sets == name]) for name in sorted(set(sets))]
+    return float(np.mean(found))
+
+
+def _suggest(trial: optuna.Trial, section: EstimatorSection) -> EstimatorSection:
+    losses = ALL_PAIRS if section.train_on == "pairs" else (*ALL_PAIRS, *_ON_TRIPLETS)
+    chosen = {
+        "learning_rate": trial.suggest_float("learning_rate", 2e-5, 1e-3, log=True),
+        "epochs": trial.suggest_int("epochs", 1, 6),
+        "scale": trial.suggest_float("scale", 5.0, 80.0, log=True),
+        "loss": trial.suggest_categorical("loss", losses),
+        "situation": trial.suggest_categorical("situation", ("mask", "prepend", "ignore")),
+    }
+    return section.model_copy(update=chosen)

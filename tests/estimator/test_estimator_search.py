@@ -1,0 +1,32 @@
+"""The search trains for real, keeps its trials, and says what to set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from estimator_tiny import make_pairs
+
+from overton.estimator.search import search
+from overton.recipe import EstimatorSection, parse_recipe
+from overton.rundir import RunDir, read_json, write_jsonl
+
+pytest.importorskip("optuna", reason="the search needs Optuna: pip install 'overton[search]'")
+
+
+def test_trials_are_kept_and_the_best_is_told(tiny_base: Path, tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    write_jsonl(run.path / "data" / "pairs.train.jsonl", make_pairs(40, 0))
+    write_jsonl(run.path / "data" / "pairs.dev.jsonl", make_pairs(40, 1))
+    settings = {"base": str(tiny_base), "batch_size": 8, "train_on": "pairs", "bf16": False}
+    recipe = parse_recipe({"name": "r", "estimator": settings})
+    first = search(recipe, run, trials=2)
+    again = search(recipe, run, trials=3)
+    assert again["trials"][:2] == first["trials"] and len(again["trials"]) == 3
+    assert again["average_precision"] == max(t["average_precision"] for t in again["trials"]) > 0.4
+    assert read_json(run.path / "estimator" / "search.json") == again
+    recipe.estimator.model_copy(update=again["best"])
+    EstimatorSection.model_validate(settings | again["best"])
+    # Other data is another study.
+    write_jsonl(run.path / "data" / "pairs.dev.jsonl", make_pairs(40, 2))
+    assert len(search(recipe, run, trials=1)["trials"]) == 1
