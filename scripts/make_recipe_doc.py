@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from overton.init import _describe, _yaml
-from overton.recipe import Recipe, Section
+from overton.recipe import Recipe
 from overton.rewards.reward import PRESETS
+from overton.sections import Section
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = (DOCS / "recipe.md", DOCS / "reward.md")

@@ -14,7 +14,7 @@ import overton
 
 ROOT = Path(overton.__file__).parent
 # Without torch, numpy or any other room: everybody may use these.
-GROUND = {"errors", "types", "segment", "recipe", "rundir", "progress", "prompting", "address"}
+GROUND = {"errors", "types", "segment", "recipe", "sections", "rundir", "progress", "prompting", "address"}
 # What each room may import beside the ground and itself.
 ALLOWED: dict[str, set[str]] = {
     "matching": set(),

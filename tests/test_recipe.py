@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from overton.errors import OvertonError, RecipeError
-from overton.recipe import Recipe, Section, dump_recipe, load_recipe, parse_recipe
+from overton.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
+from overton.sections import Section
 
 
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:

@@ -13,8 +13,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from overton.errors import RunError
-from overton.recipe import Recipe, Section
+from overton.recipe import Recipe
 from overton.rundir import write_text
+from overton.sections import Section
 
 _WIDTH = 100
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from overton.init import recipe_text
-from overton.recipe import Recipe, Section, load_recipe
+from overton.recipe import Recipe, load_recipe
+from overton.sections import Section
 
 Call = Callable[..., tuple[int, str, str]]
 Fails = Callable[..., str]

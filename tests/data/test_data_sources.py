@@ -15,8 +15,9 @@ from overton.data.stage import run
 from overton.data.table import read_table
 from overton.data.valueprism import valueprism_rows
 from overton.errors import DataError, RecipeError
-from overton.recipe import DataPart, parse_recipe
+from overton.recipe import parse_recipe
 from overton.rundir import RunDir
+from overton.sections import DataPart
 
 PRISM = ["situation", "vrd", "text", "explanation", "valence"]
 ROWS = [

@@ -138,7 +138,7 @@ def test_the_command_compares_with_the_base(
     from estimator_tiny import make_triplets
 
     from overton.estimator import train_estimator
-    from overton.recipe import EstimatorSection
+    from overton.sections import EstimatorSection
 
     section = EstimatorSection(base=str(tiny_base), batch_size=4, epochs=1, bf16=False)
     train_estimator(make_triplets(20, 0), section, tmp_path / "tuned")

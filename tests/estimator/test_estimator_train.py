@@ -17,8 +17,9 @@ from overton.estimator.models import load_sentence_transformer, model_hash
 from overton.estimator.preprocess import Preprocessing
 from overton.estimator.stage import run as run_stage
 from overton.estimator.train import freeze, prepare_triplets
-from overton.recipe import EstimatorSection, parse_recipe
+from overton.recipe import parse_recipe
 from overton.rundir import RunDir, write_jsonl
+from overton.sections import EstimatorSection
 
 
 def section(base: Path, **changes: Any) -> EstimatorSection:

@@ -7,7 +7,7 @@ import pytest
 from llm_server import Open
 
 from overton.llm import LanguageModel, load_llm
-from overton.recipe import LlmSection
+from overton.sections import LlmSection
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from overton.errors import RecipeError
-from overton.recipe import GrpoSection, SftSection
+from overton.sections import GrpoSection, SftSection
 from overton.training.optimizers import MuonWithAdamW, make_optimizer
 from overton.training.order import EpochOrder
 

@@ -9,7 +9,7 @@ from overton.errors import DataError
 
 if TYPE_CHECKING:
     from overton.data.rows import TableRow
-    from overton.recipe import DataPart
+    from overton.sections import DataPart
 
 
 def read_source(part: DataPart, warnings: list[str]) -> list[TableRow]:

@@ -14,13 +14,14 @@ from overton.data.sources import read_source
 from overton.data.splits import drop_shared, repeated_texts, split_as_published, split_table
 from overton.data.table import stream_pairs, table_triplets
 from overton.errors import DataError
-from overton.recipe import DataPart
+from overton.sections import DataPart
 
 if TYPE_CHECKING:
     from overton.data.card import Tally
     from overton.data.refine import Encode
     from overton.llm import LanguageModel
-    from overton.recipe import DataSection, Recipe
+    from overton.recipe import Recipe
+    from overton.sections import DataSection
 
 Splits = dict[str, list[TableRow]]
 

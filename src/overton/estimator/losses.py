@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from overton.estimator.groups import TextGroups
-    from overton.recipe import EstimatorSection
+    from overton.sections import EstimatorSection
 
 ALL_PAIRS = ("supcon", "cosent", "angle")  # on all pairs of a batch; the others are on triplets
 

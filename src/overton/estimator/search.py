@@ -9,8 +9,9 @@ from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.losses import ALL_PAIRS
 from overton.estimator.pairs import Pairs, read_pairs
 from overton.estimator.train import train_estimator
-from overton.recipe import EstimatorSection, Recipe
+from overton.recipe import Recipe
 from overton.rundir import RunDir, fingerprint, read_jsonl, sha256, write_json
+from overton.sections import EstimatorSection
 
 if TYPE_CHECKING:
     import optuna

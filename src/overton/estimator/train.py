@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import TrainerCallback
 
-    from overton.recipe import EstimatorSection
+    from overton.sections import EstimatorSection
 
 COLUMNS = ("anchor", "positive", "negative")
 

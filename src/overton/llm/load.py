@@ -8,7 +8,7 @@ from overton.errors import RecipeError
 from overton.llm.cache import ReplyCache
 from overton.llm.front import CarefulModel
 from overton.llm.types import Backend, LanguageModel
-from overton.recipe import LlmSection
+from overton.sections import LlmSection
 
 
 def load_llm(section: LlmSection, cache: Path) -> LanguageModel:

@@ -17,7 +17,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from overton.errors import ModelError
 from overton.llm.types import Reply, Request
-from overton.recipe import LlmSection
+from overton.sections import LlmSection
 
 
 class LocalModel:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from overton.errors import RecipeError
-from overton.recipe import GrpoSection, SftSection
+from overton.sections import GrpoSection, SftSection
 
 
 class MuonWithAdamW(torch.optim.Optimizer):

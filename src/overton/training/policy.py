@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import ModelError
-from overton.recipe import PolicySection
+from overton.sections import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN
 
 PAD, EOS = "<|pad|>", "<|end|>"

@@ -1,0 +1,359 @@
+"""The sections of a recipe: one data class a stage, typed, with bounds, and a description of each key for the docs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from overton.address import check_address
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys, NaN and infinity are errors; values are fixed once loaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def deciding(self) -> dict[str, Any]:
+        """The values that decide a stage's files, as JSON; when they change, the stage runs again."""
+        return self.model_dump(mode="json")
+
+
+class DataPart(Section):
+    """One of several sources."""
+
+    source: Literal["table", "hub", "valueprism", "perspectrum", "argkp"] = Field(description="as in `data.source`")
+    path: Path | None = Field(None, description="as in `data.path`")
+    dataset: str = Field("", description="as in `data.dataset`")
+    subset: str = Field("", description="as in `data.subset`")
+    hub_split: str = Field("train", description="as in `data.hub_split`")
+    columns: dict[str, str] = Field(default_factory=dict, description="as in `data.columns`")
+
+
+class RefineSection(Section):
+    """What is done to the perspectives of situations that people wrote, after they are split."""
+
+    merge: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="two perspectives of one situation with this cosine or more, by `estimator.base`, are one: the "
+        "first wording stays the reference; 0 = off",
+    )
+    vote: bool = Field(False, description="the model of `llm` confirms each merge by yes or no")
+    perspectives: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="situations with fewer are filled up to so many by the model of `llm`; a new one stays when its "
+        "cosine to all others is below `merge`; 0 = off",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> RefineSection:
+        if (self.vote or self.perspectives) and not self.merge:
+            raise ValueError("vote and perspectives need `merge`, the cosine that makes two perspectives one")
+        return self
+
+
+class MineSection(Section):
+    """Triplets judged by a language model, as the paper makes them; used with `miner: llm`."""
+
+    cosine: float = Field(
+        0.75, gt=0, le=1, description="pairs of one situation from this cosine on, by `estimator.base`, are judged"
+    )
+
+
+class DataSection(Section):
+    """Where situations come from and how they are split."""
+
+    source: Literal["world", "table", "hub", "valueprism", "perspectrum", "argkp", "several"] = Field(
+        "world",
+        description="bundled world, a JSONL/CSV/Parquet file of your own, a data set of the hub, ValuePrism, the "
+        "published files of PERSPECTRUM or of Key Point Analysis 2021, or several of these (`parts`)",
+    )
+    path: Path | None = Field(None, description="file of source `table` or `valueprism`, folder of the published files")
+    dataset: str = Field(
+        "", description="`hub` and `valueprism`: name of the data set, or a folder; nothing = allenai/ValuePrism"
+    )
+    subset: str = Field("", description="`hub` and `valueprism`: the data set's configuration; nothing = its default")
+    hub_split: str = Field("train", description="`hub` and `valueprism`: what is read, e.g. train+validation")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="`table` and `hub`: our name -> your column (id, situation, label, explanation, answer)",
+    )
+    parts: dict[str, DataPart] = Field(
+        default_factory=dict, description="`several` only: a name of yours -> its `source`, `path`, `columns`"
+    )
+    train: int = Field(4000, ge=1, description="situations in the train split (of each part)")
+    dev: int = Field(300, ge=1, description="situations in the dev split (thresholds, choices)")
+    test: int = Field(300, ge=1, description="situations in the test split (nothing is tuned on it)")
+    grpo_only: int = Field(
+        0,
+        ge=0,
+        description="so many situations of the train split get no SFT answer, and GRPO asks those and as many others; "
+        "in the world they combine what SFT never sees together; 0 = GRPO asks all",
+    )
+    triplets: int = Field(6000, ge=1, description="training triplets for the estimator")
+    pairs: int = Field(
+        2000,
+        ge=0,
+        description="labelled pairs for calibration, and as many for the benchmark, half of them the same; 0 = every "
+        "pair that people labelled, as often the same as it happens",
+    )
+    nli_pairs: int = Field(
+        16000, ge=100, description="`world` only: pairs that the evaluation's cross-encoder is trained on"
+    )
+    by_count: bool = Field(
+        False, description="also test.5p.jsonl to test.10p.jsonl and test.more.jsonl, by number of perspectives"
+    )
+    summary: Literal["labels", "extractive", "llm"] = Field(
+        "labels",
+        description="not `world`; the summary of SFT answers: a sentence that names the labels, one made of the "
+        "explanations, or one by the model of `llm`",
+    )
+    miner: Literal["labels", "llm"] = Field(
+        "labels", description="not `world`; what is the same: labels of people, or the model of `llm` (`mine`)"
+    )
+    refine: RefineSection = Field(default_factory=RefineSection)
+    mine: MineSection = Field(default_factory=MineSection)
+
+    @model_validator(mode="after")
+    def _check(self) -> DataSection:
+        if (self.source == "several") != bool(self.parts):
+            raise ValueError("`parts` go with source `several`, and that source with at least one of them")
+        if self.source == "several" and (self.path or self.dataset or self.columns):
+            raise ValueError("with source `several`, path, dataset and columns belong to each of `parts`")
+        if self.source == "world" and self.pairs < 10:
+            raise ValueError("pairs: the world has no end of pairs; ask for 10 or more")
+        if self.source == "world" and (self.encodes or self.summary != "labels"):
+            raise ValueError("refine, miner and summary are for sources that people wrote; the world needs none")
+        return self
+
+    @property
+    def datasets(self) -> list[str]:
+        """Data sets that come from the hub, unless they are folders."""
+        parts: list[DataPart | DataSection] = [self, *self.parts.values()]
+        asked = [p for p in parts if p.source in ("hub", "valueprism") and not p.path]
+        return [part.dataset or "allenai/ValuePrism" for part in asked]
+
+    @property
+    def encodes(self) -> bool:
+        """Whether cosines of the estimator's base decide anything."""
+        return self.refine.merge > 0 or self.miner == "llm"
+
+    @property
+    def asks(self) -> bool:
+        """Whether a language model is asked."""
+        return self.refine.vote or self.refine.perspectives > 0 or "llm" in (self.miner, self.summary)
+
+
+class LlmSection(Section):
+    """A language model that data preparation asks, where a part of it wants one; see docs/llm.md."""
+
+    model: str = Field("", description="name at the endpoint, or hub name or folder; nothing = no model is asked")
+    base_url: str = Field(
+        "",
+        description="OpenAI-compatible endpoint, usually ending in /v1: https, or http on this machine; nothing = the "
+        "model runs here, with transformers",
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY", description="environment variable that holds the endpoint's key; nothing = it wants none"
+    )
+    temperature: float = Field(0.0, ge=0, description="of sampling; 0 = the likeliest token")
+    max_tokens: int = Field(256, ge=1, description="longest reply, in tokens")
+    extra: dict[str, Any] = Field(
+        default_factory=dict,
+        description="more fields of the endpoint's request, e.g. `reasoning_effort`; null leaves one out",
+    )
+    concurrency: int = Field(8, ge=1, le=256, description="endpoint only: calls under way at once")
+    timeout: float = Field(120.0, gt=0, description="endpoint only: seconds to wait for one answer")
+    retries: int = Field(5, ge=0, le=20, description="endpoint only: after 429, 5xx, a timeout or a lost connection")
+    batch_size: int = Field(8, ge=1, description="model here only: replies generated side by side")
+    max_calls: int = Field(0, ge=0, description="no more calls than these in one go; 0 = no cap")
+    max_budget_tokens: int = Field(
+        0, ge=0, description="no new call after so many tokens, read and written together; 0 = no cap"
+    )
+    dry_run: bool = Field(False, description="count the calls and their tokens, and make none")
+
+    @model_validator(mode="after")
+    def _check(self) -> LlmSection:
+        if self.api_key_env and not self.api_key_env.isidentifier():
+            raise ValueError("api_key_env is the name of an environment variable, never the key itself")
+        if not self.base_url:
+            if set(self.extra) - {"chat_template_kwargs"}:
+                raise ValueError("without base_url, `extra` knows chat_template_kwargs alone")
+            return self
+        check_address(self.base_url)
+        return self
+
+    def deciding(self) -> dict[str, Any]:
+        """Not how replies are fetched; nothing when no model is asked."""
+        fetching = {"base_url", "api_key_env", "concurrency", "timeout", "retries", "batch_size"}
+        return self.model_dump(mode="json", exclude=fetching) if self.model else {}
+
+
+class EstimatorSection(Section):
+    """The Sentence Transformer that says whether two sentences state the same perspective."""
+
+    base: str = Field(
+        "sentence-transformers/all-MiniLM-L6-v2", description="hub name or folder of any Sentence Transformer"
+    )
+    epochs: float = Field(3.0, gt=0, description="passes over the distinct texts, or triplets, by loss")
+    batch_size: int = Field(32, ge=2, description="triplets a step")
+    learning_rate: float = Field(3e-4, gt=0, description="peak learning rate")
+    warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps that warm up")
+    scale: float = Field(20.0, gt=0, description="factor on the cosines in the loss (1 / temperature)")
+    train_on: Literal["triplets", "pairs"] = Field(
+        "triplets", description="`pairs`: every pair of the train split that people labelled, or the clusters imply"
+    )
+    loss: Literal["supcon", "cosent", "angle", "mnrl", "cached_mnrl", "gist"] = Field(
+        "supcon",
+        description="supervised contrastive, CoSENT or AnglE on all pairs of a batch; on triplets alone: "
+        "MultipleNegativesRankingLoss, the same in less memory, or GIST guided by the base",
+    )
+    freeze_layers: int = Field(0, ge=0, description="encoder layers, from the bottom, that stay as they are")
+    max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
+    situation: Literal["mask", "prepend", "ignore"] = Field(
+        "mask", description="replace the situation's words by a mask on both sides, or write it before both, or neither"
+    )
+    bf16: bool = Field(True, description="bfloat16 autocast where the machine has it")
+    different_per_same: float = Field(
+        6.0,
+        ge=0,
+        description="different pairs for each same pair in use, where a line meets all references of its "
+        "situation; threshold, probabilities and benchmark are for this mix; 0 = as in the files",
+    )
+    target_precision: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="the threshold is the lowest at which this share of what is called the same is the same, on dev "
+        "pairs; 0 = the one with the best F1",
+    )
+
+
+class PolicySection(Section):
+    """The language model that is trained to answer."""
+
+    model: str = Field(
+        "scratch",
+        description="`scratch`: a small Qwen2 trained from nothing; else a hub name or folder",
+    )
+    vocab_size: int = Field(3000, ge=300, description="`scratch` only: size of the byte-level BPE")
+    phrases: int = Field(2500, ge=0, description="`scratch` only: frequent phrases that become single tokens")
+    hidden_size: int = Field(192, ge=8, description="`scratch` only: width, a multiple of `heads`")
+    layers: int = Field(3, ge=1, description="`scratch` only: transformer layers")
+    heads: int = Field(6, ge=1, description="`scratch` only: attention heads, a multiple of `kv_heads`")
+    kv_heads: int = Field(2, ge=1, description="`scratch` only: key-value heads")
+    intermediate_size: int = Field(512, ge=8, description="`scratch` only: width of the feed-forward part")
+    max_length: int = Field(384, ge=32, description="`scratch` only: longest prompt plus answer, in tokens")
+    lora_rank: int = Field(0, ge=0, description="0 trains all weights; above 0 a LoRA adapter of this rank")
+    prompt_template: str = Field(
+        "{situation}",
+        description="text around the situation; `{situation}` is replaced. Sent as a user turn when the "
+        "tokenizer has a chat template",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> PolicySection:
+        if "{situation}" not in self.prompt_template:
+            raise ValueError("prompt_template must contain {situation}")
+        if self.model == "scratch" and self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}")
+        return self
+
+
+class RewardSection(Section):
+    """The reward: a preset and its overrides."""
+
+    preset: Literal["overton", "op-grpo"] = Field(
+        "overton", description="`overton`, or `op-grpo` for the arithmetic of the paper"
+    )
+    overrides: dict[str, float | bool | str] = Field(
+        default_factory=dict, description="any field of the preset (see docs/reward.md)"
+    )
+    credit_weight: float = Field(
+        1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
+    )
+    credit_discount: float = Field(
+        0.9, ge=0, le=1, description="weight of what comes after a perspective in its credit"
+    )
+
+
+class SftSection(Section):
+    """Supervised fine-tuning (TRL's SFTTrainer)."""
+
+    epochs: float = Field(1.0, gt=0, description="passes over the answers")
+    batch_size: int = Field(16, ge=1, description="answers a forward pass")
+    gradient_accumulation: int = Field(1, ge=1, description="forward passes a step")
+    learning_rate: float = Field(1e-5, gt=0, description="peak learning rate (from random weights about 1e-2)")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon learns much faster from random weights; keep adamw for a pretrained model"
+    )
+    muon_learning_rate: float = Field(0.02, gt=0, description="peak, for the matrices of the layers; muon only")
+    warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay")
+    save_steps: int = Field(100, ge=1, description="steps between checkpoints; a killed run loses at most these")
+
+
+class GrpoSection(Section):
+    """OP-GRPO (TRL's GRPOTrainer)."""
+
+    steps: int = Field(100, ge=1, description="optimizer steps")
+    prompts_per_step: int = Field(16, ge=1, description="situations a step")
+    num_generations: int = Field(8, ge=2, description="answers a prompt: the group")
+    micro_batch_size: int = Field(0, ge=0, description="answers a forward pass; 0 = the whole step at once")
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate (a pretrained model wants about 1e-6)")
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="as for SFT")
+    muon_learning_rate: float = Field(0.002, gt=0, description="peak, for the matrices of the layers; muon only")
+    warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
+    lr_scheduler: str = Field("cosine", description="any scheduler name of transformers")
+    beta: float = Field(0.0, ge=0, description="weight of the KL term")
+    entropy_coef: float = Field(0.0, description="weight of the entropy bonus")
+    temperature: float = Field(1.0, gt=0, description="of sampling while training")
+    max_completion_length: int = Field(256, ge=8, description="longest answer, in tokens")
+    save_steps: int = Field(20, ge=1, description="steps between checkpoints; a killed run loses at most these")
+    log_completions_steps: int = Field(10, ge=1, description="sampled answers go to disk every so many steps")
+    use_vllm: bool = Field(False, description="generate with vLLM instead of transformers (needs a GPU)")
+
+
+class TrainingSection(Section):
+    """SFT, then OP-GRPO."""
+
+    sft: SftSection = Field(default_factory=SftSection)
+    grpo: GrpoSection = Field(default_factory=GrpoSection)
+    bf16: bool = Field(True, description="bfloat16 autocast: less memory, faster where the machine has it")
+    gradient_checkpointing: bool = Field(False, description="less memory, more time; on for large models")
+    report_to: list[str] = Field(default_factory=list, description="trackers: wandb, tensorboard, trackio ...")
+
+
+class GenerationSection(Section):
+    """Answers of the trained systems to the held-out situations."""
+
+    systems: list[Literal["sft", "grpo"]] = Field(["sft", "grpo"], description="which trained systems answer")
+    temperature: float = Field(0.7, gt=0, description="of sampling")
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus of sampling; 1 = all tokens")
+    greedy: bool = Field(True, description="also one greedy answer each, as SYSTEM-greedy")
+    limit: int = Field(0, ge=0, description="0 = all test situations")
+    batch_size: int = Field(100, ge=1, description="answers generated side by side")
+    max_new_tokens: int = Field(256, ge=8, description="longest answer, in tokens")
+
+
+class EvaluationSection(Section):
+    """Evaluators that share nothing with the reward."""
+
+    nli_model: str = Field(
+        "world",
+        description="`world`: a small cross-encoder trained on the world's pairs; else the name or folder of "
+        "any three-class CrossEncoder (microsoft/deberta-v2-xlarge-mnli)",
+    )
+    nli_threshold: float = Field(0.33, ge=0, le=1, description="for Accuracy@threshold")
+    bootstrap: int = Field(2000, ge=100, description="resamples of every interval")
+
+
+class ReportSection(Section):
+    """The page."""
+
+    examples: int = Field(10, ge=0, description="answers shown side by side")
