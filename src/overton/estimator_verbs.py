@@ -39,6 +39,14 @@ def benchmark(
     perspectrum: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of PERSPECTRUM.", show_default=False)
     ] = None,
+    responses: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Logged answers of published systems (JSONL).", show_default=False),
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of their questions, test_5p.csv ...", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="First questions of each file; 0 = all.")] = 50,
     split: Annotated[str, typer.Option(help="Which official split: train, dev or test.")] = "dev",
     seed: Annotated[int, typer.Option(help="Of the bootstrap and of the halves.")] = 0,
     output: Annotated[
@@ -54,10 +62,14 @@ def benchmark(
 
     from rich.console import Console
 
+    from overton.estimator.logged import read_logged
     from overton.estimator.people import measure, read_labels, rows_of
     from overton.rundir import versions, write_json
 
-    labels = read_labels(argkp, perspectrum, split)
+    if (responses is None) != (questions is None):
+        raise typer.BadParameter("--responses and --questions go together")
+    logged = read_logged(responses, questions, limit) if responses and questions else ()
+    labels = read_labels(argkp, perspectrum, split, logged)
     loaded = {shown: model for name in models for shown, model in _with_base(name).items()}
     systems = {shown: measure(model, labels, seed=seed) for shown, model in loaded.items()}
     report = {"split": split, "seed": seed, "systems": systems, "versions": versions()}
@@ -100,10 +112,11 @@ def search(
 
 
 def _with_base(name: str) -> dict[str, SimilarityEstimator]:
-    """The model and, where its folder names one, its untuned base with the same preprocessing."""
+    """The model and, where its folder names one, its untuned base."""
     from overton.estimator.encode import SimilarityEstimator
-    from overton.estimator.models import load_sentence_transformer, resolve_base
-    from overton.estimator.preprocess import Preprocessing, base_of
+    from overton.estimator.models import resolve_base
+    from overton.estimator.preprocess import base_of
+    from overton.estimator.shipped import load_base
 
     folder = Path(name).expanduser()
     if (folder / "estimator" / "model").is_dir():
@@ -113,10 +126,8 @@ def _with_base(name: str) -> dict[str, SimilarityEstimator]:
     tuned = SimilarityEstimator.load(folder)
     base = base_of(folder / "model" if (folder / "model").is_dir() else folder)
     if base is None:
-        # Nobody trained it here: its texts are prepared as the default recipe would.
-        return {name: SimilarityEstimator(tuned.model, Preprocessing())}
-    untuned = load_sentence_transformer(resolve_base(base), tuned.model.max_seq_length)
-    return {name: tuned, f"{base} (untuned)": SimilarityEstimator(untuned, tuned.preprocessing)}
+        return {name: load_base(name)}
+    return {name: tuned, f"{base} (untuned)": load_base(base, max_seq_length=tuned.model.max_seq_length)}
 
 
 def _table(rows: list[dict[str, Any]], split: str) -> Table:

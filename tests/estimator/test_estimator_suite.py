@@ -14,6 +14,7 @@ from overton.cli import main
 from overton.data.argkp import KeyPointGroup, key_point_groups
 from overton.errors import DataError
 from overton.estimator.encode import SimilarityEstimator
+from overton.estimator.logged import agreement, read_logged
 from overton.estimator.models import load_sentence_transformer
 from overton.estimator.people import measure, read_labels
 from overton.estimator.preprocess import Preprocessing
@@ -168,3 +169,37 @@ def test_the_untuned_base_on_real_labels() -> None:
     found = measure(estimator, read_labels(REAL / "kpa2021", None))
     assert found["argkp"]["strict"]["mean"] == pytest.approx(0.744, abs=0.01)
     assert found["argkp"]["relaxed"]["mean"] == pytest.approx(0.923, abs=0.01)
+
+
+def test_logged_answers_are_joined_and_ranked(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "\n".join(f"In the perspective of L{i}, reference number {i}." for i in range(4))
+    with open(tmp_path / "test_4p.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["prompt", "answer"], ["Is it right?", lines], ["Is it fair?", lines]])
+    rows = [
+        {
+            "system": system,
+            "split": "4p",
+            "prompt": prompt,
+            "response_sentences": ["1.", *(f"In the perspective of M, reference number {i}" for i in range(count))],
+            "logged": {"pairs": [[i, i, 0.9] for i in range(count)]},
+        }
+        for system, counts in (("weak", (0, 1)), ("strong", (3, 4)))
+        for prompt, count in zip(("is it right?", "Is it fair?"), counts, strict=True)
+    ]
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    answers = read_logged(log, tmp_path)
+    assert [(a.system, a.logged, len(a.sentences)) for a in answers][2:] == [("strong", 0.75, 3), ("strong", 1.0, 4)]
+    assert len(read_logged(log, tmp_path, limit=1)) == 2
+    estimator = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing(situation="ignore"))
+
+    def encode(texts: Any, contexts: Any = None, description: str = "") -> np.ndarray:
+        return np.eye(10, dtype=np.float32)[[int(t.split()[-1].rstrip(".")) for t in texts]]
+
+    monkeypatch.setattr(estimator, "encode", encode)
+    found = agreement(estimator, answers, 0.7)
+    assert found["systems"]["4p"]["strong"] == {"coverage": 0.875, "logged": 0.875, "answers": 2}
+    assert found["ranking"] == pytest.approx(1.0) and found["answers"] == pytest.approx(1.0)
+    log.write_text('{"system": "x"}', encoding="utf-8")
+    with pytest.raises(DataError, match="row 1: 'split' is missing"):
+        read_logged(log, tmp_path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from overton.data.argkp import KeyPointGroup, key_point_groups
 from overton.errors import DataError
 from overton.estimator.calibrate import best_f1, calibration_error, held_out_probabilities, split_groups
 from overton.estimator.encode import SimilarityEstimator
+from overton.estimator.logged import LoggedAnswer, agreement
 from overton.estimator.pairs import Pairs, bootstrap, interval
 from overton.estimator.suite import ClaimPairs, argkp_scores, claim_pairs, labelled_key_points, matching_precision
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 RESAMPLES = 500
+UNCALIBRATED = 0.70  # of OP-GRPO (arXiv 2602.20759)
 Figures = dict[str, Any]
 
 
@@ -30,31 +32,37 @@ class Labels:
         groups: arguments and key points of Key Point Analysis, empty without its folder.
         key_points: its labelled pairs.
         claims: pairs of PERSPECTRUM, ``None`` without its folder.
+        logged: answers of published systems with what their authors' estimator found, empty without them.
     """
 
     groups: list[KeyPointGroup]
     key_points: Pairs | None
     claims: ClaimPairs | None
+    logged: list[LoggedAnswer] = field(default_factory=list)
 
 
-def read_labels(argkp: Path | None, perspectrum: Path | None, split: str = "dev") -> Labels:
+def read_labels(
+    argkp: Path | None, perspectrum: Path | None, split: str = "dev", logged: Sequence[LoggedAnswer] = ()
+) -> Labels:
     """Read the labels of one split.
 
     Args:
         argkp: folder of Key Point Analysis 2021.
         perspectrum: folder of PERSPECTRUM.
         split: ``train``, ``dev`` or ``test``.
+        logged: from :func:`overton.estimator.logged.read_logged`.
 
     Raises:
-        DataError: neither folder is given, or one is unusable.
+        DataError: there is nothing to measure with, or a folder is unusable.
     """
-    if argkp is None and perspectrum is None:
+    if argkp is None and perspectrum is None and not logged:
         raise DataError("the benchmark needs labels of people: give --argkp FOLDER, --perspectrum FOLDER or both")
     groups = key_point_groups(argkp, split) if argkp else []
     return Labels(
         groups,
         labelled_key_points(groups, f"{argkp} ({split})") if groups else None,
         claim_pairs(perspectrum, split) if perspectrum else None,
+        list(logged),
     )
 
 
@@ -68,9 +76,9 @@ def measure(estimator: SimilarityEstimator, labels: Labels, *, seed: int = 0) ->
 
     Returns:
         ``{"argkp": {"strict", "relaxed", "calibration"}, "perspectrum": {SUBSET: {"average_precision", "roc_auc",
-        "f1"}, "calibration"}, "sentences_per_second"}``. A figure is ``{"mean", "low", "high"}`` with its 95%
-        bootstrap interval over topics or claims. Thresholds and probabilities of one half of the topics or claims
-        are fitted on the other half.
+        "f1"}, "calibration"}, "logged": see :func:`overton.estimator.logged.agreement`,
+        "sentences_per_second"}``. A figure is ``{"mean", "low", "high"}`` with its 95% bootstrap interval over topics
+        or claims. Thresholds and probabilities of one half of the topics or claims are fitted on the other half.
     """
     estimator.clear_cache()
     start, known = time.perf_counter(), estimator.encoded
@@ -79,6 +87,9 @@ def measure(estimator: SimilarityEstimator, labels: Labels, *, seed: int = 0) ->
         found["argkp"] = _argkp(estimator, labels.groups, labels.key_points, seed)
     if labels.claims:
         found["perspectrum"] = _perspectrum(estimator, labels.claims, seed)
+    if labels.logged:
+        threshold = estimator.threshold if estimator.calibration else UNCALIBRATED
+        found["logged"] = {"threshold": threshold, **agreement(estimator, labels.logged, threshold)}
     found["sentences_per_second"] = (estimator.encoded - known) / (time.perf_counter() - start)
     return found
 
@@ -175,6 +186,8 @@ def rows_of(systems: Mapping[str, Figures]) -> list[dict[str, Any]]:
         row["F1"] = claims.get("all", {}).get("f1")
         row["KPA calibration error"] = argkp.get("calibration", {}).get("error")
         row["PERSPECTRUM calibration error"] = claims.get("calibration", {}).get("error")
+        row["log: ranking of systems (Kendall)"] = found.get("logged", {}).get("ranking")
+        row["log: coverage of answers (Spearman)"] = found.get("logged", {}).get("answers")
         row["sentences/s"] = found["sentences_per_second"]
         rows.append(row)
     return rows
