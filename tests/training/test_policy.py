@@ -100,6 +100,18 @@ def test_load_policy_gives_model_and_tokenizer(folder: Path) -> None:
     assert tokenizer.pad_token_id is not None
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="fused attention stays on a GPU")
+def test_a_small_model_on_a_cpu_computes_plainly_and_the_same(folder: Path) -> None:
+    model, tokenizer = load_policy(folder)
+    assert model.config._attn_implementation == "eager"
+    batch = tokenizer([ANSWER, "Care"], return_tensors="pt", padding=True)
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    plain = model.eval()(**inputs).logits
+    model.set_attn_implementation("sdpa")
+    seen = inputs["attention_mask"].bool()
+    assert torch.allclose(plain[seen], model(**inputs).logits[seen], atol=1e-5)
+
+
 def test_what_is_no_model_says_so(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(ModelError, match=r"no config\.json"):
         load_policy(tmp_path)

@@ -16,6 +16,7 @@ PAD, EOS = "<|pad|>", "<|end|>"
 _MARKS = (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER)
 _BREAKS = re.compile("|".join(map(re.escape, _MARKS)) + r"|\n|(?<=,)")
 _SPACED_WORD = re.compile(r" ?[^ ]+")
+_SMALL = 50_000_000  # parameters
 _TOKENIZER_TEXTS = 10_000  # more change no more than a token in fifty, and take their time
 
 
@@ -114,6 +115,19 @@ def build_scratch_model(policy: PolicySection, tokenizer: Any, seed: int) -> Any
     model = Qwen2ForCausalLM(config)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token_id
+    return _with_fast_attention(model)
+
+
+def _with_fast_attention(model: Any) -> Any:
+    """Plain matrix products for a small model on a CPU.
+
+    The fused kernel of torch is made for long texts: with heads of 32 and 100 tokens it takes a third more of a
+    training step in bfloat16 (71 to 82 ms against 52 to 54, 16 answers on two cores) and of generating.
+    """
+    import torch
+
+    if not torch.cuda.is_available() and model.num_parameters() < _SMALL:
+        model.set_attn_implementation("eager")
     return model
 
 
@@ -149,7 +163,7 @@ def load_policy(name: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
         ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return _with_fast_attention(model), tokenizer
 
 
 def training_dtype(policy: PolicySection) -> str:
