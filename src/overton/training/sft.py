@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from overton.prompting import build_completion, build_prompt
 from overton.recipe import Recipe
@@ -17,6 +18,9 @@ from overton.training.policy import (
     train_tokenizer,
     training_dtype,
 )
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1, start: Path | None = None) -> None:
@@ -31,7 +35,6 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         max_steps: overrides the number of epochs when positive.
         start: folder of a model to go on from instead of ``policy.model``.
     """
-    from datasets import Dataset
     from transformers import set_seed
     from trl import SFTConfig
 
@@ -50,15 +53,12 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         model = build_scratch_model(policy, tokenizer, recipe.seed)
     else:
         model, tokenizer = load_policy(policy.model, training_dtype(policy))
-    dataset = Dataset.from_list(
-        [
-            {
-                "prompt": build_prompt(r["prompt"], policy.prompt_template, tokenizer),
-                "completion": build_completion(r["completion"], tokenizer),
-            }
-            for r in rows
-        ]
-    )
+    max_length = policy.max_length if policy.model == "scratch" else None
+    plain = not getattr(tokenizer, "chat_template", None)
+    if plain:
+        dataset = tokenized(rows, policy.prompt_template, tokenizer, max_length)
+    else:
+        dataset = conversations(rows, policy.prompt_template, tokenizer)
     batch = options.batch_size * options.gradient_accumulation
     total = max_steps if max_steps > 0 else max(1, int(len(rows) / batch * options.epochs))
     args = SFTConfig(
@@ -72,7 +72,8 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         warmup_steps=max(1, round(options.warmup_ratio * total)),
         weight_decay=options.weight_decay,
         train_sampling_strategy="group_by_length",
-        max_length=policy.max_length if policy.model == "scratch" else None,
+        max_length=max_length,
+        dataset_kwargs={"skip_prepare_dataset": plain},
         save_steps=options.save_steps,
         # A row holds the mean since the row before, so a checkpoint between two rows would lose a part of one.
         logging_steps=math.gcd(10, options.save_steps),
@@ -90,6 +91,49 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
     short_console(trainer)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", total))
     save_policy(trainer, tokenizer, folder / "model")
+
+
+def tokenized(rows: Sequence[Mapping[str, Any]], template: str, tokenizer: Any, max_length: int | None) -> Dataset:
+    """Rows of plain text as TRL prepares them, in one call of the tokenizer instead of one a row.
+
+    Args:
+        rows: with ``prompt`` and ``completion``.
+        template: ``policy.prompt_template``.
+        tokenizer: without a chat template.
+        max_length: tokens to keep of prompt and completion together; ``None`` = all.
+
+    Returns:
+        ``input_ids``, and ``labels`` that are -100 in the prompt; a row of which no completion is left is dropped.
+    """
+    from datasets import Dataset
+
+    prompts = [str(build_prompt(row["prompt"], template, tokenizer)) for row in rows]
+    end = tokenizer.eos_token
+    texts = [p + row["completion"].removesuffix(end) + end for p, row in zip(prompts, rows, strict=True)]
+    found: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
+    for before, whole in zip(tokenizer(prompts)["input_ids"], tokenizer(texts)["input_ids"], strict=True):
+        # As in TRL: the completion starts where the two part, since tokens may join across the border.
+        same = next((i for i, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))
+        ids = whole[:max_length]
+        if same < len(ids):
+            found["input_ids"].append(ids)
+            found["labels"].append([-100] * same + ids[same:])
+    return Dataset.from_dict(found)
+
+
+def conversations(rows: Sequence[Mapping[str, Any]], template: str, tokenizer: Any) -> Dataset:
+    """Rows as messages, for a model with a chat template; TRL does the rest."""
+    from datasets import Dataset
+
+    return Dataset.from_list(
+        [
+            {
+                "prompt": build_prompt(row["prompt"], template, tokenizer),
+                "completion": build_completion(row["completion"], tokenizer),
+            }
+            for row in rows
+        ]
+    )
 
 
 def common_arguments(recipe: Recipe) -> dict[str, Any]:
