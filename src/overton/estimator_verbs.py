@@ -123,10 +123,10 @@ def _with_base(name: str) -> dict[str, SimilarityEstimator]:
         folder = folder / "estimator"
     elif not folder.is_dir():
         folder = resolve_base(name)
-    tuned = SimilarityEstimator.load(folder)
     base = base_of(folder / "model" if (folder / "model").is_dir() else folder)
     if base is None:
-        return {name: load_base(name)}
+        return {name: load_base(str(folder))}
+    tuned = SimilarityEstimator.load(folder)
     return {name: tuned, f"{base} (untuned)": load_base(base, max_seq_length=tuned.model.max_seq_length)}
 
 

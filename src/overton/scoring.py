@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
-UNCALIBRATED_THRESHOLD = 0.70  # of OP-GRPO (arXiv 2602.20759), used where nobody measured a better one
 FORM = ("perspectives", "words", "valid_tags")
 SIMILARITY = ("coverage", "precision", "uniqueness", "f1")
 ORACLE = ("oracle_coverage", "oracle_precision", "oracle_uniqueness", "oracle_f1")
@@ -120,6 +119,7 @@ def _add_similarity(
     threshold: float | None,
     notes: list[str],
 ) -> Row:
+    from overton.estimator.calibration import UNCALIBRATED_THRESHOLD
     from overton.segment import segment
 
     try:
@@ -234,9 +234,8 @@ def _add_entailment(
     with progress() as bar:
         by_system: dict[str, list[tuple[int, Answer]]] = {}
         for index, situation in pairs:
-            a = answers[index]
-            joined = Answer(situation.id, a.prompt, a.answer, a.system, a.tokens, a.seconds, a.finished)
-            by_system.setdefault(a.system, []).append((index, joined))
+            joined = replace(answers[index], id=situation.id)
+            by_system.setdefault(joined.system, []).append((index, joined))
         for members in by_system.values():
             own = [answer for _, answer in members]
             task = bar.add_task("entailment", total=count_pairs(own, situations))

@@ -25,8 +25,7 @@ def test_trials_are_kept_and_the_best_is_told(tiny_base: Path, tmp_path: Path) -
     again = search(recipe, run, trials=3)
     assert again["trials"][:2] == first["trials"] and len(again["trials"]) == 3
     assert again["average_precision"] == max(t["average_precision"] for t in again["trials"]) > 0.4
-    assert read_json(run.path / "estimator" / "search.json") == again
-    recipe.estimator.model_copy(update=again["best"])
+    assert read_json(run.path / "search" / "search.json") == again
     EstimatorSection.model_validate(settings | again["best"])
     # Other data is another study.
     write_jsonl(run.path / "data" / "pairs.dev.jsonl", make_pairs(40, 2))

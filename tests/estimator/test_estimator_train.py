@@ -33,19 +33,20 @@ def section(base: Path, **changes: Any) -> EstimatorSection:
     return EstimatorSection(**settings | changes)
 
 
+def gap(estimator: SimilarityEstimator) -> float:
+    """Mean cosine of unseen pairs that state the same, minus that of the others."""
+    rows = make_pairs(60, 5)
+    labels = np.array([bool(row["label"]) for row in rows])
+    cosines = estimator.cosines(*([row[name] for row in rows] for name in ("sentence1", "sentence2", "situation")))
+    return float(cosines[labels].mean() - cosines[~labels].mean())
+
+
 @pytest.mark.parametrize("loss", ["supcon", "cosent", "angle", "mnrl", "cached_mnrl", "gist"])
 def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path: Path, loss: str) -> None:
     settings = section(tiny_base, loss=loss, epochs=40 if loss in ("supcon", "cosent", "angle") else 4)
     figures = train_estimator(make_triplets(60, 0), settings, tmp_path / "model")
     before = SimilarityEstimator(load_sentence_transformer(tiny_base))
     after = SimilarityEstimator.load(tmp_path / "model")
-    rows = make_pairs(60, 5)
-    labels = np.array([bool(row["label"]) for row in rows])
-
-    def gap(estimator: SimilarityEstimator) -> float:
-        cosines = estimator.cosines(*([row[name] for row in rows] for name in ("sentence1", "sentence2", "situation")))
-        return float(cosines[labels].mean() - cosines[~labels].mean())
-
     assert gap(after) > gap(before) + 0.2
     assert figures["steps"] > 0 and np.isfinite(figures["loss"])
 
@@ -56,13 +57,6 @@ def test_labelled_pairs_teach_as_well(tiny_base: Path, tmp_path: Path, loss: str
     figures = train_estimator(make_pairs(120, 0), settings, tmp_path / "model")
     before = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing(situation="ignore"))
     after = SimilarityEstimator.load(tmp_path / "model")
-    rows = make_pairs(60, 5)
-    labels = np.array([bool(row["label"]) for row in rows])
-
-    def gap(estimator: SimilarityEstimator) -> float:
-        cosines = estimator.cosines(*([row[name] for row in rows] for name in ("sentence1", "sentence2", "situation")))
-        return float(cosines[labels].mean() - cosines[~labels].mean())
-
     assert gap(after) > gap(before) + 0.1
     assert figures["pairs"] > 0 and figures["contradictions"] == 0
 

@@ -135,22 +135,23 @@ class ConfusableBatches:
         return sorted(rows, key=keys.__getitem__, reverse=True)[:_TEXTS]
 
 
-def batch_sampler(data: LabelledTexts, triplets: int, seed: int) -> Callable[..., Any]:
-    """A factory for the trainer's ``batch_sampler`` argument."""
+def batch_sampler(batches: Any) -> Callable[..., Any]:
+    """A factory for the trainer's ``batch_sampler`` argument.
+
+    Args:
+        batches: gives the batches of its ``epoch`` and their number, as :class:`ConfusableBatches` and
+            :class:`overton.estimator.groups.GroupBatches` do.
+    """
     from sentence_transformers.base.sampler import DefaultBatchSampler
 
     class Sampler(DefaultBatchSampler):
-        """:class:`ConfusableBatches` in the library's clothes."""
-
-        def __init__(self, dataset: Any, **kwargs: Any) -> None:
-            super().__init__(dataset, **kwargs)
-            self.batches = ConfusableBatches(data, triplets, seed)
+        """The batches in the library's clothes."""
 
         def __iter__(self) -> Iterator[list[int]]:
-            self.batches.epoch = self.epoch
-            return iter(self.batches)
+            batches.epoch = self.epoch
+            return iter(batches)
 
         def __len__(self) -> int:
-            return len(self.batches)
+            return len(batches)
 
     return Sampler

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 CALIBRATION_FILE = "calibration.json"
+# Of OP-GRPO (arXiv 2602.20759), used where nobody measured a better one.
+UNCALIBRATED_THRESHOLD = 0.70
 
 
 @dataclass(frozen=True, slots=True)

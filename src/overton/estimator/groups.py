@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -164,24 +164,3 @@ class GroupBatches:
                 covered |= {(min(row, p), max(row, p)) for p in part}
         if chunk:
             yield list(chunk)
-
-
-def group_sampler(data: TextGroups, size: int, seed: int) -> Callable[..., Any]:
-    """A factory for the trainer's ``batch_sampler`` argument."""
-    from sentence_transformers.base.sampler import DefaultBatchSampler
-
-    class Sampler(DefaultBatchSampler):
-        """:class:`GroupBatches` in the library's clothes."""
-
-        def __init__(self, dataset: Any, **kwargs: Any) -> None:
-            super().__init__(dataset, **kwargs)
-            self.batches = GroupBatches(data, size, seed)
-
-        def __iter__(self) -> Iterator[list[int]]:
-            self.batches.epoch = self.epoch
-            return iter(self.batches)
-
-        def __len__(self) -> int:
-            return len(self.batches)
-
-    return Sampler

@@ -34,7 +34,7 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
 
     Returns:
         ``{"best": settings, "average_precision": figure, "trials": [{"settings", "average_precision"}]}``, also
-        written to ``estimator/search.json``.
+        written to ``search/search.json`` of the run.
 
     Raises:
         DataError: the data stage's files are missing or bad.
@@ -46,7 +46,8 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
         from optuna.storages.journal import JournalFileBackend
     except ImportError:
         raise MissingDependencyError("the search needs Optuna: pip install 'overton[search]'") from None
-    data, out = run.stage("data"), run.stage("estimator")
+    # Beside the stages: the estimator stage empties its own folder when its settings change.
+    data, out = run.stage("data"), run.path / "search"
     name = "pairs.train.jsonl" if recipe.estimator.train_on == "pairs" else "triplets.jsonl"
     rows, dev = read_jsonl(data / name), read_pairs(data / "pairs.dev.jsonl")
     out.mkdir(parents=True, exist_ok=True)
@@ -63,8 +64,8 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
 
     def objective(trial: optuna.Trial) -> float:
         section = _suggest(trial, recipe.estimator)
-        train_estimator(rows, section, out / "search", recipe.seed)
-        return mean_precision(SimilarityEstimator.load(out / "search", bf16=section.bf16), dev)
+        train_estimator(rows, section, out / "model", recipe.seed)
+        return mean_precision(SimilarityEstimator.load(out / "model", bf16=section.bf16), dev)
 
     finished = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)
     if finished < trials:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError, MissingDependencyError, RecipeError
-from overton.estimator.batches import batch_sampler, label_texts
+from overton.estimator.batches import ConfusableBatches, batch_sampler, label_texts
 from overton.estimator.encode import has_fast_bf16
-from overton.estimator.groups import TextGroups, group_sampler, group_texts
+from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import ALL_PAIRS, build_loss
 from overton.estimator.models import load_sentence_transformer, resolve_base
 from overton.estimator.preprocess import Preprocessing
@@ -126,14 +126,15 @@ def _prepare(
         dataset = Dataset.from_dict({"text": list(groups.texts), "label": list(range(len(groups.texts)))})
         pairs = sum(map(len, groups.partners)) // 2
         counts = {"pairs": pairs, "contradictions": groups.contradictions}
-        return dataset, group_sampler(groups, 3 * section.batch_size, seed), groups, counts
+        return dataset, batch_sampler(GroupBatches(groups, 3 * section.batch_size, seed)), groups, counts
     columns = prepare_triplets(rows, preprocessing)
     counts = {"triplets": len(columns["anchor"])}
     if section.loss not in ALL_PAIRS:
         return Dataset.from_dict(columns), BatchSamplers.NO_DUPLICATES, None, counts
     data = label_texts(*(columns[name] for name in COLUMNS))
     dataset = Dataset.from_dict({"text": list(data.texts), "label": list(data.labels)})
-    return dataset, batch_sampler(data, min(section.batch_size, counts["triplets"]), seed), None, counts
+    batches = ConfusableBatches(data, min(section.batch_size, counts["triplets"]), seed)
+    return dataset, batch_sampler(batches), None, counts
 
 
 def prepare_triplets(triplets: Sequence[Mapping[str, Any]], preprocessing: Preprocessing) -> dict[str, list[str]]:
