@@ -28,6 +28,9 @@ from overton.training.trainers import has_plain_logits, on_one_cpu
 from overton.types import Situation
 
 
+_ROWS = 16
+
+
 class OpGrpoTrainer(GRPOTrainer):
     """GRPOTrainer whose advantages may differ from token to token.
 
@@ -100,7 +103,8 @@ class OpGrpoTrainer(GRPOTrainer):
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
-        size = batch_size or len(input_ids)
+        # Few rows at a time: what they take stays in the processor's cache and is not asked of the system anew.
+        size = min(batch_size or len(input_ids), _ROWS)
         logps, entropies = [], []
         for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
             kept = mask[:, -logits_to_keep:].bool()

@@ -10,6 +10,58 @@ from overton.errors import RecipeError
 from overton.sections import GrpoSection, SftSection
 
 
+class BatchedMuon(torch.optim.Muon):
+    """torch's Muon with the matrices of one shape orthogonalised together.
+
+    Small matrices one by one cost more in calls than in arithmetic: a step over the 14 of a small Qwen2 takes
+    less than half the time. In bfloat16, as torch does it; a matrix higher than wide is turned first.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step; the result is that of :class:`torch.optim.Muon` within bfloat16's rounding."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters, gradients, momenta = [], [], []
+            self._init_group(group, parameters, gradients, momenta)
+            if not parameters:
+                continue
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            updates = torch._foreach_lerp(gradients, momenta, group["momentum"]) if group["nesterov"] else momenta
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            by_shape: dict[torch.Size, list[int]] = {}
+            for index, parameter in enumerate(parameters):
+                by_shape.setdefault(parameter.shape, []).append(index)
+            for (rows, columns), members in by_shape.items():
+                whole = orthogonal(torch.stack([updates[i] for i in members]), group)
+                scale = group["lr"] * max(1.0, rows / columns) ** 0.5
+                torch._foreach_add_([parameters[i] for i in members], list(whole.unbind()), alpha=-scale)
+        return loss
+
+
+def orthogonal(matrices: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+    """The nearest semi-orthogonal matrices, roughly, by Newton-Schulz iterations (Jordan et al. 2024).
+
+    Args:
+        matrices: of shape (batch, rows, columns).
+        options: with ``ns_coefficients``, ``ns_steps`` and ``eps`` of :class:`torch.optim.Muon`.
+
+    Returns:
+        The same shape in float32.
+    """
+    a, b, c = options["ns_coefficients"]
+    high = matrices.shape[1] > matrices.shape[2]
+    found = (matrices.mT if high else matrices).bfloat16()
+    found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=options["eps"])
+    for _ in range(options["ns_steps"]):
+        gram = found @ found.mT
+        found = torch.baddbmm(found, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
+    return (found.mT if high else found).float()
+
+
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon for the weight matrices of the layers, AdamW for embeddings, norms and biases.
 
@@ -38,7 +90,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
                 hidden = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
                 (matrices if hidden else rest).append(parameter)
         self._parts = {
-            "muon": torch.optim.Muon(matrices, lr=muon_learning_rate, weight_decay=weight_decay),
+            "muon": BatchedMuon(matrices, lr=muon_learning_rate, weight_decay=weight_decay),
             "adamw": torch.optim.AdamW(rest, lr=learning_rate, weight_decay=0.0),
         }
         super().__init__([{"params": matrices + rest}], {})
