@@ -39,6 +39,16 @@ class Perspective:
     cluster: str | None = None
     provenance: str | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict, the way it stands in ``data/*.jsonl``."""
+        return {
+            "label": self.label,
+            "explanation": self.explanation,
+            "stance": self.stance,
+            "cluster": self.cluster,
+            "provenance": self.provenance,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -61,7 +71,7 @@ class Situation:
         return {
             "id": self.id,
             "text": self.text,
-            "perspectives": [asdict(p) for p in self.perspectives],
+            "perspectives": [p.to_json() for p in self.perspectives],
             "metadata": dict(self.metadata),
         }
 

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 
 from overton.data.world.content import (
@@ -189,6 +190,7 @@ def _weight(clause: str) -> int:
     return 2 if first in ("although", "even") else 1 if first in ("while", "because", "as") else 0
 
 
+@cache
 def _introduce(template: str) -> str:
     """A person is introduced with ``a`` (or ``one``) and is ``the`` person from then on."""
     seen: set[str] = set()
@@ -203,6 +205,13 @@ def _introduce(template: str) -> str:
         return f"{word} {adjective}{{{name}}}"
 
     return _PERSON.sub(article, template)
+
+
+def fill_slots(kind: Kind, people: tuple[str, str], thing: str) -> dict[str, str]:
+    """What fills the slots ``actor``, ``affected``, ``thing`` and ``act`` of a kind's templates."""
+    slots = {"actor": people[0], "affected": people[1], "thing": thing}
+    slots["act"] = render(kind.act, slots)
+    return slots
 
 
 def make_situation(
@@ -228,8 +237,7 @@ def make_situation(
         rng: draws phrasings and their order.
     """
     views = relevant(kind, items)
-    slots = {"actor": people[0], "affected": people[1], "thing": thing}
-    slots["act"] = render(kind.act, slots)
+    slots = fill_slots(kind, people, thing)
     references = [
         Perspective(
             label=world.values[value].label,
@@ -280,9 +288,9 @@ def _draw(
         for _ in range(_DRAWS):
             front = rng.random() < 0.6 and any(may_lead(c, items) for c in items)
             people, thing = rng.choice(kind.people), rng.choice(kind.things)
-            situation = make_situation(world, kind, items, people, thing, front, split, rng)
-            if situation.text not in found:
-                found[situation.text] = situation
+            text = write_text(kind, items, front, fill_slots(kind, people, thing))
+            if text not in found:
+                found[text] = make_situation(world, kind, items, people, thing, front, split, rng)
                 used[kind.id] += 1
                 break
         else:  # its people and things are used up
