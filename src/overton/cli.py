@@ -140,6 +140,10 @@ def score(
         str | None,
         typer.Option(metavar="DIR", help="Run directory, or folder or hub name of a Sentence Transformer."),
     ] = None,
+    data_set: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Take the threshold calibrated on this data set, e.g. argkp."),
+    ] = "",
     threshold: Annotated[
         float | None, typer.Option(min=-1.0, max=1.0, help="Cosine of a match; default: the calibrated one.")
     ] = None,
@@ -158,7 +162,9 @@ def score(
     from overton.scoring import score_files
     from overton.scoring_table import report_json, report_table
 
-    report = score_files(answers, references, estimator=estimator, threshold=threshold, nli_model=nli_model)
+    report = score_files(
+        answers, references, estimator=estimator, data_set=data_set, threshold=threshold, nli_model=nli_model
+    )
     if output is not None:
         write_jsonl(output, report.rows)
     if as_json:

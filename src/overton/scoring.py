@@ -51,6 +51,7 @@ def score_files(
     estimator: str | None = None,
     threshold: float | None = None,
     nli_model: str | None = None,
+    data_set: str = "",
 ) -> ScoreReport:
     """Score a file of answers.
 
@@ -66,6 +67,7 @@ def score_files(
             all-MiniLM-L6-v2, with the threshold that was measured for it on labels of people.
         threshold: cosine of a match; ``None`` takes the calibrated one, or 0.70 where there is none.
         nli_model: name or folder of a three-class CrossEncoder; ``None`` leaves entailment out.
+        data_set: with an estimator calibrated on several data sets, whose threshold counts; ``""`` = of all.
 
     Raises:
         DataError: a file is unusable, or no answer belongs to any reference.
@@ -98,7 +100,7 @@ def score_files(
     for index, situation in pairs:
         form = form_row(given[index], situation)
         rows[index] |= {"id": situation.id, "reason": "", **{name: form[name] for name in FORM}}
-    used = _add_similarity(rows, given, pairs, estimator, threshold, notes)
+    used = _add_similarity(rows, given, pairs, estimator, data_set, threshold, notes)
     _add_oracle(rows, given, pairs)
     if nli is not None:
         _add_entailment(rows, given, pairs, nli)
@@ -116,6 +118,7 @@ def _add_similarity(
     answers: Sequence[Answer],
     pairs: Sequence[tuple[int, Situation]],
     name: str | None,
+    data_set: str,
     threshold: float | None,
     notes: list[str],
 ) -> Row:
@@ -123,9 +126,9 @@ def _add_similarity(
     from overton.segment import segment
 
     try:
-        encoder, shown = _load_estimator(name)
+        encoder, shown = _load_estimator(name, data_set)
     except OvertonError as error:
-        if name is not None:
+        if name is not None or data_set:
             raise
         notes.append(f"no similarity scores: {error}")
         return {}
@@ -179,13 +182,13 @@ def _similarity(references: Any, segments: Any, threshold: float) -> Row:
     }
 
 
-def _load_estimator(name: str | None) -> tuple[SimilarityEstimator, str]:
+def _load_estimator(name: str | None, data_set: str) -> tuple[SimilarityEstimator, str]:
     from overton.estimator import SimilarityEstimator, resolve_base
     from overton.estimator.preprocess import SETTINGS_FILE
     from overton.estimator.shipped import load_base
 
     if name is None:
-        return load_base(BASE), f"untuned {BASE.rpartition('/')[2]}"
+        return load_base(BASE, data_set=data_set), f"untuned {BASE.rpartition('/')[2]}"
     folder = Path(name).expanduser()
     if (folder / "estimator" / "model").is_dir():
         folder = folder / "estimator"
@@ -194,8 +197,8 @@ def _load_estimator(name: str | None) -> tuple[SimilarityEstimator, str]:
     elif not (folder / "model").is_dir():
         folder = resolve_base(name)
         if not (folder / SETTINGS_FILE).is_file():
-            return load_base(name), name
-    return SimilarityEstimator.load(folder), name
+            return load_base(name, data_set=data_set), name
+    return SimilarityEstimator.load(folder, data_set=data_set), name
 
 
 def _load_nli(name: str) -> NliModel:

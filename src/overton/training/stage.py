@@ -26,7 +26,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     if not _finished(folder / "grpo"):
         console.print("OP-GRPO")
         situations = grpo_situations(recipe, run)
-        estimator = SimilarityEstimator.load(run.path / "estimator")
+        estimator = SimilarityEstimator.load(run.path / "estimator", data_set=recipe.reward.data_set)
         train_grpo(recipe, situations, folder / "sft" / "model", estimator, folder / "grpo")
         _finish(folder / "grpo")
 
