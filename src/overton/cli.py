@@ -151,6 +151,10 @@ def score(
         str | None,
         typer.Option(metavar="NAME", help="Also score entailment with this CrossEncoder (name or folder)."),
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep vectors of texts here: the next call encodes only what is new."),
+    ] = None,
     as_json: JsonOption = False,
     output: Annotated[
         Path | None,
@@ -163,7 +167,13 @@ def score(
     from overton.scoring_table import report_json, report_table
 
     report = score_files(
-        answers, references, estimator=estimator, data_set=data_set, threshold=threshold, nli_model=nli_model
+        answers,
+        references,
+        estimator=estimator,
+        data_set=data_set,
+        threshold=threshold,
+        nli_model=nli_model,
+        cache_file=cache,
     )
     if output is not None:
         write_jsonl(output, report.rows)

@@ -52,6 +52,7 @@ def score_files(
     threshold: float | None = None,
     nli_model: str | None = None,
     data_set: str = "",
+    cache_file: Path | None = None,
 ) -> ScoreReport:
     """Score a file of answers.
 
@@ -68,6 +69,7 @@ def score_files(
         threshold: cosine of a match; ``None`` takes the calibrated one, or 0.70 where there is none.
         nli_model: name or folder of a three-class CrossEncoder; ``None`` leaves entailment out.
         data_set: with an estimator calibrated on several data sets, whose threshold counts; ``""`` = of all.
+        cache_file: keep vectors of texts in this file, so that scoring more answers encodes only what is new.
 
     Raises:
         DataError: a file is unusable, or no answer belongs to any reference.
@@ -100,7 +102,14 @@ def score_files(
     for index, situation in pairs:
         form = form_row(given[index], situation)
         rows[index] |= {"id": situation.id, "reason": "", **{name: form[name] for name in FORM}}
-    used = _add_similarity(rows, given, pairs, estimator, data_set, threshold, notes)
+    try:
+        encoder, shown = _load_estimator(estimator, data_set, cache_file)
+        used = _add_similarity(rows, given, pairs, encoder, shown, threshold, notes)
+    except OvertonError as error:
+        if estimator is not None or data_set or cache_file is not None:
+            raise
+        notes.append(f"no similarity scores: {error}")
+        used = {}
     _add_oracle(rows, given, pairs)
     if nli is not None:
         _add_entailment(rows, given, pairs, nli)
@@ -117,21 +126,14 @@ def _add_similarity(
     rows: list[Row],
     answers: Sequence[Answer],
     pairs: Sequence[tuple[int, Situation]],
-    name: str | None,
-    data_set: str,
+    encoder: SimilarityEstimator,
+    shown: str,
     threshold: float | None,
     notes: list[str],
 ) -> Row:
     from overton.estimator.calibration import UNCALIBRATED_THRESHOLD
     from overton.segment import segment
 
-    try:
-        encoder, shown = _load_estimator(name, data_set)
-    except OvertonError as error:
-        if name is not None or data_set:
-            raise
-        notes.append(f"no similarity scores: {error}")
-        return {}
     calibration = encoder.calibration
     if threshold is None:
         threshold = UNCALIBRATED_THRESHOLD if calibration is None else calibration.threshold
@@ -182,13 +184,13 @@ def _similarity(references: Any, segments: Any, threshold: float) -> Row:
     }
 
 
-def _load_estimator(name: str | None, data_set: str) -> tuple[SimilarityEstimator, str]:
+def _load_estimator(name: str | None, data_set: str, cache_file: Path | None) -> tuple[SimilarityEstimator, str]:
     from overton.estimator import SimilarityEstimator, resolve_base
     from overton.estimator.preprocess import SETTINGS_FILE
     from overton.estimator.shipped import load_base
 
     if name is None:
-        return load_base(BASE, data_set=data_set), f"untuned {BASE.rpartition('/')[2]}"
+        return load_base(BASE, data_set=data_set, cache_file=cache_file), f"untuned {BASE.rpartition('/')[2]}"
     folder = Path(name).expanduser()
     if (folder / "estimator" / "model").is_dir():
         folder = folder / "estimator"
@@ -197,8 +199,8 @@ def _load_estimator(name: str | None, data_set: str) -> tuple[SimilarityEstimato
     elif not (folder / "model").is_dir():
         folder = resolve_base(name)
         if not (folder / SETTINGS_FILE).is_file():
-            return load_base(name, data_set=data_set), name
-    return SimilarityEstimator.load(folder, data_set=data_set), name
+            return load_base(name, data_set=data_set, cache_file=cache_file), name
+    return SimilarityEstimator.load(folder, data_set=data_set, cache_file=cache_file), name
 
 
 def _load_nli(name: str) -> NliModel:

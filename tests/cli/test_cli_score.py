@@ -134,6 +134,15 @@ def test_a_data_sets_own_threshold(answers: Path, refs: Path, calibrated: Path, 
     assert "'other'; there are: argkp" in fails(*args[:4], "--data-set", "other")
 
 
+def test_vectors_are_kept_for_the_next_call(
+    overton: Call, answers: Path, refs: Path, calibrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("score", answers, "--references", refs, "--estimator", calibrated, "--json")
+    plain, first = overton(*args)[:2], overton(*args, "--cache", tmp_path / "vectors")[:2]
+    monkeypatch.setattr(SimilarityEstimator, "_forward", lambda *_: pytest.fail("encoded again"))
+    assert plain == first == overton(*args, "--cache", tmp_path / "vectors")[:2]
+
+
 def test_without_any_encoder_form_is_still_counted(
     overton: Call, answers: Path, refs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,7 +94,7 @@ def test_matrices_of_one_shape_together_are_each_alone() -> None:
             parameters[3].grad = None  # one without a gradient stays as it is
             optimizer.step()
         found.append([parameter.detach() for parameter in parameters])
-    for ours, theirs, before in zip(*found, start, strict=True):
+    for ours, theirs in zip(*found, strict=True):
         assert torch.allclose(ours, theirs, atol=2e-3)
     assert torch.equal(found[0][3], start[3]) and not torch.allclose(found[0][0], start[0], atol=0.05)
 

@@ -17,6 +17,7 @@ from overton.errors import ModelError
 from overton.estimator.calibration import CALIBRATION_FILE, Calibration
 from overton.estimator.models import load_sentence_transformer, model_hash
 from overton.estimator.preprocess import Preprocessing
+from overton.estimator.store import VectorStore
 from overton.progress import track
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class SimilarityEstimator:
         bf16: bfloat16 autocast (on CPUs with the instructions for it, and GPUs); about twice as fast, cosines
             move by at most about .005.
         cache_rows: vectors kept in memory; 0 keeps none.
+        store: vectors kept on disk, or ``None``.
         encoded: number of texts that went through the model so far.
     """
 
@@ -48,6 +50,7 @@ class SimilarityEstimator:
         batch_size: int = 64,
         bf16: bool = True,
         cache_rows: int = 100_000,
+        store: VectorStore | None = None,
     ) -> None:
         self.model = model
         self.preprocessing = preprocessing or Preprocessing()
@@ -55,12 +58,19 @@ class SimilarityEstimator:
         self.batch_size = batch_size
         self.bf16 = bf16 and has_fast_bf16(model.device.type)
         self.cache_rows = cache_rows
+        self.store = store
         self.encoded = 0
         self._cache: dict[str, np.ndarray] = {}
 
     @classmethod
     def load(
-        cls, path: Path | str, *, data_set: str = "", bf16: bool = True, cache_rows: int = 100_000
+        cls,
+        path: Path | str,
+        *,
+        data_set: str = "",
+        bf16: bool = True,
+        cache_rows: int = 100_000,
+        cache_file: Path | str | None = None,
     ) -> SimilarityEstimator:
         """Load a trained estimator.
 
@@ -69,10 +79,11 @@ class SimilarityEstimator:
             data_set: take the threshold of this one of several data sets; ``""`` = of all of them together.
             bf16: see the class.
             cache_rows: see the class.
+            cache_file: keep vectors in this file too, for later processes.
 
         Raises:
-            ModelError: the folder or a file of it is missing or broken, or the calibration belongs to
-                another model.
+            ModelError: the folder or a file of it is missing or broken, or the calibration or the file of vectors
+                belongs to another model.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -91,7 +102,24 @@ class SimilarityEstimator:
                     "threshold does not carry over; run the estimator stage again."
                 )
         model = load_sentence_transformer(home)
-        return cls(model, preprocessing, calibration, bf16=bf16, cache_rows=cache_rows)
+        found = cls(model, preprocessing, calibration, bf16=bf16, cache_rows=cache_rows)
+        if cache_file is not None:
+            found.keep_in(cache_file, model_hash(home))
+        return found
+
+    def keep_in(self, path: Path | str, model: str) -> None:
+        """Keep vectors on disk too.
+
+        Args:
+            path: an SQLite file; made when it is not there.
+            model: hash of the model's folder.
+
+        Raises:
+            ModelError: the file cannot be used, or holds vectors of another model.
+        """
+        precision = "bfloat16" if self.bf16 else "float32"
+        name = f"{model} {precision}, {self.model.max_seq_length} tokens"
+        self.store = VectorStore(Path(path), name, self.model.get_embedding_dimension() or 0)
 
     @property
     def threshold(self) -> float:
@@ -143,9 +171,16 @@ class SimilarityEstimator:
         prepared = self.preprocessing(texts, contexts) if preprocess else list(texts)
         known = {text: self._cache[text] for text in prepared if text in self._cache}
         missing = list(dict.fromkeys(text for text in prepared if text not in known))
+        if missing and self.store is not None:
+            known |= self.store.get(missing)
+            self._remember({text: known[text] for text in missing if text in known})
+            missing = [text for text in missing if text not in known]
         if missing:
-            known.update(zip(missing, self._forward(missing, description), strict=True))
-            self._remember({text: known[text] for text in missing})
+            new = dict(zip(missing, self._forward(missing, description), strict=True))
+            if self.store is not None:
+                self.store.put(new)
+            known |= new
+            self._remember(new)
         if not prepared:
             return np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
         return np.stack([known[text] for text in prepared])

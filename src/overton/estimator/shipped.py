@@ -16,21 +16,28 @@ from overton.rundir import read_json, sha256
 _FILE = "calibrations.json"
 
 
-def load_base(name: str, *, data_set: str = "", max_seq_length: int | None = None) -> SimilarityEstimator:
+def load_base(
+    name: str, *, data_set: str = "", max_seq_length: int | None = None, cache_file: Path | None = None
+) -> SimilarityEstimator:
     """An untuned base with the preprocessing it was calibrated with, and its calibration where one is shipped.
 
     Args:
         name: folder or hub name, as for :func:`overton.estimator.models.resolve_base`.
         data_set: ``perspectrum`` or ``argkp``; ``""`` = the threshold of both together.
         max_seq_length: as for :func:`overton.estimator.models.load_sentence_transformer`.
+        cache_file: keep vectors in this file too, for later processes.
 
     Raises:
-        ModelError: the base cannot be had, or nothing is shipped for that data set.
+        ModelError: the base cannot be had, the file holds vectors of another model, or nothing is shipped for that
+            data set.
     """
     folder = resolve_base(name)
     found = shipped_calibration(folder, data_set)
     preprocessing = Preprocessing() if found else Preprocessing.load(folder)
-    return SimilarityEstimator(load_sentence_transformer(folder, max_seq_length), preprocessing, found)
+    estimator = SimilarityEstimator(load_sentence_transformer(folder, max_seq_length), preprocessing, found)
+    if cache_file is not None:
+        estimator.keep_in(cache_file, model_hash(folder))
+    return estimator
 
 
 def shipped_calibration(folder: Path, data_set: str = "") -> Calibration | None:

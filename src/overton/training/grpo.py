@@ -27,7 +27,6 @@ from overton.training.sft import common_arguments
 from overton.training.trainers import has_plain_logits, on_one_cpu
 from overton.types import Situation
 
-
 _ROWS = 16
 
 
