@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from overton.cli import main
 from overton.pipeline import NAMES
@@ -88,6 +89,9 @@ def test_the_estimators_recipe_trains_on_both_sets(tmp_path: Path, capsys: pytes
     assert main([*args, *(part for item in changes for part in ("--set", item))]) == 0
     row = json.loads((run / "estimator" / "calibration.json").read_text(encoding="utf-8"))
     assert set(row["sets"]) == set(parts)
+    card = ModelCard.load(run / "estimator" / "model" / "README.md")
+    assert f"cosine of {row['threshold']:.3f}" in card.text and "| F1 |" in card.text
+    assert [r.metric_type for r in card.data.eval_results or []] == ["average_precision", "roc_auc", "f1"]
     capsys.readouterr()
     args = [
         "estimator",

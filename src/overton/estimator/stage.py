@@ -7,6 +7,7 @@ import time
 from overton.estimator.benchmark import benchmark
 from overton.estimator.calibrate import calibrate, calibration_record
 from overton.estimator.calibration import CALIBRATION_FILE
+from overton.estimator.card import write_card
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, model_hash, resolve_base
 from overton.estimator.pairs import read_pairs
@@ -54,6 +55,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     )
     result = benchmark(tuned, base, dev, test, different_per_same=section.different_per_same, seed=seed)
     seconds = {"training": trained.pop("seconds"), "measuring": round(time.monotonic() - start, 1)}
+    write_card(out / "model", section, calibration, result)
     write_json(out / "benchmark.json", {**result, "training": trained, "seconds": seconds})
 
     precision = {name: result["systems"][name]["average_precision"]["mean"] for name in ("base", "tuned")}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError, MissingDependencyError, RecipeError
 from overton.estimator.batches import ConfusableBatches, batch_sampler, label_texts
+from overton.estimator.card import write_card
 from overton.estimator.encode import has_fast_bf16
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import ALL_PAIRS, build_loss
@@ -62,7 +63,7 @@ def train_estimator(
 
     class Trainer(SentenceTransformerTrainer):
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-            """None: the card of :func:`_card` holds no timings, so equal runs write equal folders."""
+            """None: the card of :func:`write_card` holds no timings, so equal runs write equal folders."""
 
     start = time.monotonic()
     set_seed(seed)
@@ -208,25 +209,6 @@ def _save(model: SentenceTransformer, preprocessing: Preprocessing, section: Est
     model.save_pretrained(str(partial), create_model_card=False)
     settings = section.model_dump(mode="json")
     preprocessing.save(partial, {"base": section.base, "training": settings})
-    (partial / "README.md").write_text(_card(section), encoding="utf-8")
+    write_card(partial, section)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
-
-
-def _card(section: EstimatorSection) -> str:
-    base = f"base_model: {section.base}\n" if not Path(section.base).exists() else ""
-    how = {"mask": "the situation's words masked", "prepend": "the situation in front", "ignore": "nothing masked"}
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-{base}tags: [sentence-transformers, sentence-similarity, overton]
----
-# A similarity estimator for perspectives
-
-Cosine of two sentences = how much they state the same perspective on a situation. Fine-tuned with Overton:
-loss {section.loss} (scale {section.scale:g}), learning rate {section.learning_rate:g},
-{section.epochs:g} epochs, batch {section.batch_size}; texts without label prefix, {how[section.situation]}.
-
-`overton.estimator.SimilarityEstimator.load(folder)` applies the same preprocessing (`overton.json`);
-`SentenceTransformer(folder)` loads the bare model.
-"""

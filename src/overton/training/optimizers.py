@@ -25,7 +25,9 @@ class BatchedMuon(torch.optim.Muon):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            parameters, gradients, momenta = [], [], []
+            parameters: list[torch.Tensor] = []
+            gradients: list[torch.Tensor] = []
+            momenta: list[torch.Tensor] = []
             self._init_group(group, parameters, gradients, momenta)
             if not parameters:
                 continue

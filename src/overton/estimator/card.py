@@ -1,0 +1,83 @@
+"""The model card of a trained estimator, with its figures once they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from overton.estimator.calibration import Calibration
+    from overton.sections import EstimatorSection
+
+_SITUATION = {"mask": "the situation's words masked", "prepend": "the situation in front", "ignore": "nothing masked"}
+_METRICS = {"average_precision": "average precision", "roc_auc": "ROC AUC", "f1": "F1"}
+
+
+def write_card(
+    folder: Path,
+    section: EstimatorSection,
+    calibration: Calibration | None = None,
+    benchmark: Mapping[str, Any] | None = None,
+) -> None:
+    """Write ``README.md`` as the hub reads it. It holds no times, so equal runs write equal cards.
+
+    Args:
+        folder: of the model.
+        section: what it was trained with.
+        calibration: its threshold, when measured.
+        benchmark: what :func:`overton.estimator.benchmark.benchmark` gives, when measured.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    systems: Mapping[str, Any] = (benchmark or {}).get("systems", {})
+    tuned = systems.get("tuned", {})
+    data = ModelCardData(
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        base_model=None if Path(section.base).exists() else section.base,
+        tags=["sentence-transformers", "sentence-similarity", "overton"],
+        model_name="Similarity estimator",
+        eval_results=[
+            EvalResult(
+                task_type="sentence-similarity",
+                dataset_type="pairs.test.jsonl",
+                dataset_name="test pairs of its run",
+                metric_type=name,
+                metric_name=shown,
+                metric_value=round(float(tuned[name]["mean"]), 4),
+            )
+            for name, shown in _METRICS.items()
+            if tuned.get(name)
+        ]
+        or None,
+    )
+    text = f"""---
+{data.to_yaml()}
+---
+# A similarity estimator for perspectives
+
+Cosine of two sentences = how much they state the same perspective on a situation. Fine-tuned with Overton:
+loss {section.loss} (scale {section.scale:g}), learning rate {section.learning_rate:g},
+{section.epochs:g} epochs, batch {section.batch_size}; texts without label prefix, {_SITUATION[section.situation]}.
+
+`overton.estimator.SimilarityEstimator.load(folder)` applies the same preprocessing (`overton.json`);
+`SentenceTransformer(folder)` loads the bare model.
+"""
+    if calibration is not None:
+        text += f"""
+Two texts count as the same perspective from a cosine of {calibration.threshold:.3f}
+({calibration.low:.3f} to {calibration.high:.3f}, on {calibration.pairs} dev pairs).
+"""
+    if tuned:
+        text += "\n" + _table(systems)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _table(systems: Mapping[str, Any]) -> str:
+    """Figures on test pairs beside those of the untuned base."""
+    lines = ["| test pairs | untuned base | this model |", "|---|---|---|"]
+    for name, shown in _METRICS.items():
+        cells = [(systems.get(system) or {}).get(name) for system in ("base", "tuned")]
+        lines.append(f"| {shown} | " + " | ".join(f"{c['mean']:.3f}" if c else "" for c in cells) + " |")
+    return "\n".join(lines) + "\n"
