@@ -98,11 +98,13 @@ def search(
     Finished trials are kept: the same command goes on after a kill.
     """
     from overton.estimator.search import search as find
+    from overton.hub import prefer_cache
     from overton.pipeline import run_stages
     from overton.recipe import load_recipe
     from overton.rundir import RunDir
 
     settings = load_recipe(recipe, overrides or ())
+    prefer_cache(settings.data.datasets)
     run = RunDir(run_dir or Path("runs") / settings.name)
     run_stages(settings, run, "data", "data")
     report = find(settings, run, trials, timeout)
