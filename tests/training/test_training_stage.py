@@ -35,7 +35,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
     monkeypatch.setattr(overton.training.sft, "train_sft", train_sft)
     monkeypatch.setattr(overton.training.grpo, "train_grpo", train_grpo)
-    loader = SimpleNamespace(load=lambda path: f"estimator of {path.name}")
+    loader = SimpleNamespace(load=lambda path, data_set: f"{path.name} for {data_set or 'all'}")
     monkeypatch.setattr(overton.estimator, "SimilarityEstimator", loader, raising=False)
     return found
 
@@ -59,8 +59,12 @@ def test_sft_then_grpo_each_done_once(tmp_path: Path, calls: list[tuple[Any, ...
     run(parse_recipe({"name": "x"}), RunDir(tmp_path))
     assert [call[0] for call in calls] == ["sft", "grpo", "grpo"]
     assert calls[0] == ("sft", tmp_path / "data" / "sft.jsonl")
-    assert calls[2][1:] == (["s1"], folder / "sft" / "model", "estimator of estimator")
+    assert calls[2][1:] == (["s1"], folder / "sft" / "model", "estimator for all")
     assert not (folder / "grpo" / "checkpoints").exists()
 
     run(parse_recipe({"name": "x"}), RunDir(tmp_path))
     assert len(calls) == 3
+
+    (folder / "grpo" / "done").unlink()
+    run(parse_recipe({"name": "x", "reward": {"data_set": "argkp"}}), RunDir(tmp_path))
+    assert calls[3][3] == "estimator for argkp"
