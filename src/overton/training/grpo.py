@@ -24,7 +24,7 @@ from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
 from overton.training.sft import common_arguments
-from overton.training.trainers import has_plain_logits, on_one_cpu
+from overton.training.trainers import has_plain_logits, on_one_cpu, settled_heap
 from overton.types import Situation
 
 _ROWS = 16
@@ -203,7 +203,8 @@ def train_grpo(
         credit_discount=recipe.reward.credit_discount,
     )
     short_console(trainer)
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", options.steps))
+    with settled_heap():
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", options.steps))
     save_policy(trainer, tokenizer, folder / "model")
 
 

@@ -40,7 +40,7 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
 
     from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
     from overton.training.optimizers import make_optimizer
-    from overton.training.trainers import OvertonSFTTrainer
+    from overton.training.trainers import OvertonSFTTrainer, settled_heap
 
     rows = read_jsonl(sft_file)
     policy, options = recipe.policy, recipe.training.sft
@@ -89,7 +89,9 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         callbacks=[MetricsFile(folder / "metrics.jsonl")],
     )
     short_console(trainer)
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", total))
+    del rows  # the data set has its own copy
+    with settled_heap():
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", total))
     save_policy(trainer, tokenizer, folder / "model")
 
 

@@ -3,6 +3,9 @@ resumed."""
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,6 +43,21 @@ class OvertonSFTTrainer(SFTTrainer):
         if sampler is None:
             return None
         return EpochOrder(sampler, self.args.seed, lambda: int(self.state.epoch or 0))
+
+
+@contextmanager
+def settled_heap() -> Iterator[None]:
+    """Leave what is in memory now out of garbage collections.
+
+    Tens of thousands of rows are millions of objects. Walking through them again and again took a quarter of the time
+    of a GRPO step of the quickstart, and nothing of it was ever garbage.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def on_one_cpu(trainer: Any) -> bool:
