@@ -27,11 +27,11 @@ FIGURES = {
     "KPA strict mAP": ("argkp", "strict", "mean"),
     "KPA relaxed mAP": ("argkp", "relaxed", "mean"),
     "PERSPECTRUM AP, all pairs": ("perspectrum", "all", "average_precision", "mean"),
-    "same stance": ("perspectrum", "same_stance", "average_precision", "mean"),
-    "no paraphrases": ("perspectrum", "no_paraphrases", "average_precision", "mean"),
-    "F1": ("perspectrum", "all", "f1", "mean"),
+    "PERSPECTRUM AP, same stance": ("perspectrum", "same_stance", "average_precision", "mean"),
+    "PERSPECTRUM AP, no paraphrases": ("perspectrum", "no_paraphrases", "average_precision", "mean"),
+    "PERSPECTRUM F1": ("perspectrum", "all", "f1", "mean"),
     "calibration error, KPA": ("argkp", "calibration", "error"),
-    "PERSPECTRUM": ("perspectrum", "calibration", "error"),
+    "calibration error, PERSPECTRUM": ("perspectrum", "calibration", "error"),
 }
 
 

@@ -37,7 +37,7 @@ class SimilarityEstimator:
         bf16: bfloat16 autocast (on CPUs with the instructions for it, and GPUs); about twice as fast, cosines
             move by at most about .005.
         cache_rows: vectors kept in memory; 0 keeps none.
-        store: vectors kept on disk, or ``None``.
+        store: vectors kept on disk, or ``None``; see :meth:`keep_in`.
         encoded: number of texts that went through the model so far.
     """
 
@@ -50,7 +50,6 @@ class SimilarityEstimator:
         batch_size: int = 64,
         bf16: bool = True,
         cache_rows: int = 100_000,
-        store: VectorStore | None = None,
     ) -> None:
         self.model = model
         self.preprocessing = preprocessing or Preprocessing()
@@ -58,7 +57,7 @@ class SimilarityEstimator:
         self.batch_size = batch_size
         self.bf16 = bf16 and has_fast_bf16(model.device.type)
         self.cache_rows = cache_rows
-        self.store = store
+        self.store: VectorStore | None = None
         self.encoded = 0
         self._cache: dict[str, np.ndarray] = {}
 

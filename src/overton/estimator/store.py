@@ -51,17 +51,24 @@ class VectorStore:
                 )
 
     def get(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """The stored vectors, (dimension,) float32, of those texts that have one."""
+        """The stored vectors, (dimension,) float32, of those texts that have one.
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
         import numpy as np
 
         keys = {_key(text): text for text in texts}
         found: dict[str, np.ndarray] = {}
-        with self._open() as file:
-            for part in _parts(list(keys)):
-                marks = ",".join("?" * len(part))
-                for key, row in file.execute(f"SELECT text, row FROM vectors WHERE text IN ({marks})", part):
-                    if len(row) == 4 * self.dimension:
-                        found[keys[key]] = np.frombuffer(row, dtype="<f4").astype(np.float32)
+        try:
+            with self._open() as file:
+                for part in _parts(list(keys)):
+                    marks = ",".join("?" * len(part))
+                    for key, row in file.execute(f"SELECT text, row FROM vectors WHERE text IN ({marks})", part):
+                        if len(row) == 4 * self.dimension:
+                            found[keys[key]] = np.frombuffer(row, dtype="<f4").astype(np.float32)
+        except sqlite3.Error as error:
+            raise ModelError(f"{self.path}: the cache of vectors cannot be read ({error}); delete it") from None
         return found
 
     def put(self, rows: Mapping[str, np.ndarray]) -> None:
