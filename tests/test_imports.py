@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "integrations": {"matching", "data", "estimator", "rewards"},
     "training": {"matching", "data", "estimator", "rewards", "integrations"},
     # The stage loads the policies that training saved, and samples as it does.
-    "generation": {"training.policy", "training.draw"},
+    "generation": {"training.policy", "training.draw", "training.shrink"},
     # Never rewards, training or estimator: nothing grades its own homework.
     "evaluation": {"matching", "data", "llm"},
     "report": set(),

@@ -15,7 +15,8 @@ from hypothesis import strategies as st  # noqa: E402
 from transformers import GenerationConfig, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper  # noqa: E402
 
 from overton.testing.tiny import tiny_policy  # noqa: E402
-from overton.training.draw import DirectSampler, direct_sampling, nucleus, samples_plainly  # noqa: E402
+from overton.training.draw import DirectSampler, nucleus, samples_plainly  # noqa: E402
+from overton.training.shrink import fast_generate  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_generate_is_left_as_it_was(policy: Path) -> None:
         calls.append(generation_config.do_sample),
         own(*a, generation_config=generation_config, **k),
     )[1]
-    with direct_sampling(model):
+    with fast_generate(model):
         torch.manual_seed(0)
         one = model.generate(input_ids=ids, generation_config=config)
         torch.manual_seed(0)

@@ -43,20 +43,26 @@ def sample_answers(
         Answers in the order of ``situations``.
     """
     import torch
-    from transformers import LogitsProcessorList, set_seed
+    from transformers import set_seed
 
     from overton.training.draw import DirectSampler
+    from overton.training.shrink import as_list, generate_shrinking, greedy
 
     set_seed(seed)
     ids = [prompt_ids(s.text, template, tokenizer) for s in situations]
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} | _as_set(model.generation_config.eos_token_id)
-    settings: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    if temperature and model.device.type == "cpu":
-        settings["logits_processor"] = LogitsProcessorList([DirectSampler(temperature, top_p)])
-    elif temperature:
-        settings |= {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-    settings["repetition_penalty"] = 1.0  # some models bring one of their own, which training did not use
+    config = greedy(model.generation_config)
+    config.update(
+        max_new_tokens=max_new_tokens,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=sorted({*as_list(config.eos_token_id), *as_list(tokenizer.eos_token_id)}),
+        repetition_penalty=1.0,  # some models bring one of their own, which training did not use
+    )
+    ends = {*config.eos_token_id, tokenizer.pad_token_id}
+    on_cpu = model.device.type == "cpu"
+    sampler = DirectSampler(temperature, top_p) if temperature and on_cpu else None
+    if temperature and not on_cpu:
+        config.update(do_sample=True, temperature=temperature, top_p=top_p, top_k=0)
     answers: list[Answer | None] = [None] * len(ids)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
@@ -65,13 +71,12 @@ def sample_answers(
         masks = [[0] * (longest - len(ids[i])) + [1] * len(ids[i]) for i in batch]
         started = time.perf_counter()
         with torch.inference_mode():
-            output = model.generate(
-                input_ids=torch.tensor(rows, device=model.device),
-                attention_mask=torch.tensor(masks, device=model.device),
-                max_new_tokens=max_new_tokens,
-                pad_token_id=tokenizer.pad_token_id,
-                **settings,
-            )
+            prompts = torch.tensor(rows, device=model.device)
+            mask = torch.tensor(masks, device=model.device)
+            if on_cpu:
+                output = generate_shrinking(model.generate, prompts, mask, config, sampler)
+            else:
+                output = model.generate(input_ids=prompts, attention_mask=mask, generation_config=config)
         seconds = (time.perf_counter() - started) / len(batch)
         for index, row in zip(batch, output[:, longest:].tolist(), strict=True):
             stop = next((i for i, token in enumerate(row) if token in ends), None)
@@ -88,7 +93,3 @@ def sample_answers(
         if on_batch is not None:
             on_batch(len(batch))
     return [a for a in answers if a is not None]
-
-
-def _as_set(value: int | list[int] | None) -> set[int]:
-    return set() if value is None else {value} if isinstance(value, int) else set(value)

@@ -7,13 +7,8 @@ number a row, and a nucleus nearly always lies within the few hundred likeliest 
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor
 
 _LIKELIEST = 256
 
@@ -32,6 +27,12 @@ class DirectSampler(LogitsProcessor):
     def __init__(self, temperature: float = 1.0, top_p: float = 1.0) -> None:
         self.temperature = temperature
         self.top_p = top_p
+        self.rows: torch.Tensor | None = None
+        self.count = 0
+
+    def among(self, rows: torch.Tensor, count: int) -> None:
+        """From now on the scores are those of ``rows`` of a batch of ``count``: each row keeps its random numbers."""
+        self.rows, self.count = rows, count
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Scores of shape (batch, vocabulary), 0 for the drawn token and -inf elsewhere."""
@@ -40,7 +41,11 @@ class DirectSampler(LogitsProcessor):
             weights = nucleus(weights, self.top_p)
         sums = weights.cumsum(dim=-1)
         total = sums[:, -1:]
-        draw = torch.rand_like(total) * total
+        if self.rows is None:
+            noise = torch.rand_like(total)
+        else:
+            noise = torch.rand(self.count, 1, dtype=total.dtype, device=total.device)[self.rows]
+        draw = noise * total
         # A product rounded up to the total would point behind the last token.
         draw = draw.minimum(total.nextafter(torch.zeros_like(total)))
         chosen = torch.searchsorted(sums, draw, right=True)
@@ -64,34 +69,6 @@ def nucleus(weights: torch.Tensor, top_p: float) -> torch.Tensor:
     return weights.masked_fill(weights < likeliest.gather(-1, last), 0.0)
 
 
-@contextmanager
-def direct_sampling(model: Any) -> Iterator[None]:
-    """Let ``model.generate(generation_config=...)`` sample with :class:`DirectSampler` inside the block.
-
-    For callers that leave the sampling to the library, as TRL does. Nothing changes on other devices than a CPU,
-    or where the configuration asks for more than temperature and top-p.
-    """
-    generate = model.generate
-
-    def draw(*args: Any, generation_config: GenerationConfig, **kwargs: Any) -> Any:
-        if samples_plainly(generation_config):
-            config = copy.deepcopy(generation_config)
-            sampler = DirectSampler(config.temperature or 1.0, config.top_p or 1.0)
-            config.update(do_sample=False, temperature=None, top_p=None, top_k=None)
-            kwargs["logits_processor"] = LogitsProcessorList([*(kwargs.get("logits_processor") or []), sampler])
-            generation_config = config
-        return generate(*args, generation_config=generation_config, **kwargs)
-
-    if model.device.type != "cpu":
-        yield
-        return
-    model.generate = draw
-    try:
-        yield
-    finally:
-        del model.generate
-
-
 def samples_plainly(config: GenerationConfig) -> bool:
     """Whether temperature and top-p are all that shapes the sampling, so that :class:`DirectSampler` can do it."""
     others = ("top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_h")
@@ -102,4 +79,6 @@ def samples_plainly(config: GenerationConfig) -> bool:
         and all(getattr(config, name, None) in neutral for name in others)
         and not config.renormalize_logits
         and config.watermarking_config is None
+        and not config.stop_strings
+        and (config.num_return_sequences or 1) == 1
     )

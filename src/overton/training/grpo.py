@@ -19,11 +19,11 @@ from overton.recipe import Recipe
 from overton.rewards import OvertonReward
 from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
 from overton.training.credit import line_advantages, token_advantages, token_spans
-from overton.training.draw import direct_sampling
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
 from overton.training.sft import common_arguments
+from overton.training.shrink import fast_generate
 from overton.training.trainers import has_plain_logits, on_one_cpu, settled_heap
 from overton.types import Situation
 
@@ -54,7 +54,7 @@ class OpGrpoTrainer(GRPOTrainer):
 
     def _generate(self, prompts: list[Any]) -> Any:
         started = time.perf_counter()
-        with direct_sampling(self.accelerator.unwrap_model(self.model)):
+        with fast_generate(self.accelerator.unwrap_model(self.model)):
             result = super()._generate(prompts)
         self._metrics["train" if self.model.training else "eval"]["seconds/generation"].append(
             time.perf_counter() - started

@@ -1,0 +1,107 @@
+"""A shrinking batch gives the tokens that a full one gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `train`")
+transformers = pytest.importorskip("transformers", reason="needs the extra `train`")
+
+from transformers import LogitsProcessorList  # noqa: E402
+
+from overton.testing.tiny import tiny_policy  # noqa: E402
+from overton.training.draw import DirectSampler  # noqa: E402
+from overton.training.policy import load_policy  # noqa: E402
+from overton.training.shrink import fast_generate, generate_shrinking, greedy  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder: Path = tiny_policy(tmp_path_factory.mktemp("shrink") / "policy")
+    return load_policy(folder)[0].eval()
+
+
+def prompts(rows: int) -> tuple[Any, Any]:
+    """Prompts of 1 to 6 tokens, padded on the left."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(10, 40, (rows, 6), generator=generator)
+    mask = torch.ones_like(ids)
+    for row in range(rows):
+        mask[row, : row % 6] = 0
+    return ids * mask, mask
+
+
+def settings(model: Any, ends: list[int]) -> Any:
+    config = greedy(model.generation_config)
+    config.update(max_new_tokens=30, pad_token_id=0, eos_token_id=ends)
+    return config
+
+
+def counted(model: Any, sizes: list[int]) -> Any:
+    def generate(**kwargs: Any) -> Any:
+        sizes.append(len(kwargs["input_ids"]))
+        return model.generate(**kwargs)
+
+    return generate
+
+
+@pytest.mark.parametrize("ends", [list(range(10, 40)), [1], []], ids=["many end early", "few end", "none ends"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("readable_cache", [True, False])
+def test_the_tokens_are_those_of_a_full_batch(
+    model: Any, ends: list[int], temperature: float, readable_cache: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not readable_cache:
+        monkeypatch.setattr("overton.training.shrink.DynamicCache", type("Other", (), {}))
+    ids, mask = prompts(40)
+    config = settings(model, ends)
+    sampler = DirectSampler(temperature) if temperature else None
+    torch.manual_seed(3)
+    full = model.generate(
+        input_ids=ids,
+        attention_mask=mask,
+        generation_config=config,
+        logits_processor=LogitsProcessorList([sampler] if sampler else []),
+    )
+    state = torch.get_rng_state()
+    torch.manual_seed(3)
+    sizes: list[int] = []
+    found = generate_shrinking(counted(model, sizes), ids, mask, config, sampler)
+    assert torch.equal(found, full) and torch.equal(torch.get_rng_state(), state)
+    assert sizes[0] == 40 and sizes == sorted(sizes, reverse=True)
+    if len(ends) > 1 and temperature:
+        assert len(sizes) > 2 and sizes[-1] < 20  # it did shrink
+    assert config.max_new_tokens == 30  # the caller's own
+
+
+def test_a_small_batch_stays_whole(model: Any) -> None:
+    ids, mask = prompts(7)
+    sizes: list[int] = []
+    torch.manual_seed(0)
+    generate_shrinking(counted(model, sizes), ids, mask, settings(model, list(range(10, 40))), DirectSampler())
+    assert sizes == [7]
+
+
+def test_what_it_does_not_know_is_left_to_the_library(model: Any) -> None:
+    ids, mask = prompts(20)
+    config = settings(model, list(range(10, 40)))
+    config.update(do_sample=True, temperature=1.0, top_k=0)
+    plain = model.generate
+    sizes: list[int] = []
+
+    def generate(**kwargs: Any) -> Any:
+        sizes.append(len(kwargs["input_ids"]))
+        return plain(**kwargs)
+
+    model.generate = generate  # fast_generate deletes it at the end
+    with fast_generate(model):
+        torch.manual_seed(0)
+        model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+        shrunk = len(sizes)
+        model.generate(input_ids=ids, attention_mask=mask, generation_config=config, use_cache=False)
+        config.update(top_k=5)
+        model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    assert shrunk > 1 and len(sizes) == shrunk + 2
