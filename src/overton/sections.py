@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -213,10 +213,29 @@ class EstimatorSection(Section):
         description="supervised contrastive, CoSENT or AnglE on all pairs of a batch; on triplets alone: "
         "MultipleNegativesRankingLoss, the same in less memory, or GIST guided by the base",
     )
+    stance_weight: float = Field(
+        0.0,
+        ge=0,
+        description="`train_on: pairs`: also rank different views of one stance before views of opposite stances, with "
+        "this weight",
+    )
+    epoch_shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict,
+        description="`train_on: pairs`: part of `data.parts` -> share of its labelled pairs an epoch takes, drawn anew",
+    )
+    soup: int = Field(
+        1, ge=1, description="trainings with different seeds whose weights are averaged; each takes the whole time"
+    )
     freeze_layers: int = Field(0, ge=0, description="encoder layers, from the bottom, that stay as they are")
     max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
     situation: Literal["mask", "prepend", "ignore"] = Field(
         "mask", description="replace the situation's words by a mask on both sides, or write it before both, or neither"
+    )
+    subtract_situation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="so much of the situation's own vector is taken from each text's: what all texts of it share",
     )
     bf16: bool = Field(True, description="bfloat16 autocast where the machine has it")
     different_per_same: float = Field(
@@ -232,6 +251,14 @@ class EstimatorSection(Section):
         description="the threshold is the lowest at which this share of what is called the same is the same, on dev "
         "pairs; 0 = the one with the best F1",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> EstimatorSection:
+        if self.train_on != "pairs":
+            for name in ("stance_weight", "epoch_shares"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} needs train_on: pairs")
+        return self
 
 
 class PolicySection(Section):

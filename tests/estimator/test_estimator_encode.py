@@ -71,6 +71,21 @@ def test_masking_makes_texts_of_other_situations_equal(tiny_base: Path) -> None:
     assert estimator.encoded == 1
 
 
+def test_what_texts_of_a_situation_share_can_be_subtracted(tiny_base: Path) -> None:
+    plain = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing("prepend"), bf16=False)
+    less = SimilarityEstimator(plain.model, Preprocessing("prepend", subtract_situation=0.25), bf16=False, cache_rows=0)
+    contexts = [TEXTS[10], "", TEXTS[11]]
+    rows = plain.encode(TEXTS[:3], contexts)
+    own = plain.encode([TEXTS[10], TEXTS[11]])
+    expected = np.stack([rows[0] - 0.25 * own[0], rows[1], rows[2] - 0.25 * own[1]])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = less.encode(TEXTS[:3], contexts)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_array_equal(less.encode(TEXTS[:3]), plain.encode(TEXTS[:3]))  # no situation, nothing to subtract
+    assert less.encode([], []).shape == (0, rows.shape[1])
+
+
 def test_nothing_to_encode(tiny_base: Path) -> None:
     assert load(tiny_base).encode([]).shape == (0, 32)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from overton.errors import DataError
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts, pair_labels
-from overton.estimator.losses import angle_similarities, cosent_loss, supcon_loss
+from overton.estimator.losses import angle_similarities, cosent_loss, stance_loss, supcon_loss
 from overton.estimator.preprocess import Preprocessing
 
 PLAIN = Preprocessing(situation="ignore")
@@ -91,9 +91,71 @@ def test_epochs_differ_but_are_as_long() -> None:
 def test_a_batch_knows_its_labels() -> None:
     torch = pytest.importorskip("torch")
     data = group_texts([pair("a", "b", 1), pair("b", "c", 0), pair("a", "d", 0)], PLAIN)
-    same, known = pair_labels(data, torch.tensor([2, 1, 0]))  # c, b, a
+    same, known, opposite = pair_labels(data, torch.tensor([2, 1, 0]))  # c, b, a
+    assert not opposite.any()
     assert same.tolist() == [[False, False, False], [False, False, True], [False, True, False]]
     assert known.tolist() == [[False, True, False], [True, False, True], [False, True, False]]
+
+
+def test_views_for_and_against_are_known() -> None:
+    torch = pytest.importorskip("torch")
+    rows = [
+        pair("a", "b", 1),
+        pair("c", "b", 0) | {"relation": "opposite"},
+        pair("a", "c", 0) | {"relation": "other"},
+        pair("a", "d", 1),  # labelled both ways: not a pair at all
+        pair("d", "a", 0) | {"relation": "opposite"},
+    ]
+    data = group_texts(rows, PLAIN)
+    assert data.opposite == {(1, 2)} and data.contradictions == 1
+    assert pair_labels(data, torch.tensor([2, 0, 1]))[2].tolist() == [
+        [False, False, True],
+        [False] * 3,
+        [True, False, False],
+    ]
+
+
+def test_an_epoch_takes_a_share_of_a_set() -> None:
+    rows = [
+        pair(f"a{i}", f"b{j}", int(i == j), f"{name}{s}") | {"set": name}
+        for name in ("large", "small")
+        for s in range(10)
+        for i in range(6)
+        for j in range(6)
+    ]
+    data = group_texts(rows, PLAIN)
+    assert data.sets == ("large",) * 10 + ("small",) * 10
+    whole, part = GroupBatches(data, 12, 0), GroupBatches(data, 12, 0, {"large": 0.3})
+
+    def seen(batches: GroupBatches) -> list[set[int]]:
+        found = []
+        for batches.epoch in range(3):
+            found.append({data.groups[row] for batch in batches for row in batch})
+        return found
+
+    assert [len(groups) for groups in seen(whole)] == [20, 20, 20]
+    chosen = seen(part)
+    assert [groups & set(range(10, 20)) for groups in chosen] == [set(range(10, 20))] * 3
+    assert all(3 <= len(groups & set(range(10))) < 10 for groups in chosen) and chosen[0] != chosen[1]
+    assert len(part) < len(whole)
+
+
+def test_views_for_and_against_come_last() -> None:
+    torch = pytest.importorskip("torch")
+    similarities = torch.tensor([[9.0, 1.0, 2.0], [1.0, 9.0, 4.0], [2.0, 4.0, 9.0]])
+    known = ~torch.eye(3, dtype=torch.bool)
+    same = torch.zeros(3, 3, dtype=torch.bool)
+    same[0, 1] = same[1, 0] = True
+    opposite = torch.zeros(3, 3, dtype=torch.bool)
+    assert stance_loss(similarities, same, known, opposite).item() == 0
+    opposite[1, 2] = opposite[2, 1] = True
+    expected = math.log(1 + math.exp(4.0 - 2.0))  # 1 and 2 are for and against, 0 and 2 just differ
+    assert stance_loss(similarities, same, known, opposite).item() == pytest.approx(expected, abs=1e-6)
+    similarities.requires_grad_(True)
+    (
+        stance_loss(similarities, same, known, opposite) + stance_loss(similarities, same, known, known & ~same)
+    ).backward()
+    assert torch.isfinite(similarities.grad).all() and similarities.grad[0, 1] == 0
 
 
 def test_unlabelled_pairs_are_not_in_the_losses() -> None:

@@ -53,12 +53,35 @@ def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path:
 
 @pytest.mark.parametrize("loss", ["supcon", "cosent", "angle"])
 def test_labelled_pairs_teach_as_well(tiny_base: Path, tmp_path: Path, loss: str) -> None:
-    settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore")
+    settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore", stance_weight=0.5)
     figures = train_estimator(make_pairs(120, 0), settings, tmp_path / "model")
     before = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing(situation="ignore"))
     after = SimilarityEstimator.load(tmp_path / "model")
     assert gap(after) > gap(before) + 0.1
     assert figures["pairs"] > 0 and figures["contradictions"] == 0
+
+
+def test_a_soup_is_the_mean_of_its_members(tiny_base: Path, tmp_path: Path) -> None:
+    rows = make_triplets(30, 0)
+    alone = [train_estimator(rows, section(tiny_base), tmp_path / str(seed), seed)["steps"] for seed in (2, 3)]
+    # Seed 1 of two members takes seeds 2 and 3.
+    figures = train_estimator(rows, section(tiny_base, soup=2), tmp_path / "soup", 1)
+    one, other, soup = (load_sentence_transformer(tmp_path / name).state_dict() for name in ("2", "3", "soup"))
+    assert figures["steps"] == sum(alone)
+    assert any(not np.array_equal(one[name].numpy(), other[name].numpy()) for name in one)
+    for name, weights in soup.items():
+        expected = (one[name].double() + other[name].double()) / 2
+        np.testing.assert_allclose(weights.double().numpy(), expected.numpy(), atol=1e-7)
+    assert "weights averaged over 2 trainings" in (tmp_path / "soup" / "README.md").read_text()
+
+
+def test_shares_are_of_data_sets_that_are_there(tiny_base: Path, tmp_path: Path) -> None:
+    rows = [row | {"set": "people"} for row in make_pairs(8, 0)]
+    settings = section(tiny_base, train_on="pairs", loss="cosent", epoch_shares={"peple": 0.5})
+    with pytest.raises(RecipeError, match="epoch_shares: no part 'peple' in the training pairs, which hold people"):
+        train_estimator(rows, settings, tmp_path / "m")
+    with pytest.raises(ValueError, match="stance_weight needs train_on: pairs"):
+        section(tiny_base, stance_weight=0.5)
 
 
 def test_losses_on_triplets_refuse_pairs(tiny_base: Path, tmp_path: Path) -> None:
@@ -96,7 +119,12 @@ def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(tiny_base:
     train_estimator(make_triplets(30, 0), section(tiny_base, max_seq_length=9), tmp_path / "m")
     assert SentenceTransformer(str(tmp_path / "m")).max_seq_length == 9
     settings = json.loads((tmp_path / "m" / "overton.json").read_text())
-    assert settings["preprocessing"] == {"situation": "mask", "strip_label": True, "mask": "someone"}
+    assert settings["preprocessing"] == {
+        "situation": "mask",
+        "strip_label": True,
+        "mask": "someone",
+        "subtract_situation": 0.0,
+    }
     assert settings["training"]["loss"] == "supcon"
     assert "library_name: sentence-transformers" in (tmp_path / "m" / "README.md").read_text()
 

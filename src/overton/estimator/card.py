@@ -52,6 +52,9 @@ def write_card(
         ]
         or None,
     )
+    soup = f", weights averaged over {section.soup} trainings" if section.soup > 1 else ""
+    share = section.subtract_situation
+    less = f", {share:g} of the situation's own vector subtracted" if share else ""
     text = f"""---
 {data.to_yaml()}
 ---
@@ -59,7 +62,8 @@ def write_card(
 
 Cosine of two sentences = how much they state the same perspective on a situation. Fine-tuned with Overton:
 loss {section.loss} (scale {section.scale:g}), learning rate {section.learning_rate:g},
-{section.epochs:g} epochs, batch {section.batch_size}; texts without label prefix, {_SITUATION[section.situation]}.
+{section.epochs:g} epochs, batch {section.batch_size}{soup};
+texts without label prefix, {_SITUATION[section.situation]}{less}.
 
 `overton.estimator.SimilarityEstimator.load(folder)` applies the same preprocessing (`overton.json`);
 `SentenceTransformer(folder)` loads the bare model.

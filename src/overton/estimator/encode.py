@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from overton.errors import ModelError
 from overton.estimator.calibration import CALIBRATION_FILE, Calibration
 from overton.estimator.models import load_sentence_transformer, model_hash
-from overton.estimator.preprocess import Preprocessing
+from overton.estimator.preprocess import Preprocessing, plain_layout
 from overton.estimator.store import VectorStore
 from overton.progress import track
 
@@ -154,7 +154,7 @@ class SimilarityEstimator:
 
         Args:
             texts: n texts.
-            contexts: the situation of each; its words are masked when the model was trained so.
+            contexts: the situation of each; what becomes of it, :attr:`preprocessing` says.
             description: shows a progress bar with this text.
             preprocess: ``False`` encodes the texts as they are.
 
@@ -167,7 +167,18 @@ class SimilarityEstimator:
         """
         import numpy as np
 
-        prepared = self.preprocessing(texts, contexts) if preprocess else list(texts)
+        rows = self._rows(self.preprocessing(texts, contexts) if preprocess else list(texts), description)
+        share = self.preprocessing.subtract_situation
+        if contexts is None or not share or not preprocess or not len(rows):
+            return rows
+        own = self._rows([plain_layout(context) for context in contexts], "")
+        rows = rows - np.array([[share if context else 0.0] for context in contexts], dtype=np.float32) * own
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def _rows(self, prepared: list[str], description: str) -> np.ndarray:
+        """Unit rows of texts that are prepared already, from memory, from disk or from the model."""
+        import numpy as np
+
         known = {text: self._cache[text] for text in prepared if text in self._cache}
         missing = list(dict.fromkeys(text for text in prepared if text not in known))
         if missing and self.store is not None:

@@ -8,6 +8,7 @@ labelled pair among them counts.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,12 +30,16 @@ class TextGroups:
         texts: every distinct (situation, text), as the model reads it.
         groups: of each text, the index of its situation.
         partners: of each text, the other texts it was compared with, and whether they state the same.
+        opposite: pairs of texts (lower row first) that differ because one is for and one is against.
+        sets: of each situation, the data set it came from, ``""`` when there is only one.
         contradictions: pairs left out because they were labelled both ways.
     """
 
     texts: tuple[str, ...]
     groups: tuple[int, ...]
     partners: tuple[Mapping[int, bool], ...]
+    opposite: frozenset[tuple[int, int]]
+    sets: tuple[str, ...]
     contradictions: int
 
 
@@ -42,7 +47,8 @@ def group_texts(pairs: Sequence[Mapping[str, Any]], preprocessing: Preprocessing
     """Prepare labelled pairs for training.
 
     Args:
-        pairs: rows with ``situation``, ``sentence1``, ``sentence2``, ``label`` (0 or 1).
+        pairs: rows with ``situation``, ``sentence1``, ``sentence2``, ``label`` (0 or 1), and maybe ``relation``
+            (``opposite``) and ``set``.
         preprocessing: applied to each text with its situation. Texts it makes equal are one text.
 
     Raises:
@@ -61,11 +67,16 @@ def group_texts(pairs: Sequence[Mapping[str, Any]], preprocessing: Preprocessing
     names: dict[str, int] = {}
     index: dict[tuple[int, str], int] = {}
     labels: dict[tuple[int, int], set[bool]] = {}
+    opposite: set[tuple[int, int]] = set()
+    sets: dict[str, str] = {}
     for pair, one, other in zip(pairs, left, right, strict=True):
         group = names.setdefault(pair["situation"], len(names))
+        sets.setdefault(pair["situation"], str(pair.get("set") or ""))
         a, b = (index.setdefault((group, text), len(index)) for text in (one, other))
         if a != b:
             labels.setdefault((min(a, b), max(a, b)), set()).add(bool(pair["label"]))
+            if pair.get("relation") == "opposite":
+                opposite.add((min(a, b), max(a, b)))
     partners: list[dict[int, bool]] = [{} for _ in index]
     found = set[bool]()
     for (a, b), given in labels.items():
@@ -78,48 +89,53 @@ def group_texts(pairs: Sequence[Mapping[str, Any]], preprocessing: Preprocessing
         texts=tuple(text for _, text in index),
         groups=tuple(group for group, _ in index),
         partners=tuple(partners),
+        opposite=frozenset(key for key in opposite if labels[key] == {False}),
+        sets=tuple(sets.values()),
         contradictions=sum(len(given) > 1 for given in labels.values()),
     )
 
 
-def pair_labels(data: TextGroups, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Which texts of a batch state the same, and which pairs of them are labelled.
+def pair_labels(data: TextGroups, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which texts of a batch state the same, which pairs of them are labelled, and which are for and against.
 
     Args:
         data: the texts.
         rows: (n,) their row numbers.
 
     Returns:
-        Two (n, n) bool tensors on the device of ``rows``, symmetric, False on the diagonal.
+        Three (n, n) bool tensors on the device of ``rows``, symmetric, False on the diagonal.
     """
     import torch
 
     numbers = rows.tolist()
     place = {row: i for i, row in enumerate(numbers)}
     same = torch.zeros(len(numbers), len(numbers), dtype=torch.bool)
-    known = torch.zeros_like(same)
+    known, opposite = torch.zeros_like(same), torch.zeros_like(same)
     for i, row in enumerate(numbers):
         for other, label in data.partners[row].items():
             if (j := place.get(other)) is not None:
                 known[i, j] = True
                 same[i, j] = label
-    return same.to(rows.device), known.to(rows.device)
+                opposite[i, j] = (min(row, other), max(row, other)) in data.opposite
+    return same.to(rows.device), known.to(rows.device), opposite.to(rows.device)
 
 
 class GroupBatches:
     """Batches of row numbers of :attr:`TextGroups.texts`, drawn anew for every epoch.
 
     Each text comes with the texts it was compared with; what does not fit in one batch goes on in another, until
-    every labelled pair was in one. Small situations share a batch.
+    every labelled pair was in one. Small situations share a batch. Of a large data set an epoch may take a part.
 
     Args:
         data: the texts.
         size: texts a batch at most.
         seed: of the draws.
+        shares: data set -> share of its labelled pairs that an epoch takes, about; all of the others.
     """
 
-    def __init__(self, data: TextGroups, size: int, seed: int) -> None:
+    def __init__(self, data: TextGroups, size: int, seed: int, shares: Mapping[str, float] | None = None) -> None:
         self.data, self.size, self.seed, self.epoch = data, size, seed, 0
+        self.shares = shares or {}
         self.members: dict[int, list[int]] = {}
         for row, group in enumerate(data.groups):
             self.members.setdefault(group, []).append(row)
@@ -134,7 +150,12 @@ class GroupBatches:
 
     def _draw(self) -> list[list[int]]:
         rng = random.Random(f"{self.seed}/{self.epoch}")
-        chunks = [chunk for group in self.members.values() for chunk in self._chunks(group, rng)]
+        of_set: dict[str, list[list[int]]] = {}
+        for number, group in self.members.items():
+            of_set.setdefault(self.data.sets[number], []).extend(self._chunks(group, rng))
+        chunks: list[list[int]] = []
+        for name, found in of_set.items():
+            chunks += rng.sample(found, math.ceil(self.shares.get(name, 1.0) * len(found)))
         rng.shuffle(chunks)
         batches: list[list[int]] = [[]]
         for chunk in chunks:

@@ -35,7 +35,7 @@ def build_loss(model: SentenceTransformer, section: EstimatorSection, groups: Te
         return losses.GISTEmbedLoss(model, guide.requires_grad_(False), temperature=1 / section.scale)
     function = supcon_loss if section.loss == "supcon" else cosent_loss
     similarities = angle_similarities if section.loss == "angle" else cosines
-    return _all_pairs(model, function, similarities, section.scale, groups)
+    return _all_pairs(model, function, similarities, section, groups)
 
 
 def cosines(rows: Tensor) -> Tensor:
@@ -98,15 +98,36 @@ def cosent_loss(similarities: Tensor, same: Tensor, known: Tensor | None = None)
     import torch
 
     pair = torch.triu(torch.ones_like(same) if known is None else known, 1)
-    positive, negative = similarities[pair & same], similarities[pair & ~same]
-    return torch.nn.functional.softplus(torch.logsumexp(negative, 0) + torch.logsumexp(-positive, 0))
+    return _ranking(similarities[pair & same], similarities[pair & ~same])
+
+
+def stance_loss(similarities: Tensor, same: Tensor, known: Tensor, opposite: Tensor) -> Tensor:
+    """The order that CoSENT asks for, one level lower: different views of one stance before views of opposite stances.
+
+    Args:
+        similarities: (n, n) scaled similarities; the upper triangle counts.
+        same: (n, n) bool, whether two texts state the same.
+        known: (n, n) bool, which pairs are labelled.
+        opposite: (n, n) bool, which of them are for and against.
+    """
+    import torch
+
+    pair = torch.triu(known & ~same, 1)
+    return _ranking(similarities[pair & ~opposite], similarities[pair & opposite])
+
+
+def _ranking(higher: Tensor, lower: Tensor) -> Tensor:
+    """``log(1 + sum exp(low - high))`` over all pairs of both, each of shape (m,); 0 when one is empty."""
+    import torch
+
+    return torch.nn.functional.softplus(torch.logsumexp(lower, 0) + torch.logsumexp(-higher, 0))
 
 
 def _all_pairs(
     model: SentenceTransformer,
     function: Callable[..., Tensor],
     similarities: Callable[[Tensor], Tensor],
-    scale: float,
+    section: EstimatorSection,
     groups: TextGroups | None,
 ) -> nn.Module:
     import torch
@@ -124,11 +145,16 @@ def _all_pairs(
             (features,) = sentence_features
             rows = torch.nn.functional.normalize(self.model(features)["sentence_embedding"].float(), dim=1)
             labels = labels.view(-1)
+            scaled = section.scale * similarities(rows)
             if groups is None:
-                return function(scale * similarities(rows), labels[:, None] == labels[None, :])
-            return function(scale * similarities(rows), *pair_labels(groups, labels))
+                return function(scaled, labels[:, None] == labels[None, :])
+            same, known, opposite = pair_labels(groups, labels)
+            loss = function(scaled, same, known)
+            if section.stance_weight:
+                loss = loss + section.stance_weight * stance_loss(scaled, same, known, opposite)
+            return loss
 
         def get_config_dict(self) -> dict[str, Any]:
-            return {"function": function.__name__, "scale": scale}
+            return {"function": function.__name__, "scale": section.scale}
 
     return AllPairsLoss()

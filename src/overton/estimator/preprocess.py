@@ -43,11 +43,14 @@ class Preprocessing:
             writes the situation before the text; ``ignore`` does neither.
         strip_label: drop a leading ``In the perspective of LABEL,``.
         mask: what stands for the masked words.
+        subtract_situation: this much of the situation's own unit vector is taken from each text's, before the text's
+            is made of length 1 again. What every text of a situation shares then counts for less.
     """
 
     situation: Literal["mask", "prepend", "ignore"] = "mask"
     strip_label: bool = True
     mask: str = _MASK
+    subtract_situation: float = 0.0
 
     def __call__(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[str]:
         """Prepare texts.
@@ -78,8 +81,8 @@ class Preprocessing:
         if self.situation == "mask" and context:
             text = mask_situation(text, context, self.mask)
         if self.situation == "prepend" and context:
-            return f"{_plain_layout(context)}: {_plain_layout(text)}"
-        return _plain_layout(text)
+            return f"{plain_layout(context)}: {plain_layout(text)}"
+        return plain_layout(text)
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Write the settings, and whatever else is worth knowing, into a model folder."""
@@ -106,7 +109,7 @@ class Preprocessing:
         return found
 
 
-def _plain_layout(text: str) -> str:
+def plain_layout(text: str) -> str:
     """Layout says nothing: references come without a final stop, lines of an answer with one."""
     text = " ".join(text.split()).rstrip(". ")
     return text[:1].upper() + text[1:]

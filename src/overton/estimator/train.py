@@ -23,6 +23,7 @@ from overton.progress import progress
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
+    from torch import Tensor
     from transformers import TrainerCallback
 
     from overton.sections import EstimatorSection
@@ -34,6 +35,9 @@ def train_estimator(
     rows: Sequence[Mapping[str, Any]], section: EstimatorSection, folder: Path, seed: int = 0
 ) -> dict[str, Any]:
     """Fine-tune ``section.base`` and write a Sentence Transformers folder.
+
+    With ``section.soup`` above 1 several trainings with different seeds, whose weights are averaged: a uniform soup
+    (Wortsman et al. 2022, arXiv 2203.05482, section 2).
 
     The folder appears when it is complete; a run that was killed starts from scratch and, with the same seed
     and number of threads, ends with the same weights.
@@ -51,8 +55,35 @@ def train_estimator(
     Raises:
         DataError: a row lacks a column or has an empty text, or masking leaves too few distinct triplets.
         ModelError: the base cannot be found or loaded.
-        RecipeError: ``freeze_layers`` does not fit the model, or the loss is not for pairs.
+        RecipeError: ``freeze_layers`` does not fit the model, the loss is not for pairs, or ``epoch_shares`` names a
+            data set that is not there.
     """
+    start = time.monotonic()
+    preprocessing = Preprocessing(situation=section.situation, subtract_situation=section.subtract_situation)
+    members: list[dict[str, Tensor]] = []
+    losses: list[float] = []
+    steps = 0
+    for number in range(section.soup):
+        # Soups of neighbouring seeds share no member.
+        model, figures = _train(rows, section, preprocessing, seed * section.soup + number, number)
+        members.append(model.state_dict())
+        steps += figures.pop("steps")
+        losses += figures.pop("losses")
+    if len(members) > 1:
+        model.load_state_dict(_mean(members))
+    _save(model, preprocessing, section, folder)
+    return {
+        **figures,
+        "steps": steps,
+        "loss": sum(losses) / len(losses) if losses else None,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def _train(
+    rows: Sequence[Mapping[str, Any]], section: EstimatorSection, preprocessing: Preprocessing, seed: int, number: int
+) -> tuple[SentenceTransformer, dict[str, Any]]:
+    """One training: the model, counts of what it learnt from, ``steps`` and ``losses`` of the last tenth of them."""
     try:
         from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
         from transformers import PrinterCallback, set_seed
@@ -65,11 +96,9 @@ def train_estimator(
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
             """None: the card of :func:`write_card` holds no timings, so equal runs write equal folders."""
 
-    start = time.monotonic()
     set_seed(seed)
     model = load_sentence_transformer(resolve_base(section.base), section.max_seq_length)
     freeze(model, section.freeze_layers)
-    preprocessing = Preprocessing(situation=section.situation)
     dataset, sampler, groups, figures = _prepare(rows, section, preprocessing, seed)
     use_cpu = model.device.type == "cpu"
     losses: list[float] = []
@@ -96,18 +125,19 @@ def train_estimator(
             args=arguments,
             train_dataset=dataset,
             loss=build_loss(model, section, groups),
-            callbacks=[_bar(losses)],
+            callbacks=[_bar(losses, f" ({number + 1} of {section.soup})" if section.soup > 1 else "")],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         steps = trainer.state.global_step
-    tail = losses[-max(1, len(losses) // 10) :]
-    _save(model, preprocessing, section, folder)
+    return model, {**figures, "steps": steps, "losses": losses[-max(1, len(losses) // 10) :]}
+
+
+def _mean(members: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each weight; what holds no fractions is the same in all."""
     return {
-        **figures,
-        "steps": steps,
-        "loss": sum(tail) / len(tail) if tail else None,
-        "seconds": round(time.monotonic() - start, 1),
+        name: sum(m[name] for m in members) / len(members) if first.is_floating_point() else first  # type: ignore[misc]
+        for name, first in members[0].items()
     }
 
 
@@ -127,7 +157,13 @@ def _prepare(
         dataset = Dataset.from_dict({"text": list(groups.texts), "label": list(range(len(groups.texts)))})
         pairs = sum(map(len, groups.partners)) // 2
         counts = {"pairs": pairs, "contradictions": groups.contradictions}
-        return dataset, batch_sampler(GroupBatches(groups, 3 * section.batch_size, seed)), groups, counts
+        if unknown := sorted(set(section.epoch_shares) - set(groups.sets)):
+            known = ", ".join(sorted(filter(None, set(groups.sets)))) or "one data set without a name"
+            raise RecipeError(
+                f"estimator.epoch_shares: no part {unknown[0]!r} in the training pairs, which hold {known}"
+            )
+        chosen = GroupBatches(groups, 3 * section.batch_size, seed, section.epoch_shares)
+        return dataset, batch_sampler(chosen), groups, counts
     columns = prepare_triplets(rows, preprocessing)
     counts = {"triplets": len(columns["anchor"])}
     if section.loss not in ALL_PAIRS:
@@ -178,7 +214,7 @@ def freeze(model: SentenceTransformer, layers: int) -> None:
         module.requires_grad_(False)
 
 
-def _bar(losses: list[float]) -> TrainerCallback:
+def _bar(losses: list[float], which: str) -> TrainerCallback:
     from transformers import TrainerCallback
 
     class Bar(TrainerCallback):
@@ -186,7 +222,7 @@ def _bar(losses: list[float]) -> TrainerCallback:
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.bar = progress()
-            self.task = self.bar.add_task("Training the estimator", total=state.max_steps)
+            self.task = self.bar.add_task(f"Training the estimator{which}", total=state.max_steps)
             self.bar.start()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
