@@ -3,8 +3,9 @@
     python benchmarks/estimator_people.py --perspectrum DIR --argkp DIR --seeds 0 1 2
 
 Trains `recipes/estimator.yaml` once a seed and measures the model as `overton estimator benchmark` does, on the dev
-split, beside the untuned base. Finished runs are kept, so a killed benchmark goes on where it was. `--table FILE`
-prints the table of a results file.
+split, beside the untuned base. Finished runs are kept, so a killed benchmark goes on where it was, and so are other
+seeds in the results file: seeds can be measured side by side, one thread each. `--table FILE` prints the table of a
+results file.
 """
 
 from __future__ import annotations
@@ -66,16 +67,31 @@ def main() -> None:
         manifest = run.manifest("estimator") or {}
         cost = {name: manifest.get(name) for name in ("seconds", "cpu_seconds")}
         training = read_json(run.path / "estimator" / "benchmark.json")["training"]
+        cost["threads"] = recipe.threads
         systems["tuned"].append({"seed": seed, **measure(tuned, labels), "cost": cost, "training": training})
+    settings = recipe.model_dump(mode="json")
+    earlier = _earlier(options.out, settings)
+    others = [row for row in earlier["systems"]["tuned"] if row["seed"] not in options.seeds] if earlier else []
+    systems["tuned"] = sorted([*others, *systems["tuned"]], key=lambda row: row["seed"])
     report = {
-        "command": "python " + " ".join(sys.argv),
-        "recipe": recipe.model_dump(mode="json"),
+        "commands": [*(earlier["commands"] if earlier else []), "python " + " ".join(sys.argv)],
+        "recipe": settings,
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
         "systems": systems,
     }
     write_json(options.out, report)
     print(markdown(report))
+
+
+def _earlier(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The results file, when it was made with the same recipe but for seed and threads."""
+
+    def same(recipe: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in recipe.items() if key not in ("seed", "threads")}
+
+    found = read_json(path) if path.exists() else None
+    return found if found and same(found["recipe"]) == same(settings) else None
 
 
 def markdown(report: dict[str, Any]) -> str:
