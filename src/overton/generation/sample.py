@@ -56,6 +56,7 @@ def sample_answers(
         max_new_tokens=max_new_tokens,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=sorted({*as_list(config.eos_token_id), *as_list(tokenizer.eos_token_id)}),
+        num_beams=1,
         repetition_penalty=1.0,  # some models bring one of their own, which training did not use
     )
     ends = {*config.eos_token_id, tokenizer.pad_token_id}
