@@ -102,6 +102,8 @@ def test_what_it_does_not_know_is_left_to_the_library(model: Any) -> None:
         model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
         shrunk = len(sizes)
         model.generate(input_ids=ids, attention_mask=mask, generation_config=config, use_cache=False)
+        config.update(eos_token_id=None)  # the model's own would end answers
+        model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
         config.update(top_k=5)
         model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-    assert shrunk > 1 and len(sizes) == shrunk + 2
+    assert shrunk > 1 and len(sizes) == shrunk + 3

@@ -103,7 +103,9 @@ def fast_generate(model: Any) -> Iterator[None]:
             return generate(*args, generation_config=generation_config, **kwargs)
         sampler = DirectSampler(generation_config.temperature or 1.0, generation_config.top_p or 1.0)
         config = greedy(generation_config)
-        if not args and set(kwargs) == {"input_ids", "attention_mask"} and config.pad_token_id is not None:
+        # Without ids of its own the configuration would take the model's, which are not known here.
+        complete = config.pad_token_id is not None and config.eos_token_id is not None
+        if complete and not args and set(kwargs) == {"input_ids", "attention_mask"}:
             return generate_shrinking(generate, **kwargs, config=config, sampler=sampler)
         processors = LogitsProcessorList([*(kwargs.pop("logits_processor", None) or []), sampler])
         return generate(*args, generation_config=config, logits_processor=processors, **kwargs)
