@@ -16,7 +16,7 @@ from typing import Any
 
 from overton.init import _describe, _yaml
 from overton.recipe import Recipe
-from overton.rewards.reward import PRESETS
+from overton.rewards.presets import PRESETS
 from overton.sections import Section
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

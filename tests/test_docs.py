@@ -21,7 +21,7 @@ from overton.data import read_answers, read_situations
 from overton.data.table import read_table
 from overton.errors import RecipeError
 from overton.recipe import load_recipe, parse_recipe
-from overton.rewards.reward import make_preset
+from overton.rewards.presets import make_preset
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

@@ -256,7 +256,7 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     settings = load_recipe(recipe, overrides or ())
     if settings.reward.overrides:
         # Their names are the preset's, so the recipe cannot know them; now is better than when GRPO starts.
-        from overton.rewards.reward import make_preset
+        from overton.rewards.presets import make_preset
 
         make_preset(settings.reward.preset, settings.reward.overrides)
     folder = RunDir(run_dir or Path("runs") / settings.name)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from overton.evaluation.nli import NliModel
 
 Row = dict[str, Any]
-BASE = "sentence-transformers/all-MiniLM-L6-v2"
 FORM = ("perspectives", "words", "valid_tags")
 SIMILARITY = ("coverage", "precision", "uniqueness", "f1")
 ORACLE = ("oracle_coverage", "oracle_precision", "oracle_uniqueness", "oracle_f1")
@@ -102,8 +101,10 @@ def score_files(
     for index, situation in pairs:
         form = form_row(given[index], situation)
         rows[index] |= {"id": situation.id, "reason": "", **{name: form[name] for name in FORM}}
+    from overton.estimator.open import open_estimator
+
     try:
-        encoder, shown = _load_estimator(estimator, data_set, cache_file)
+        encoder, shown = open_estimator(estimator, data_set=data_set, cache_file=cache_file)
         used = _add_similarity(rows, given, pairs, encoder, shown, threshold, notes)
     except OvertonError as error:
         if estimator is not None or data_set or cache_file is not None:
@@ -182,25 +183,6 @@ def _similarity(references: Any, segments: Any, threshold: float) -> Row:
         "f1": 2 * coverage * precision / (coverage + precision) if matches else 0.0,
         "matches": [[r, s, round(float(cosines[r, s]), 4)] for r, s in matches],
     }
-
-
-def _load_estimator(name: str | None, data_set: str, cache_file: Path | None) -> tuple[SimilarityEstimator, str]:
-    from overton.estimator import SimilarityEstimator, resolve_base
-    from overton.estimator.preprocess import SETTINGS_FILE
-    from overton.estimator.shipped import load_base
-
-    if name is None:
-        return load_base(BASE, data_set=data_set, cache_file=cache_file), f"untuned {BASE.rpartition('/')[2]}"
-    folder = Path(name).expanduser()
-    if (folder / "estimator" / "model").is_dir():
-        folder = folder / "estimator"
-    elif folder.name == "model" and (folder.parent / "calibration.json").is_file():
-        folder = folder.parent
-    elif not (folder / "model").is_dir():
-        folder = resolve_base(name)
-        if not (folder / SETTINGS_FILE).is_file():
-            return load_base(name, data_set=data_set, cache_file=cache_file), name
-    return SimilarityEstimator.load(folder, data_set=data_set, cache_file=cache_file), name
 
 
 def _load_nli(name: str) -> NliModel:

@@ -145,6 +145,13 @@ def strip_label(text: str) -> str:
     return text[label.end() :] if label else text
 
 
+def opening_label(text: str) -> str:
+    """LABEL of a leading ``In the perspective of LABEL,``; ``""`` without one."""
+    opener = _OPENER.match(text, len(text) - len(text.lstrip()))
+    label = _LABEL.match(text, opener.end()) if opener else None
+    return label.group(1).strip() if label else ""
+
+
 def format_answer(perspectives: Iterable[Perspective], summary: str) -> str:
     """Write perspectives and a summary in the template; :func:`segment` reads them back."""
     lines = [f"{OPENER} {p.label}, {p.explanation.rstrip('.')}." for p in perspectives]

@@ -151,11 +151,13 @@ class Match:
         reference: index into the group's references.
         segment: index into the answer's segments.
         cosine: their similarity, -1 to 1.
+        probability: calibrated probability that both state the same perspective; ``None`` without a calibration.
     """
 
     reference: int
     segment: int
     cosine: float
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class Score:
         terms: every term by name (``coverage``, ``precision``, ``uniqueness``, ``form``, ...).
         matches: references covered, one segment each.
         repeated: indices of segments that repeat a perspective of the same answer.
+        clusters: groups of two or more segments (indices) that say the same: where the repetition is.
         credits: one number a segment, for trainers that take advantages per token:
             +1 a new match, -1 a repetition or a segment that matches nothing.
         segments: the segments themselves, in the order of ``credits``.
@@ -180,6 +183,17 @@ class Score:
     repeated: tuple[int, ...] = ()
     credits: tuple[float, ...] = ()
     segments: tuple[Segment, ...] = ()
+    clusters: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Whole numbers behind the terms: ``perspectives``, ``matched``, ``repeated``."""
+        return {"perspectives": len(self.segments), "matched": len(self.matches), "repeated": len(self.repeated)}
+
+    @property
+    def spans(self) -> tuple[tuple[int, int, float], ...]:
+        """(start, end, credit) of each segment: character offsets into the answer, the end exclusive."""
+        return tuple((s.start, s.end, c) for s, c in zip(self.segments, self.credits, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from overton.estimator.calibration import Calibration
     from overton.estimator.encode import SimilarityEstimator
     from overton.estimator.models import resolve_base
+    from overton.estimator.open import open_estimator
     from overton.estimator.preprocess import Preprocessing
     from overton.estimator.train import train_estimator
 
-__all__ = ["Calibration", "Preprocessing", "SimilarityEstimator", "resolve_base", "train_estimator"]
+__all__ = ["Calibration", "Preprocessing", "SimilarityEstimator", "open_estimator", "resolve_base", "train_estimator"]
 
 _HOME = {
     "Calibration": "calibration",
     "Preprocessing": "preprocess",
     "SimilarityEstimator": "encode",
+    "open_estimator": "open",
     "resolve_base": "models",
     "train_estimator": "train",
 }

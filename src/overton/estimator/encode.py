@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from overton.errors import ModelError
@@ -60,6 +61,8 @@ class SimilarityEstimator:
         self.store: VectorStore | None = None
         self.encoded = 0
         self._cache: dict[str, np.ndarray] = {}
+        # Trainers and servers call a reward from several threads.
+        self._lock = RLock()
 
     @classmethod
     def load(
@@ -177,6 +180,10 @@ class SimilarityEstimator:
 
     def _rows(self, prepared: list[str], description: str) -> np.ndarray:
         """Unit rows of texts that are prepared already, from memory, from disk or from the model."""
+        with self._lock:
+            return self._rows_locked(prepared, description)
+
+    def _rows_locked(self, prepared: list[str], description: str) -> np.ndarray:
         import numpy as np
 
         known = {text: self._cache[text] for text in prepared if text in self._cache}
@@ -204,7 +211,8 @@ class SimilarityEstimator:
 
     def clear_cache(self) -> None:
         """Forget every vector."""
-        self._cache.clear()
+        with self._lock:
+            self._cache.clear()
 
     def _remember(self, rows: dict[str, np.ndarray]) -> None:
         self._cache.update(rows)

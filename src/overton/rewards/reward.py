@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from overton.errors import RecipeError
-from overton.rewards.op_grpo import OpGrpoPreset
-from overton.rewards.overton import OvertonPreset
+from overton.rewards.presets import make_preset
 from overton.types import Group, Score
 
 Vectors = npt.NDArray[np.float32]
-PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset]] = {
-    "overton": OvertonPreset,
-    "op-grpo": OpGrpoPreset,
-}
 
 
 class Encoder(Protocol):
@@ -41,14 +34,15 @@ class OvertonReward:
 
     Args:
         estimator: similarity estimator, calibrated unless ``threshold`` is overridden.
-        preset: ``"overton"`` (default) or ``"op-grpo"`` (the paper's arithmetic).
+        preset: ``"overton"`` (default), ``"op-grpo"`` (the paper's arithmetic), or a YAML or JSON file with
+            ``preset`` and ``overrides``, alone or in the section ``reward`` of a recipe.
         overrides: fields of the preset, for example ``beta=0.5``.
 
     Raises:
-        RecipeError: unknown preset or field.
+        RecipeError: unknown preset or field, or a file that cannot be read.
     """
 
-    def __init__(self, estimator: Encoder, preset: str = "overton", **overrides: Any) -> None:
+    def __init__(self, estimator: Encoder, preset: str | Path = "overton", **overrides: Any) -> None:
         self.estimator = estimator
         self.preset = make_preset(preset, overrides)
 
@@ -79,23 +73,3 @@ class OvertonReward:
             scores.append(self.preset.score(group, plan, rows[start:stop], threshold))
             start = stop
         return scores
-
-
-def make_preset(name: str, overrides: dict[str, Any]) -> OpGrpoPreset | OvertonPreset:
-    """The preset with some fields replaced.
-
-    Raises:
-        RecipeError: unknown preset or field, or a value of the wrong type.
-    """
-    if name not in PRESETS:
-        raise RecipeError(f"reward.preset: unknown preset {name!r}; known: {', '.join(PRESETS)}")
-    defaults = {f.name: f.default for f in dataclasses.fields(PRESETS[name])}
-    for key, value in overrides.items():
-        if key not in defaults:
-            raise RecipeError(
-                f"reward.overrides.{key}: preset {name!r} has no such field; known: {', '.join(sorted(defaults))}"
-            )
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number and not (value is None and defaults[key] is None):
-            raise RecipeError(f"reward.overrides.{key}: a number is wanted, found {value!r}")
-    return PRESETS[name](**overrides)

@@ -1,0 +1,87 @@
+"""Presets of the reward by name or by file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+from overton.errors import RecipeError
+from overton.rewards.op_grpo import OpGrpoPreset
+from overton.rewards.overton import OvertonPreset
+
+PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset]] = {
+    "overton": OvertonPreset,
+    "op-grpo": OpGrpoPreset,
+}
+FILE_KEYS = ("preset", "overrides", "estimator", "data_set")
+
+
+def make_preset(name: str | Path, overrides: dict[str, Any]) -> OpGrpoPreset | OvertonPreset:
+    """The preset with some fields replaced.
+
+    Args:
+        name: of the preset, or a file as for :func:`read_reward_file`.
+        overrides: fields of the preset; they win over those of the file.
+
+    Raises:
+        RecipeError: unknown preset or field, a value of the wrong type, or a file that cannot be read.
+    """
+    where = "reward"
+    if str(name) not in PRESETS and (isinstance(name, Path) or Path(name).suffix in (".yaml", ".yml", ".json")):
+        where = str(name)
+        found = read_reward_file(Path(name))
+        name, overrides = found.get("preset", "overton"), {**found.get("overrides", {}), **overrides}
+    name = str(name)
+    if name not in PRESETS:
+        raise RecipeError(
+            f"{where}.preset: unknown preset {name!r}; known: {', '.join(PRESETS)}, or a .yaml or .json file"
+        )
+    defaults = {f.name: f.default for f in dataclasses.fields(PRESETS[name])}
+    for key, value in overrides.items():
+        if key not in defaults:
+            raise RecipeError(
+                f"{where}.overrides.{key}: preset {name!r} has no such field; known: {', '.join(sorted(defaults))}"
+            )
+        _check(f"{where}.overrides.{key}", defaults[key], value)
+    return PRESETS[name](**overrides)
+
+
+def read_reward_file(path: Path) -> dict[str, Any]:
+    """Settings of a reward: ``preset`` and ``overrides``, ``estimator`` and ``data_set``.
+
+    Args:
+        path: YAML or JSON with those keys, or a recipe, whose section ``reward`` is taken.
+
+    Raises:
+        RecipeError: the file is missing, unreadable, or has another key.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot read the settings of the reward ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: neither YAML nor JSON ({' '.join(str(error).split())})") from None
+    recipe = isinstance(raw, dict) and "reward" in raw
+    section = raw["reward"] if recipe else raw
+    if not isinstance(section, dict):
+        raise RecipeError(f"{path}: keys are wanted ({', '.join(FILE_KEYS)}), found {type(section).__name__}")
+    unknown = [] if recipe else [str(key) for key in section if key not in FILE_KEYS]
+    if unknown:
+        raise RecipeError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(FILE_KEYS)}")
+    if not isinstance(section.get("overrides", {}), dict):
+        raise RecipeError(f"{path}: `overrides` must hold fields of the preset, found {section['overrides']!r}")
+    return {key: section[key] for key in FILE_KEYS if section.get(key) is not None}
+
+
+def _check(where: str, default: Any, value: Any) -> None:
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise RecipeError(f"{where}: a name is wanted, found {value!r}")
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number and not (value is None and default is None):
+        raise RecipeError(f"{where}: a number is wanted, found {value!r}")

@@ -1,0 +1,57 @@
+"""Reference perspectives in the forms that trainers' data sets carry them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from overton.errors import DataError
+from overton.segment import opening_label, strip_label
+from overton.types import Perspective
+
+
+def parse_references(value: Any, where: str = "references") -> tuple[Perspective, ...]:
+    """References of one situation as perspectives.
+
+    Args:
+        value: a list whose items are strings (a leading ``In the perspective of LABEL,`` becomes the label),
+            mappings with ``explanation`` (and perhaps ``label``), or :class:`~overton.types.Perspective`; or
+            such a list as JSON text, the way it travels through Parquet columns and over HTTP. Arrays of numpy
+            count as lists.
+        where: names the place in messages.
+
+    Raises:
+        DataError: another form, or an empty reference; the message says which.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise DataError(
+                f"{where}: a list of references is wanted (or one as JSON text), found the text {value[:60]!r}"
+            ) from None
+    if hasattr(value, "tolist"):  # numpy: what a Parquet list column becomes
+        value = value.tolist()
+    if not isinstance(value, Sequence):
+        raise DataError(f"{where}: a list of references is wanted, found {type(value).__name__}")
+    return tuple(_one(item, f"{where}[{index}]") for index, item in enumerate(value))
+
+
+def _one(item: Any, where: str) -> Perspective:
+    if isinstance(item, Perspective):
+        found = item
+    elif isinstance(item, str):
+        found = Perspective(opening_label(item), strip_label(item).strip())
+    elif isinstance(item, Mapping):
+        label, explanation = item.get("label"), item.get("explanation")
+        if not isinstance(explanation, str):
+            raise DataError(f"{where}: the text `explanation` is missing; found the keys {sorted(map(str, item))}")
+        if label is not None and not isinstance(label, str):
+            raise DataError(f"{where}: `label` must be a text, found {type(label).__name__}")
+        found = Perspective(label or "", explanation)
+    else:
+        raise DataError(f"{where}: a text or a mapping with `explanation` is wanted, found {type(item).__name__}")
+    if not found.explanation.strip():
+        raise DataError(f"{where}: the reference is empty")
+    return found
