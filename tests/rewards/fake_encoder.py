@@ -9,10 +9,10 @@ import numpy as np
 
 
 class FakeEncoder:
-    """Unit rows for known texts; a final stop is not looked at."""
+    """Unit rows for known texts; commas and stops are not looked at, since a preset's masking may drop them."""
 
     def __init__(self, vectors: Mapping[str, Sequence[float]], threshold: float = 0.6) -> None:
-        self.vectors = {text: np.asarray(v, dtype=np.float64) for text, v in vectors.items()}
+        self.vectors = {_bare(text): np.asarray(v, dtype=np.float64) for text, v in vectors.items()}
         self.threshold = threshold
         self.calls: list[tuple[list[str], list[str] | None, bool]] = []
 
@@ -20,8 +20,12 @@ class FakeEncoder:
         self, texts: Sequence[str], contexts: Sequence[str] | None = None, *, preprocess: bool = True
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         self.calls.append((list(texts), None if contexts is None else list(contexts), preprocess))
-        rows = [self.vectors[text.rstrip(".")] for text in texts]
+        rows = [self.vectors[_bare(text)] for text in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+
+def _bare(text: str) -> str:
+    return text.replace(",", "").replace(".", "")
 
 
 def axis(index: int, size: int = 6) -> list[float]:

@@ -56,7 +56,7 @@ def test_overton_prepares_both_sides_alike_and_the_paper_takes_texts_as_they_are
     texts, contexts, preprocess = encoder.calls[1]
     assert texts == [
         "In the perspective of Privacy, the diary is hers",
-        "In the perspective of Privacy, the [KW] is hers.",
+        "In the perspective of Privacy the [KW] is hers",
     ]
     assert contexts is None and not preprocess
 
