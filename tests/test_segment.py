@@ -1,4 +1,4 @@
-"""Answers to segments: the template and back, offsets, broken layouts, free text, masking."""
+"""Answers to segments: the template and back, offsets, broken layouts, masking. Free text has tests of its own."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_items_may_run_over_lines() -> None:
     assert [s.explanation for s in segment("- one\n  more\n- two")] == ["one\n  more", "two"]
 
 
-def test_prose_is_read_by_sentence() -> None:
+def test_prose_of_unrelated_sentences_is_read_by_sentence() -> None:
     text = "Is it fair? Some say so! Others do not.\nA last one without a stop"
     found = segment(text)
     assert [s.explanation for s in found] == [
@@ -211,7 +211,8 @@ def test_prose_without_spaces_between_sentences() -> None:
 
 
 def test_one_bullet_alone_is_prose() -> None:
-    assert [s.explanation for s in segment("- One thing. Another.")] == ["- One thing.", "Another."]
+    found = segment("- One thing. Another.")
+    assert [(s.explanation, s.start) for s in found] == [("One thing.", 0), ("Another.", 13)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What benchmarks/segmentation.py is made of."""

@@ -1,0 +1,59 @@
+"""Whether "In the perspective of" carries an answer without tags, or is one way among others to name a view."""
+
+from __future__ import annotations
+
+import re
+
+from overton.segment.cues import Cue, beginning
+from overton.segment.marks import lines
+from overton.segment.sentences import paragraphs, sentences
+
+# What may stand between the beginning of a line and the opener.
+_LEAD = re.compile(r"[ \t>]*+(?P<mark>(?:[-*+•–—#]{1,6}|[(（]?\w{1,4}[.)）、．])[ \t]*+)?[\"'“*_ \t]*+")
+_REACH = 24
+_STOPS = ".!?…。！？:："
+
+
+def carried(text: str, found: list[re.Match[str]], start: int, stop: int) -> bool:
+    """Whether the perspectives of an answer are those that its openers begin.
+
+    In "1. In the perspective of A, ... 2. From the standpoint of B, ... 3. Lawyers may hold ..." they are not: the
+    items of the list are.
+
+    Args:
+        text: the answer.
+        found: its openers.
+        start: beginning of what is read.
+        stop: its end.
+    """
+    led = [m.start() for m in found if _begins(text, start, m.start())]
+    if not led:
+        return False
+    rows = lines(text, start, stop)
+    opened = set(led)
+    marked = [row for row in rows if row.listed and _mark_end(text, row.start, row.end) in opened]
+    if marked:
+        rivals = sum(row.key == marked[0].key for row in rows) - sum(row.key == marked[0].key for row in marked)
+    else:
+        rivals = sum(row.listed and row.start < led[0] for row in rows)
+    for paragraph in paragraphs(text, start, stop):
+        for begin, end in sentences(text, *paragraph):
+            named = beginning(text, begin, end).cue is Cue.NAMES
+            rivals += named and not any(place in opened for place in range(begin, min(begin + 9, end)))
+    return len(led) > rivals and (len(led) >= 2 or not text[start : led[0]].strip(" \n\t*_\"'“#>-1."))
+
+
+def _begins(text: str, start: int, place: int) -> bool:
+    """Whether a sentence or a line begins at ``place``, marks aside."""
+    line = max(text.rfind("\n", start, place) + 1, start)
+    if place - line <= _REACH and _LEAD.fullmatch(text, line, place):
+        return True
+    while place > line and text[place - 1] in " \t\"'“*_":
+        place -= 1
+    return text[place - 1] in _STOPS
+
+
+def _mark_end(text: str, start: int, end: int) -> int:
+    """Where the text of a line begins after number, bullet and bold mark."""
+    lead = _LEAD.match(text, start, end)
+    return lead.end() if lead and lead.group("mark") else -1
