@@ -55,14 +55,14 @@ class OpGrpoPreset:
 
     def score(self, group: Group, plan: Plan, rows: Vectors, threshold: float) -> list[Score]:
         """Scores of one group from its encoded rows (n, d) and the cosine of a match."""
-        references, answers = plan.split(group, rows)
+        own = plan.split(group, rows)
         scores = []
-        for answer, found, vectors in zip(group.answers, plan.segments, answers, strict=True):
+        for answer, found, vectors in zip(group.answers, plan.segments, own.answers, strict=True):
             reason = unscorable(group, answer)
             if reason:
                 scores.append(Score(None, reason))
             else:
-                scores.append(self._score_one(answer, found, references, vectors, threshold))
+                scores.append(self._score_one(answer, found, own.references, vectors, threshold))
         return scores
 
     def _score_one(

@@ -1,0 +1,116 @@
+"""Which segment speaks for which reference, and which segments repeat each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overton.matching import clusters, greedy_matching, optimal_matching
+
+Matrix = npt.NDArray[np.float32]
+MATCHINGS = ("optimal", "greedy", "many-to-one")
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the arithmetic of preset ``overton`` is made of.
+
+    Attributes:
+        pairs: (reference, segment); one a reference, with ``many-to-one`` one a segment that matches.
+        best: the segment that stands for each covered reference.
+        relevant: (n,) whether a segment matches any reference.
+        groups: a cluster number a segment: the same number says the same.
+        repeated: segments that say what another one says already; of a cluster the matched one counts, else the
+            first.
+        precision: share of what is said that covers a reference of its own.
+    """
+
+    pairs: list[tuple[int, int]]
+    best: dict[int, int]
+    relevant: npt.NDArray[np.bool_]
+    groups: list[int]
+    repeated: list[int]
+    precision: float
+
+    @property
+    def distinct(self) -> int:
+        """Number of clusters."""
+        return len(set(self.groups))
+
+    @property
+    def relevant_uniqueness(self) -> float:
+        """Clusters that match a reference, as a share of their segments; 1 without any.
+
+        Segments in such a cluster that match nothing themselves count too: they are alike to one that does.
+        """
+        beside = self.distinct - len({g for g, hit in zip(self.groups, self.relevant, strict=True) if hit})
+        size = len(self.groups) - beside
+        return (self.distinct - beside) / size if size else 1.0
+
+    @property
+    def repetitions(self) -> tuple[tuple[int, ...], ...]:
+        """The clusters of two or more segments."""
+        members: dict[int, list[int]] = {}
+        for index, group in enumerate(self.groups):
+            members.setdefault(group, []).append(index)
+        return tuple(tuple(m) for m in members.values() if len(m) > 1)
+
+
+def assign(similarity: Matrix, own: Matrix, threshold: float, matching: str) -> Assignment:
+    """Match segments with references.
+
+    Args:
+        similarity: (m, n) cosines of references and segments.
+        own: (n, n) cosines of segments.
+        threshold: cosine from which two texts say the same (inclusive).
+        matching: one of :data:`MATCHINGS`.
+    """
+    n = similarity.shape[1]
+    if not n:
+        return Assignment([], {}, np.zeros(0, dtype=bool), [], [], 0.0)
+    same = _same_best(similarity, threshold)
+    relevant = same.diagonal().copy()
+    if matching == "many-to-one":
+        nearest = similarity.argmax(axis=0)
+        pairs = [(int(nearest[s]), s) for s in range(n) if relevant[s]]
+        best: dict[int, int] = {}
+        for r, s in pairs:
+            if r not in best or similarity[r, s] > similarity[r, best[r]]:
+                best[r] = s
+        # Several sentences may work out one view, so only texts that are alike themselves repeat each other.
+        groups = clusters(own, threshold)
+        precision = len(best) / (len(best) + int((~relevant).sum())) if best else 0.0
+    else:
+        units = clusters(np.where(same, own, -1.0), threshold)
+        pairs = _one_to_one(similarity, units, threshold, matching)
+        best = dict(pairs)
+        groups = clusters(np.where(same, 1.0, own), threshold)
+        precision = len(pairs) / n
+    return Assignment(pairs, best, relevant, groups, _repeated(groups, set(best.values())), precision)
+
+
+def _repeated(groups: list[int], standing: set[int]) -> list[int]:
+    kept: set[int] = set()
+    repeated = []
+    for i, cluster in sorted(enumerate(groups), key=lambda item: (item[0] not in standing, item[0])):
+        if cluster in kept and i not in standing:
+            repeated.append(i)
+        kept.add(cluster)
+    return sorted(repeated)
+
+
+def _same_best(similarity: Matrix, threshold: float) -> npt.NDArray[np.bool_]:
+    """(n, n): whether two segments are best matched by one reference; the diagonal: whether any matches."""
+    best = (similarity == similarity.max(axis=0)) & (similarity >= threshold)
+    return np.any(best[:, :, None] & best[:, None, :], axis=0)
+
+
+def _one_to_one(similarity: Matrix, units: list[int], threshold: float, matching: str) -> list[tuple[int, int]]:
+    """(reference, segment) pairs; of the segments of one unit at most one is matched."""
+    members = [[i for i, g in enumerate(units) if g == unit] for unit in range(len(set(units)))]
+    merged = np.stack([similarity[:, m].max(axis=1) for m in members], axis=1)
+    match = greedy_matching if matching == "greedy" else optimal_matching
+    pairs = match(merged, threshold)
+    return [(r, max(members[u], key=lambda s, r=r: similarity[r, s])) for r, u in pairs]  # type: ignore[misc]
