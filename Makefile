@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install quickstart test lint format environment clean
+.PHONY: help install quickstart test lint format contract environment clean
 
 help:
 	@echo "make install     environment in .venv with pinned versions (constraints.txt)"
@@ -27,7 +27,8 @@ help:
 	@echo "make test        install, then lint, types and tests"
 	@echo "make lint        ruff and mypy alone"
 	@echo "make format      let ruff format the code"
-	@echo "make clean       remove .venv and caches; runs/ stays"
+	@echo "make contract    the reward inside verl, OpenRLHF and ms-swift, each in an environment of its own (6 GB)"
+	@echo "make clean       remove .venv, .contract and caches; runs/ stays"
 
 install: $(VENV)/.overton-dev
 
@@ -45,6 +46,10 @@ lint: $(VENV)/.overton-dev
 format: $(VENV)/.overton-dev
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+
+# Each framework's environment is made under .contract; FRAMEWORKS="verl swift" takes some of them.
+contract:
+	"$(PYTHON)" scripts/contract.py $(FRAMEWORKS)
 
 # What `overton run` needs.
 $(VENV)/.overton-run: pyproject.toml constraints.txt
@@ -77,5 +82,5 @@ environment:
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .contract build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

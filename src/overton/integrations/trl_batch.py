@@ -1,0 +1,188 @@
+"""From TRL's call of a reward function to groups, and scores that several functions share."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from overton.errors import DataError
+from overton.prompting import completion_text
+from overton.rewards import OvertonReward, parse_references
+from overton.segment import SUMMARY_CLOSE
+from overton.types import Group, Perspective, Score
+
+# Arguments of TRL's call that are no columns of the data set.
+_NO_COLUMNS = {"trainer_state", "log_extra", "log_metric", "environments"}
+# A batch is asked for by each function once, one after another or at the same time.
+_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The completions of one call, in order; equal batches get equal scores.
+
+    Attributes:
+        texts: what was answered.
+        situations: what each text answers.
+        ids: ``situation_id`` of each row, ``None`` without that column.
+        references: of each row; a text instead says why they cannot be read.
+        finished: whether each answer ended by itself; ``None`` when unknown.
+    """
+
+    texts: tuple[str, ...]
+    situations: tuple[str, ...]
+    ids: tuple[str | None, ...]
+    references: tuple[tuple[Perspective, ...] | str, ...]
+    finished: tuple[bool, ...] | None = None
+
+    def rows(self) -> list[list[int]]:
+        """The rows of each group: those of one situation, with the same references."""
+        members: dict[Hashable, list[int]] = {}
+        for row, key in enumerate(zip(self.ids, self.situations, self.references, strict=True)):
+            members.setdefault(key, []).append(row)
+        return list(members.values())
+
+    def score(self, reward: OvertonReward) -> tuple[Score, ...]:
+        """One score a row; rows whose references cannot be read have no value."""
+        members, groups = [], []
+        scores = [Score(None, found if isinstance(found, str) else "") for found in self.references]
+        for rows in self.rows():
+            references = self.references[rows[0]]
+            if isinstance(references, str):
+                continue
+            finished = None if self.finished is None else tuple(self.finished[row] for row in rows)
+            members.append(rows)
+            groups.append(Group(self.situations[rows[0]], references, tuple(self.texts[row] for row in rows), finished))
+        for rows, group_scores in zip(members, reward.score(groups), strict=True):
+            for row, score in zip(rows, group_scores, strict=True):
+                scores[row] = score
+        return tuple(scores)
+
+
+def read_call(
+    prompts: Sequence[Any],
+    completions: Sequence[Any],
+    completion_ids: Sequence[Sequence[int]] | None,
+    columns: dict[str, Any],
+    max_tokens: int,
+) -> Batch:
+    """TRL's arguments as a batch.
+
+    Args:
+        prompts: texts, or lists of messages.
+        completions: likewise, one a prompt.
+        completion_ids: their tokens.
+        columns: everything else TRL passes; ``references`` must be among it, ``situation`` and ``situation_id``
+            may be.
+        max_tokens: completions of this many tokens count as cut off, unless they end as the template does; 0 = never.
+
+    Raises:
+        DataError: ``references`` is missing, or a column has another length than ``completions``.
+    """
+    size = len(completions)
+    found = sorted(set(columns) - _NO_COLUMNS)
+    if "references" not in columns:
+        raise DataError(
+            "the reward needs the data set's column `references` (the perspectives that an answer may cover); TRL "
+            f"handed over {', '.join(f'`{name}`' for name in found) or 'no column'} beside `prompt`. If the data set "
+            "has it, set remove_unused_columns=False; if it has another name, rename it."
+        )
+    for name in ("references", "situation", "situation_id"):
+        if columns.get(name) is not None and len(columns[name]) != size:
+            raise DataError(f"column `{name}` has {len(columns[name])} rows for {size} completions")
+    texts = tuple(_plain(completion_text(c)) for c in completions)
+    named = columns.get("situation") or [None] * size
+    finished = None
+    if max_tokens and completion_ids is not None:
+        finished = tuple(
+            len(ids) < max_tokens or text.rstrip().endswith(SUMMARY_CLOSE)
+            for ids, text in zip(completion_ids, texts, strict=True)
+        )
+    return Batch(
+        texts=texts,
+        situations=tuple(
+            name if isinstance(name, str) and name else prompt_text(prompt)
+            for name, prompt in zip(named, prompts, strict=True)
+        ),
+        ids=tuple(None if key is None else str(key) for key in columns.get("situation_id") or [None] * size),
+        references=tuple(_references(value) for value in columns["references"]),
+        finished=finished,
+    )
+
+
+def prompt_text(prompt: Any) -> str:
+    """What a prompt asks: its text, or of messages the last one from the user."""
+    if isinstance(prompt, str):
+        return prompt.strip()
+    asked = [message for message in prompt if message.get("role") == "user"] or list(prompt)
+    return _plain(asked[-1].get("content")).strip() if asked else ""
+
+
+def _plain(content: Any) -> str:
+    """A message's content without what is no text (images)."""
+    if isinstance(content, list):
+        return "\n".join(part.get("text") or "" for part in content if part.get("type") == "text")
+    return content or ""
+
+
+def _references(value: Any) -> tuple[Perspective, ...] | str:
+    try:
+        return parse_references(value)
+    except DataError as error:
+        return str(error)
+
+
+@dataclass
+class _Entry:
+    """Scores of one batch.
+
+    Attributes:
+        names: the functions that asked since the scores were last logged.
+        trainer: ``id`` of the trainer they asked for.
+    """
+
+    lock: Lock = field(default_factory=Lock)
+    scores: tuple[Score, ...] | None = None
+    names: set[str] = field(default_factory=set)
+    trainer: int = 0
+
+
+_lock = Lock()
+_entries: WeakKeyDictionary[OvertonReward, OrderedDict[Batch, _Entry]] = WeakKeyDictionary()
+
+
+def shared_scores(
+    reward: OvertonReward, batch: Batch, name: str, trainer: object
+) -> tuple[tuple[Score, ...], float, bool]:
+    """Scores of a batch, computed for the first of the functions that ask; the last few batches are remembered.
+
+    Args:
+        reward: what scores.
+        batch: what to score.
+        name: of the function that asks.
+        trainer: for whom it asks, ``None`` when unknown.
+
+    Returns:
+        The scores, the seconds it took, and whether this function is the one to log them: TRL's table of
+        completions breaks when two functions fill the same column for one batch. A function that asks a second
+        time asks for a later batch with the same content.
+    """
+    started = time.perf_counter()
+    with _lock:
+        entries = _entries.setdefault(reward, OrderedDict())
+        entry = entries.pop(batch, None) or _Entry()
+        entries[batch] = entry
+        while len(entries) > _KEPT:
+            entries.popitem(last=False)
+    with entry.lock:
+        if entry.scores is None:
+            entry.scores = batch.score(reward)
+        first = not entry.names or name in entry.names or entry.trainer != id(trainer)
+        entry.names = {name} if first else entry.names | {name}
+        entry.trainer = id(trainer)
+    return entry.scores, time.perf_counter() - started, first

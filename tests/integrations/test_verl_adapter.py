@@ -1,0 +1,109 @@
+"""The function that verl calls; verl itself calls it in tests/contract/frameworks."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from adapter_material import FORMS, GOOD, HALF, REFERENCES, SITUATION, SITUATIONS, TERMS, expected, prepare
+from datasets import load_dataset
+
+from overton.errors import ModelError, RecipeError
+from overton.integrations.verl import compute_score
+
+EXTRA = {"situation": SITUATION.text, "references": REFERENCES}
+
+
+@pytest.mark.parametrize("references", [*FORMS, np.array(REFERENCES, dtype=object)])
+@pytest.mark.parametrize("channel", ["extra_info", "ground_truth"])
+def test_references_in_every_form_and_either_place(references: Any, channel: str) -> None:
+    if channel == "extra_info":
+        found = compute_score("d", HALF, "another task's", {"situation": SITUATION.text, "references": references})
+    else:
+        found = compute_score("d", HALF, references, {"question": SITUATION.text, "num_turns": 2})
+    wanted = expected(HALF)
+    assert found["score"] == pytest.approx(wanted.value) and found["coverage"] == 0.5
+    assert {name: found[name] for name in TERMS} == pytest.approx(dict(wanted.terms))
+    assert found["unscored"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "extra", "reason"),
+    [
+        ("x", None, None, "extra_info.question: the situation is wanted"),
+        ("x", REFERENCES, {}, "extra_info.question"),
+        ("x", REFERENCES, {"situation": 3}, "extra_info.situation"),
+        ("x", REFERENCES, "text", "extra_info.question"),
+        ("x", "no list", {"situation": "?"}, "reward_model.ground_truth: a list of references is wanted"),
+        ("x", None, {"situation": "?", "references": [{"label": "a"}]}, "extra_info.references[0]"),
+        ("x", [], {"situation": "?"}, "no reference perspectives"),
+        (None, REFERENCES, {"situation": "?"}, "NoneType, not text"),
+    ],
+)
+def test_a_bad_row_is_zero_and_flagged_with_the_reason_in_the_log(
+    answer: Any, truth: Any, extra: Any, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = compute_score("my set", answer, truth, extra)
+        compute_score("my set", answer, truth, extra)
+    assert found["score"] == 0.0 and found["unscored"] == 1.0
+    assert set(found) == {"score", "unscored"} | TERMS
+    assert all(type(value) is float for value in found.values())
+    assert len(caplog.records) == 1 and reason in caplog.text  # said once
+
+
+def test_an_empty_answer_is_scored_and_long_and_strange_ones_are_too() -> None:
+    for answer in ("", " ", "\0", "\u202e" * 50, "a" * 100_000, "<core perspectives>" * 99, "\ud800"):
+        found = compute_score("d", answer, REFERENCES, EXTRA)
+        assert set(found) == {"score", "unscored"} | TERMS
+        assert found["unscored"] == 0.0 and np.isfinite(found["score"])
+
+
+def test_settings_come_as_arguments_and_wrong_ones_are_errors(tmp_path: Path) -> None:
+    plain = compute_score("d", HALF, REFERENCES, EXTRA)["score"]
+    assert compute_score("d", HALF, REFERENCES, EXTRA, beta=0.5)["score"] > plain
+    paper = compute_score("d", GOOD, REFERENCES, EXTRA, preset="op-grpo")
+    assert paper["score"] > 1 and "coverage_ladder" in paper
+    file = tmp_path / "reward.yaml"
+    file.write_text("preset: overton\noverrides: {beta: 0.5}\n", encoding="utf-8")
+    by_file = compute_score("d", HALF, REFERENCES, EXTRA, reward=str(file))
+    assert by_file["score"] == compute_score("d", HALF, REFERENCES, EXTRA, beta=0.5)["score"]
+    assert compute_score("d", HALF, REFERENCES, EXTRA, reward=str(file), preset="overton")["score"] == plain
+    verls_own = {"reward_router_address": "127.0.0.1:1", "reward_model_tokenizer": object()}
+    assert compute_score("d", HALF, REFERENCES, EXTRA, **verls_own)["score"] == plain
+    for wrong in ({"preset": "no such"}, {"betta": 1.0}, {"beta": "high"}, {"reward": str(tmp_path / "none.yaml")}):
+        with pytest.raises(RecipeError):
+            compute_score("d", "x", None, None, **wrong)  # also when the row is bad
+    with pytest.raises(ModelError):
+        compute_score("d", HALF, REFERENCES, EXTRA, reward=str(tmp_path / "none"))
+
+
+def test_the_environment_names_the_reward(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{"preset": "op-grpo"}', encoding="utf-8")
+    monkeypatch.setenv("OVERTON_REWARD", str(tmp_path / "r.json"))
+    assert "uniqueness_ladder" in compute_score("d", GOOD, REFERENCES, EXTRA)
+    monkeypatch.setenv("OVERTON_REWARD", str(tmp_path / "nowhere"))
+    with pytest.raises(ModelError):
+        compute_score("d", GOOD, REFERENCES, EXTRA)
+
+
+def test_threads_get_their_own_scores() -> None:
+    calls = [(answer, extra) for answer in (GOOD, HALF, "", "a" * 50) for extra in (EXTRA, {}, EXTRA)] * 20
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(lambda call: compute_score("d", call[0], None, call[1]), calls))
+    alone = {(a, bool(e)): compute_score("d", a, None, e) for a, e in calls}
+    assert found == [alone[answer, bool(extra)] for answer, extra in calls]
+
+
+def test_the_rows_of_the_example_score_as_they_should(tmp_path: Path) -> None:
+    prepare("verl", tmp_path / "new" / "train.parquet")
+    rows = load_dataset("parquet", data_files=str(tmp_path / "new" / "train.parquet"), cache_dir=str(tmp_path))["train"]
+    for row, situation in zip(rows, SITUATIONS, strict=True):
+        assert row["prompt"] == [{"role": "user", "content": situation.text}]
+        found = compute_score(row["data_source"], GOOD, row["reward_model"]["ground_truth"], row["extra_info"])
+        assert found["score"] == pytest.approx(expected(GOOD, situation).value)
+    assert found["unscored"] == 0.0
