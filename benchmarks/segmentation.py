@@ -3,13 +3,13 @@
     python benchmarks/segmentation.py --responses FILE --run runs/quickstart
 
 FILE is a log of published systems' answers, JSON lines with `system`, `split`, `prompt` and `response_sentences`,
-gzipped or not. Compared are the reader of Overton 0.1 ("before") and the present one ("now"):
+gzipped or not. A simple reader (openers, else list items, else every sentence) is measured beside Overton's:
 
     recovery   perspectives of answers in OP-GRPO's template, written as lists, headings, tables and prose: are the same
                segments found again?
-    prose      answers of prompted models whose boundaries were labeled by hand (--labels)
+    prose      answers of prompted models whose boundaries were labeled sentence by sentence (--labels)
     systems    segments an answer, and introductions and closings among them
-    same       answers in which the opener occurs, and those of a run (--run): cut as before?
+    same       answers in which the opener occurs, and those of a run (--run): do both readers agree?
 
 Rules were written with split 5p (and 6p of the one system that lacks 5p) in view; --splits are those that are
 measured. `--page` writes the tables of --out into docs/segmentation.md.
@@ -29,7 +29,7 @@ from overton.data import read_answers
 from overton.errors import DataError
 from overton.rundir import read_json, versions, write_json
 from overton.segment import segment
-from segmenting import baseline
+from segmenting import simple
 from segmenting.logs import Logged, choose, read_log, restored, views
 from segmenting.measure import prose, recovery, same, systems
 from segmenting.table import fill, markdown
@@ -63,7 +63,7 @@ def main() -> None:
     if not options.responses:
         parser.error("--responses is needed")
     rows = read_log(options.responses)
-    readers = {"before": baseline.read, "now": segment}
+    readers = {"simple": simple.read, "overton": segment}
     chosen = [r for kind in TEMPLATE for r in choose(rows, kind, options.splits, options.answers, options.seed)]
     found = [v for r in chosen if (v := views(r.sentences))]
     report = {

@@ -21,7 +21,7 @@ from overton.data import read_answers, read_situations
 from overton.data.table import read_table
 from overton.errors import RecipeError
 from overton.recipe import load_recipe, parse_recipe
-from overton.rewards.presets import make_preset
+from overton.rewards.presets import FILE_KEYS, make_preset
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -153,7 +153,11 @@ def test_python_examples_parse_and_their_imports_work(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_recipe_fragments_are_valid(page: Path) -> None:
     for text in blocks(page, "yaml"):
-        recipe = parse_recipe({"name": "fragment", **yaml.safe_load(text)})
+        keys = yaml.safe_load(text)
+        if set(keys) <= set(FILE_KEYS):  # settings of a reward
+            make_preset(keys.get("preset", "overton"), keys.get("overrides", {}))
+            continue
+        recipe = parse_recipe({"name": "fragment", **keys})
         make_preset(recipe.reward.preset, recipe.reward.overrides)
     with pytest.raises(RecipeError):
         parse_recipe({"name": "fragment", "reward": {"present": "overton"}})

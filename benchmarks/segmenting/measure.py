@@ -81,7 +81,7 @@ def boundaries(sentences: Sequence[str], read: Reader) -> set[int]:
 
 
 def prose(labeled: Iterable[tuple[Logged, Sequence[int]]], readers: Mapping[str, Reader]) -> dict[str, Any]:
-    """Where a new perspective begins, against labels by hand.
+    """Where a new perspective begins, against labels.
 
     Args:
         labeled: answers, each with the indices of the sentences at which something new begins.

@@ -9,7 +9,7 @@ from typing import Any
 from overton.rundir import write_text
 
 BEGIN, END = "<!-- segmentation:begin -->", "<!-- segmentation:end -->"
-READERS = ("before", "now")
+READERS = ("simple", "overton")
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -25,13 +25,13 @@ def _recovery(report: Mapping[str, Any]) -> Iterator[str]:
         "share of answers in which all are right and nothing else is a segment."
     )
     yield ""
-    yield "| written as | form | F1 before | F1 now | all right before | all right now | labels now |"
+    yield "| written as | form | F1, simple | F1, overton | all right, simple | all right, overton | labels, overton |"
     yield "|---|---|---|---|---|---|---|"
     for name, row in found["forms"].items():
-        before, now = (row[reader] for reader in READERS)
-        labels = "" if now["labels"] is None else _share(now["labels"])
-        cells = (row["group"], f"`{name}`", f"{before['f1']:.3f}", f"{now['f1']:.3f}")
-        yield f"| {' | '.join([*cells, _share(before['all_right']), _share(now['all_right']), labels])} |".replace(
+        simple, own = (row[reader] for reader in READERS)
+        labels = "" if own["labels"] is None else _share(own["labels"])
+        cells = (row["group"], f"`{name}`", f"{simple['f1']:.3f}", f"{own['f1']:.3f}")
+        yield f"| {' | '.join([*cells, _share(simple['all_right']), _share(own['all_right']), labels])} |".replace(
             "**", r"\*\*"
         )
 
@@ -40,7 +40,7 @@ def _prose(report: Mapping[str, Any]) -> Iterator[str]:
     found = report["prose"]
     yield (
         f"**Where a perspective begins in prose** ({found['answers']} answers of prompted models, {found['sentences']} "
-        "sentences, labeled by hand)"
+        "sentences, labeled by one reader, a language model)"
     )
     yield ""
     yield "| answers of | reader | precision | recall | F1 |"
@@ -61,11 +61,11 @@ def _systems(report: Mapping[str, Any]) -> Iterator[str]:
         cells = [f"{rows[reader]['segments']:.1f}" for reader in READERS]
         for key in ("one_segment", "introduction", "closing"):
             cells += [_share(rows[reader][key]) for reader in READERS]
-        yield f"| {system} | {rows['now']['answers']} | {' | '.join(cells)} |"
+        yield f"| {system} | {rows['overton']['answers']} | {' | '.join(cells)} |"
 
 
 def _same(report: Mapping[str, Any]) -> Iterator[str]:
-    yield '**Answers with "In the perspective of" that are cut exactly as before, labels included**'
+    yield '**Answers with "In the perspective of" that both readers cut alike, labels included**'
     yield ""
     yield "| system | answers | the same |"
     yield "|---|---|---|"

@@ -1,4 +1,4 @@
-"""The reader of Overton 0.1, to compare with: openers, else lines with a bullet or number, else every sentence."""
+"""A simple reader to compare with: openers, else lines with a bullet or number, else every sentence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W_]")
 
 
 def read(answer: str) -> list[Segment]:
-    """Segments as release 0.1 cut them."""
+    """Segments of an answer."""
     start, stop = layout(answer).core
     found = []
     openers = list(_OPENER.finditer(answer, start, stop))
