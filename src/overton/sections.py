@@ -231,6 +231,7 @@ class EstimatorSection(Section):
     situation: Literal["mask", "prepend", "ignore"] = Field(
         "mask", description="replace the situation's words by a mask on both sides, or write it before both, or neither"
     )
+    strip_label: bool = Field(True, description="drop a leading `In the perspective of LABEL,` on both sides")
     subtract_situation: float = Field(
         0.0,
         ge=0,

@@ -129,6 +129,12 @@ def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(tiny_base:
     assert "library_name: sentence-transformers" in (tmp_path / "m" / "README.md").read_text()
 
 
+def test_labels_can_be_left_in_and_the_folder_knows(tiny_base: Path, tmp_path: Path) -> None:
+    train_estimator(make_triplets(10, 0), section(tiny_base, strip_label=False, epochs=1), tmp_path / "model")
+    assert not SimilarityEstimator.load(tmp_path / "model").preprocessing.strip_label
+    assert "texts with their label prefix" in (tmp_path / "model" / "README.md").read_text()
+
+
 def test_frozen_layers_stay_as_they_are(tiny_base: Path, tmp_path: Path) -> None:
     train_estimator(make_triplets(30, 0), section(tiny_base, freeze_layers=1), tmp_path / "m")
     before, after = (load_sentence_transformer(f).state_dict() for f in (tiny_base, tmp_path / "m"))

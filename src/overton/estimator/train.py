@@ -59,7 +59,11 @@ def train_estimator(
             data set that is not there.
     """
     start = time.monotonic()
-    preprocessing = Preprocessing(situation=section.situation, subtract_situation=section.subtract_situation)
+    preprocessing = Preprocessing(
+        situation=section.situation,
+        strip_label=section.strip_label,
+        subtract_situation=section.subtract_situation,
+    )
     members: list[dict[str, Tensor]] = []
     losses: list[float] = []
     steps = 0
