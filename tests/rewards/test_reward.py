@@ -134,3 +134,17 @@ def test_a_real_estimator_fits_and_labels_count_for_the_paper_only(estimator_fol
     assert papers.terms["coverage"] == 0.0
     same = Group("May he read it?", (HERS,), (format_answer([HERS], "s")[:-1],))
     assert np.isclose(OvertonReward(estimator, "op-grpo").score([same])[0][0].terms["coverage"], 1.0)
+
+
+def test_matches_have_a_probability_where_the_estimator_is_calibrated_for_such_texts() -> None:
+    encoder = FakeEncoder(ENCODER)
+    group = Group("p", (HERS, HIS), (BOTH, format_answer([HIS], "Care.")))
+    bare = OvertonReward(encoder).score([group])[0]
+    assert [m.probability for s in bare for m in s.matches] == [None] * 3
+    encoder.calibration = "measured"  # type: ignore[attr-defined]
+    encoder.probability = lambda cosines: np.asarray(cosines) * 0.9  # type: ignore[attr-defined]
+    for with_it, without in zip(OvertonReward(encoder).score([group])[0], bare, strict=True):
+        assert [m.probability for m in with_it.matches] == [pytest.approx(0.9 * m.cosine) for m in without.matches]
+        assert with_it.value == without.value
+    paper = OvertonReward(encoder, "op-grpo").score([group])[0]  # its texts are prepared otherwise
+    assert [m.probability for s in paper for m in s.matches] == [None] * 3

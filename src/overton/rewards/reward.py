@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,4 +73,15 @@ class OvertonReward:
             stop = start + len(plan.texts)
             scores.append(self.preset.score(group, plan, rows[start:stop], threshold))
             start = stop
-        return scores
+        return self._with_probabilities(scores)
+
+    def _with_probabilities(self, scores: list[list[Score]]) -> list[list[Score]]:
+        """Calibrated probabilities of the matches, where there is a calibration for texts encoded this way."""
+        if not self.preset.masks_alike or getattr(self.estimator, "calibration", None) is None:
+            return scores
+        cosines = [match.cosine for row in scores for score in row for match in score.matches]
+        found = iter(self.estimator.probability(cosines).tolist())  # type: ignore[attr-defined]
+        return [
+            [replace(s, matches=tuple(replace(m, probability=next(found)) for m in s.matches)) for s in row]
+            for row in scores
+        ]
