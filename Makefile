@@ -61,7 +61,7 @@ $(VENV)/.overton-run: pyproject.toml constraints.txt
 # The same and the tools of development, in one installation.
 $(VENV)/.overton-dev: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory environment
-	$(PIP) install -c constraints.txt -e ".[train,offline,llm,search,dev]"
+	$(PIP) install -c constraints.txt -e ".[train,offline,llm,search,serve,dev]"
 	@pwd -P > $(VENV)/.made-in
 	@touch $(VENV)/.overton-run $@
 

@@ -32,6 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "estimator": {"matching", "data"},
     "rewards": {"matching", "data", "estimator"},
     "integrations": {"matching", "data", "estimator", "rewards"},
+    # Of the rooms before it what scores; the encoder itself is loaded in another process.
+    "serving": {"rewards", "integrations"},
     "training": {"matching", "data", "estimator", "rewards", "integrations"},
     # The stage loads the policies that training saved, and samples as it does.
     "generation": {"training.policy", "training.draw", "training.shrink"},
@@ -42,16 +44,30 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": set(),
 }
 # The command line and what it is made of: may import all, and only each other imports them.
-TOP = {"__main__", "cli", "ask", "doctor", "estimator_verbs", "failures", "hub", "init", "scoring", "scoring_table"}
+TOP = {
+    "__main__",
+    "cli",
+    "ask",
+    "doctor",
+    "estimator_verbs",
+    "failures",
+    "hub",
+    "init",
+    "scoring",
+    "scoring_table",
+    "serve_verbs",
+}
 HEAVY = (
     "accelerate",
     "datasets",
+    "fastapi",
     "jinja2",
     "matplotlib",
     "numpy",
     "openai",
     "pandas",
     "peft",
+    "prometheus_client",
     "pydantic",
     "scipy",
     "sentence_transformers",
@@ -60,6 +76,7 @@ HEAVY = (
     "torch",
     "transformers",
     "trl",
+    "uvicorn",
 )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from overton.estimator_verbs import estimator_app
+from overton.serve_verbs import serve_app
 
 # One verb a stage; a test keeps them in step with overton.pipeline.
 STAGE_HELP = {
@@ -187,6 +188,9 @@ def score(
         print(f"note: {note}")
     if output is not None:
         print(f"one row an answer: {output}")
+
+
+app.add_typer(serve_app, name="serve")
 
 
 @app.command()

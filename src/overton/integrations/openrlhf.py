@@ -76,7 +76,7 @@ def _scores(score: Any, queries: Sequence[Any], prompts: Sequence[Any], labels: 
     groups: dict[int, Group] = {}
     for index, row in enumerate(zip(queries, prompts, labels, strict=True)):
         try:
-            groups[index] = _group(*row)
+            groups[index] = read_sample(*row)
         except DataError as error:
             scores[index] = Score(None, str(error))
     for index, found in zip(groups, score(list(groups.values())), strict=True):
@@ -87,8 +87,12 @@ def _scores(score: Any, queries: Sequence[Any], prompts: Sequence[Any], labels: 
     return scores
 
 
-def _group(query: Any, prompt: Any, label: Any) -> Group:
-    """Raises DataError for what the row of the data set lacks."""
+def read_sample(query: Any, prompt: Any, label: Any) -> Group:
+    """One sample, as :func:`reward_func` gets it, as a group of one answer.
+
+    Raises:
+        DataError: the row of the data set lacks something, or the query does not begin with its prompt.
+    """
     if not isinstance(query, str) or not isinstance(prompt, str):
         raise DataError(f"query and prompt: texts are wanted, found {type(query).__name__}, {type(prompt).__name__}")
     found = from_json_text(label, "label")
@@ -120,7 +124,7 @@ def response_text(query: str, prompt: str) -> str:
         kept = len(asked) - start
         if start and kept < _LEAST_OVERLAP:
             break
-        if given.startswith(asked[start:]):
+        if asked[start] == given[:1] and given.startswith(asked[start:]):
             return _SPECIAL.sub("", query[places[kept - 1] + 1 :]).strip()
     raise DataError(
         "query: does not begin with its prompt, nor with the end of it, so the answer cannot be told from the prompt; "

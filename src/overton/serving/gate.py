@@ -1,0 +1,125 @@
+"""What a request passes before it is read: the token, the size of its body, the counters."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import time
+from contextlib import suppress
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from overton.serving.errors import Refusal, TooLarge
+from overton.serving.metrics import Metrics
+
+OPEN = "/health"  # needs no token: load balancers and service managers have none
+BODIES = 32  # bodies of the largest size that are held at one time
+READING = 60.0  # seconds for a body to arrive
+
+
+class Gate:
+    """ASGI middleware.
+
+    Args:
+        app: what comes next.
+        token: asked for on every route but ``/health``; ``None`` asks nobody.
+        max_body: bytes of a body.
+        metrics: counts requests.
+        routes: paths that are counted by name; all others are "other".
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, max_body: int, metrics: Metrics, routes: set[str]) -> None:
+        self.app = app
+        self.token = token
+        self.max_body = max_body
+        self.metrics = metrics
+        self.routes = routes
+        self.held = 0  # bytes of bodies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] != "http":
+            return
+        started, status, own = time.monotonic(), 500, 0
+        reading = asyncio.get_running_loop().time() + READING
+        whole = False
+
+        async def counted() -> Message:
+            nonlocal own, whole
+            if whole:
+                return await receive()  # waits until the client is gone
+            try:
+                async with asyncio.timeout_at(reading):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the body did not arrive within {READING:g} s") from None
+            size = len(message.get("body", b""))
+            own, self.held = own + size, self.held + size
+            whole = not message.get("more_body", False)
+            if own > self.max_body:
+                raise HTTPException(413, self._too_large())
+            if self.held > BODIES * self.max_body:
+                raise HTTPException(
+                    429, "the server holds as many bodies as it may; try again later", {"Retry-After": "1"}
+                )
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            await (refusal or self.app)(scope, counted, watched)
+        finally:
+            self.held -= own
+            route = scope["path"] if scope["path"] in self.routes else "other"
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(time.monotonic() - started)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
+        if self.token is not None and scope["path"] != OPEN and not is_authorized(headers, self.token):
+            detail = "the token is missing or wrong: Authorization: Bearer TOKEN"
+            return problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+        with suppress(ValueError):
+            if int(headers.get("content-length", "0")) > self.max_body:
+                return from_refusal(TooLarge(self._too_large()))
+        return None
+
+    def _too_large(self) -> str:
+        return f"the body has more than {self.max_body} bytes (--max-body): send fewer answers in one request"
+
+
+def is_authorized(headers: Headers, token: str) -> bool:
+    """Whether a request brings the token, as bearer or as the password of http://user:TOKEN@host.
+
+    OpenRLHF can send no header of its own, but its HTTP client reads a password in the address.
+    """
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An error as every route gives it."""
+    return JSONResponse({"code": code, "detail": detail}, status, headers)
+
+
+def from_refusal(refusal: Refusal) -> JSONResponse:
+    """A refusal as an error."""
+    after = None if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    return problem(refusal.status, refusal.code, refusal.detail, after)

@@ -1,0 +1,194 @@
+"""The process that holds the encoder and scores, from both sides.
+
+:class:`Worker` is the server's side: it starts the process and speaks with it over a pipe. :func:`work` is what the
+process does. It may be killed at any time; nothing is kept there but caches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any, Protocol
+
+from overton.errors import OvertonError
+from overton.serving.rows import Row, score_groups
+from overton.types import Group, Perspective
+
+if TYPE_CHECKING:
+    from overton.rewards import OvertonReward
+
+_GOODBYE = 5.0  # seconds for an idle worker to end by itself
+
+# Scored once at the start: warms the model up, shows a missing calibration, and names the preset's terms.
+_PROBE = Group(
+    prompt="May a nurse read the diary of a patient?",
+    references=(Perspective("Privacy", "What is in a diary is nobody else's business."),),
+    answers=("In the perspective of Privacy, a diary is nobody else's business.", ""),
+)
+
+
+class WorkerDied(Exception):
+    """The process ended, or was killed."""
+
+
+class LoadFailed(Exception):
+    """The process says that the reward cannot be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker loads.
+
+    Attributes:
+        source: as for :func:`overton.rewards.load_reward`.
+        overrides: fields of the preset.
+        threads: CPU threads; 0 = the library's own choice.
+    """
+
+    source: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 0
+
+
+class Scorer(Protocol):
+    """What the service needs of a worker. One thread calls ``load``, ``score`` and ``close``."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+
+    def load(self) -> Sequence[str]:
+        """Wait until it is ready: the names of the terms that every score has. Raises LoadFailed, WorkerDied."""
+
+    def score(self, groups: Sequence[Group]) -> list[list[Row]]:
+        """Rows of each group. Raises WorkerDied."""
+
+    def kill(self) -> None:
+        """End it at once; a call that waits for it raises WorkerDied. Any thread may do so."""
+
+    def close(self) -> None:
+        """End it and free what it held."""
+
+
+class Worker:
+    """A process that loads a reward and scores with it.
+
+    Args:
+        spec: what it loads.
+    """
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        context = get_context("spawn")  # a fork would copy the server's sockets and threads
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=work, args=(theirs, spec), name="overton-scorer", daemon=True)
+        self._process.start()
+        theirs.close()  # or the pipe would not close when the worker dies
+
+    def load(self) -> Sequence[str]:
+        """Names of the terms that every score has.
+
+        Raises:
+            LoadFailed: the reward cannot be loaded.
+            WorkerDied: the process ended before it said anything.
+        """
+        kind, found = self._receive()
+        if kind == "failed":
+            raise LoadFailed(found)
+        terms: Sequence[str] = found
+        return terms
+
+    @property
+    def pid(self) -> int | None:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return not wait([self._process.sentinel], timeout=0)  # is_alive() is not made for two threads
+
+    def score(self, groups: Sequence[Group]) -> list[list[Row]]:
+        """Rows of each group.
+
+        Raises:
+            WorkerDied: the process ended.
+        """
+        try:
+            self._pipe.send(groups)
+        except OSError as error:
+            raise WorkerDied(self._ending()) from error
+        rows: list[list[Row]] = self._receive()
+        return rows
+
+    def kill(self) -> None:
+        """End the process at once."""
+        with contextlib.suppress(ValueError, OSError):  # closed, or gone in this moment
+            self._process.kill()
+
+    def close(self) -> None:
+        """End the process, which sees its pipe close, and at last kill it."""
+        self._pipe.close()
+        self._process.join(_GOODBYE)
+        self.kill()
+        self._process.join()
+
+    def _receive(self) -> Any:
+        try:
+            return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerDied(self._ending()) from error
+
+    def _ending(self) -> str:
+        """How the process ended, for people."""
+        self._process.join(5)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                return signal.Signals(-code).name
+        return "it closed its pipe" if code is None else f"exit code {code}"
+
+
+def work(pipe: Connection, spec: WorkerSpec) -> None:
+    """What the process does: load, then score whatever comes until the pipe closes.
+
+    The first message says ``("ready", terms)`` or ``("failed", reason)``.
+    """
+    # The server decides when a worker ends: Ctrl-C and a service manager's SIGTERM reach the whole process group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        reward = _load(spec)
+        terms = sorted({name for score in reward.score([_PROBE])[0] for name in score.terms})
+    except Exception as error:
+        known = isinstance(error, OvertonError | ImportError)
+        pipe.send(("failed", str(error) if known else f"{type(error).__name__}: {error}"))
+        return
+    pipe.send(("ready", terms))
+    with contextlib.suppress(EOFError, OSError):  # the server is gone
+        while True:
+            pipe.send(score_groups(reward, pipe.recv()))
+
+
+def _load(spec: WorkerSpec) -> OvertonReward:
+    from overton.rewards import load_reward
+
+    if spec.threads:
+        import torch
+
+        torch.set_num_threads(spec.threads)
+    return load_reward(spec.source, **spec.overrides)
+
+
+def _end_with_parent() -> None:
+    """A server that was killed must not leave a worker behind that is busy, or hangs."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
