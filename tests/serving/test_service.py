@@ -109,16 +109,15 @@ async def test_a_client_that_goes_leaves_its_place_in_the_group() -> None:
 async def test_answers_that_cannot_be_scored_cost_their_siblings_nothing() -> None:
     worker = FakeWorker()
     async with running(worker, max_chars=5) as service:
-        rows = (await service.score([asked("fine", None, "secret", "\ud800", {"a": 1})]))[0]
-        assert values(rows) == [4.5, None, None, None, None]
+        rows = (await service.score([asked("fine", None, "secret", {"a": 1})]))[0]
+        assert values(rows) == [4.4, None, None, None]
         assert [row["reason"] for row in rows] == [
             "",
             "the answer is NoneType, not text",
             "the answer has 6 characters; at most 5 are scored (--max-chars)",
-            "the answer is not valid Unicode: it holds a lone surrogate",
             "the answer is dict, not text",
         ]
-        assert worker.calls == [[("fine", None, None, None, None)]]
+        assert worker.calls == [[("fine", None, None, None)]]
 
 
 @in_loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from overton.rewards.presets import make_preset
 from overton.types import Group, Score
 
 Vectors = npt.NDArray[np.float32]
+_HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, and no tokenizer takes it
 
 
 class Encoder(Protocol):
@@ -54,6 +56,7 @@ class OvertonReward:
             One list a group, one :class:`~overton.types.Score` an answer, in order. An answer that cannot be
             scored has ``value=None`` and a reason.
         """
+        groups = [_encodable(group) for group in groups]
         plans = [self.preset.plan(group) for group in groups]
         texts: list[str] = []
         contexts: list[str] = []
@@ -85,3 +88,23 @@ class OvertonReward:
             [replace(s, matches=tuple(replace(m, probability=next(found)) for m in s.matches)) for s in row]
             for row in scores
         ]
+
+
+def _encodable(group: Group) -> Group:
+    """The group with U+FFFD in place of half characters; as long as before, so offsets stay."""
+    texts = [group.prompt, *group.answers, *(p.explanation for p in group.references)]
+    texts += [p.label for p in group.references]
+    if not any(isinstance(text, str) and _HALF.search(text) for text in texts):
+        return group
+    return replace(
+        group,
+        prompt=_whole(group.prompt),
+        references=tuple(
+            replace(p, label=_whole(p.label), explanation=_whole(p.explanation)) for p in group.references
+        ),
+        answers=tuple(_whole(answer) if isinstance(answer, str) else answer for answer in group.answers),
+    )
+
+
+def _whole(text: str) -> str:
+    return _HALF.sub("\ufffd", text)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from overton.errors import DataError
 from overton.rewards import parse_references
 from overton.serving.errors import Invalid, TooLarge
-from overton.serving.jobs import Asked, is_unicode
+from overton.serving.jobs import Asked
 from overton.serving.settings import ServeSettings
 
 # Anything is taken, since what is no text costs one score and not the request.
@@ -123,7 +123,7 @@ def to_asked(groups: Sequence[Answers], limits: ServeSettings) -> list[Asked]:
     """Groups of a request, checked.
 
     Raises:
-        Invalid: lists that do not fit together, a reference without text, or a text that is not Unicode.
+        Invalid: lists that do not fit together, or a reference without text.
         TooLarge: more or longer references than are taken.
     """
     return [_one(group, f"groups[{index}]", limits) for index, group in enumerate(groups)]
@@ -158,7 +158,6 @@ def check_texts(asked: Asked, where: str, limits: ServeSettings) -> None:
     """Refuse a prompt or references that cannot be scored; answers are looked at one by one later.
 
     Raises:
-        Invalid: a text is not Unicode.
         TooLarge: there are too many of them, or one is too long.
     """
     count = len(asked.references)
@@ -169,5 +168,3 @@ def check_texts(asked: Asked, where: str, limits: ServeSettings) -> None:
     for place, text in {f"{where}.prompt": asked.prompt, **texts}.items():
         if len(text) > limits.max_chars:
             raise TooLarge(f"{place}: {len(text)} characters, and at most {limits.max_chars} are taken (--max-chars)")
-        if not is_unicode(text):
-            raise Invalid(f"{place}: not valid Unicode, it holds a lone surrogate")
