@@ -63,12 +63,14 @@ class Job:
         parts: what came so far.
         deaths: how often a worker died while it had this group.
         deadline: ends the wait for siblings.
+        places: siblings that are still to come.
     """
 
     asked: Asked
     parts: list[Part] = field(default_factory=list)
     deaths: int = 0
     deadline: asyncio.TimerHandle | None = None
+    places: int = 0
 
     @property
     def answers(self) -> int:
@@ -80,6 +82,10 @@ class Job:
         """Their length and that of the references, in characters."""
         own = sum(len(a) for part in self.parts for a in part.asked.answers if isinstance(a, str))
         return own + sum(len(p.explanation) for p in self.asked.references)
+
+    def drop_gone(self) -> None:
+        """Forget answers whose requests are gone."""
+        self.parts = [part for part in self.parts if not part.rows.done()]
 
     def to_group(self) -> Group:
         """What the worker gets; an answer that cannot be scored is no text there."""

@@ -9,15 +9,16 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
-from overton.serving.errors import Conflict, QueueFull, Refusal, TooLarge, Unavailable
+from overton.serving.errors import QueueFull, Refusal, TooLarge, Unavailable
 from overton.serving.jobs import Asked, Job, Part
 from overton.serving.metrics import Metrics
 from overton.serving.rows import Row, unscored
 from overton.serving.settings import ServeError, ServeSettings
+from overton.serving.siblings import Siblings
 from overton.serving.worker import LoadFailed, Scorer, Worker, WorkerDied, WorkerSpec
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class ScoringService:
         self._worker: Scorer | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="overton-worker")
         self._queue: deque[Job] = deque()
-        self._waiting: dict[Hashable, Job] = {}
+        self._siblings = Siblings(settings.group_wait, self._release)
         self._scoring: list[Job] = []
         self._arrived = asyncio.Event()
         self._deaths = 0  # in a row
@@ -67,7 +68,7 @@ class ScoringService:
         self._busy = False
         self._task: asyncio.Task[None] | None = None
         self.metrics.watch("overton_held_answers", "Answers in the server now.", lambda: self.held)
-        self.metrics.watch("overton_waiting_groups", "Groups that wait for siblings now.", lambda: len(self._waiting))
+        self.metrics.watch("overton_waiting_groups", "Groups that wait for siblings now.", lambda: len(self._siblings))
         self.metrics.watch("overton_worker_up", "1 when a worker is ready.", lambda: self.state == "ready")
 
     async def start(self) -> None:
@@ -89,7 +90,7 @@ class ScoringService:
             Refusal: there is no room, time is up, or an answer does not fit the group it names. Nothing is scored then.
         """
         count = sum(len(one.answers) for one in asked)
-        self._admit(count)
+        self._admit(count, sum(map(self._siblings.needs, asked)))
         self.held += count
         parts: list[Part] = []
         try:
@@ -111,8 +112,7 @@ class ScoringService:
     def finish(self) -> None:
         """No more requests come: groups stop waiting for siblings."""
         self._last = True
-        for job in list(self._waiting.values()):
-            self._release(job, "partial")
+        self._siblings.end_all()
 
     def give_up(self) -> None:
         """Refuse what was not scored in time before the server stops."""
@@ -133,7 +133,7 @@ class ScoringService:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._worker.close)
         self._thread.shutdown(wait=False)
 
-    def _admit(self, count: int) -> None:
+    def _admit(self, count: int, places: int) -> None:
         limits = self.settings
         if count > limits.max_answers:
             raise TooLarge(
@@ -145,35 +145,21 @@ class ScoringService:
         if self.state == "down":
             raise Unavailable(self._reason, round(COOLDOWN))
         # Groups whose requests are gone hold no answers, but still a place until their turn comes.
-        held = max(self.held, len(self._queue) + len(self._waiting))
-        if held + count > limits.max_queue:
-            raise QueueFull(
-                f"the server holds {held} answers, and at most {limits.max_queue} are taken (--max-queue)", 1
-            )
+        held = max(self.held, len(self._queue) + len(self._siblings)) + self._siblings.places
+        if places and held + places > limits.max_queue:
+            most = limits.max_queue
+            raise QueueFull(f"the server holds or awaits {held} answers, and at most {most} are taken (--max-queue)", 1)
 
     def _join(self, asked: Asked) -> Part:
-        """Put answers into their group, and the group into the queue once it is whole."""
+        """Put answers into the queue, or to their siblings when those come in other requests."""
         part = Part(asked, self.settings.max_chars)
-        if asked.group is None or len(asked.answers) >= asked.size:
-            self._enqueue(Job(asked, [part]))
-            return part
-        job = self._waiting.get(asked.group)
-        if job is not None:
-            job.parts = [one for one in job.parts if not one.rows.done()]  # some may have gone
-            _check_fit(job, asked)
+        if len(asked.answers) < asked.size:
+            self._siblings.add(part)
         else:
-            job = self._waiting[asked.group] = Job(asked)
-            loop = asyncio.get_running_loop()
-            job.deadline = loop.call_later(self.settings.group_wait, self._release, job, "partial")
-        job.parts.append(part)
-        if job.answers == asked.size:
-            self._release(job, "whole")
+            self._enqueue(Job(asked, [part]))
         return part
 
     def _release(self, job: Job, outcome: str) -> None:
-        del self._waiting[job.asked.group]
-        if job.deadline is not None:
-            job.deadline.cancel()
         self.metrics.groups.labels(outcome).inc()
         self._enqueue(job)
 
@@ -202,7 +188,7 @@ class ScoringService:
         answers = chars = 0
         while self._queue:
             job = self._queue[0]
-            job.parts = [part for part in job.parts if not part.rows.done()]
+            job.drop_gone()
             full = answers + job.answers > self.settings.max_batch or chars + job.chars > BATCH_CHARS
             if batch and job.parts and (full or job.deaths >= ALONE):
                 break
@@ -288,20 +274,8 @@ class ScoringService:
         call.cancelled() or call.exception()  # nobody waits for it when the server stops
 
     def _refuse_all(self, refusal: Refusal) -> None:
-        for job in list(self._waiting.values()):
-            self._release(job, "partial")
+        self._siblings.end_all()
         for job in (*self._queue, *self._scoring):
             for part in job.parts:
                 part.refuse(refusal)
         self._queue.clear()
-
-
-def _check_fit(job: Job, asked: Asked) -> None:
-    first = job.asked
-    if (first.prompt, first.references, first.size) != (asked.prompt, asked.references, asked.size):
-        raise Conflict("other answers of this group came with another prompt, other references or another size")
-    if job.answers + len(asked.answers) > asked.size:
-        raise Conflict(
-            f"{job.answers} of {asked.size} answers of this group have come already, and {len(asked.answers)} more do "
-            "not fit"
-        )

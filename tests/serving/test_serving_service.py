@@ -127,7 +127,7 @@ async def test_a_full_queue_refuses_and_takes_again() -> None:
     async with running(worker, max_queue=4, max_answers=4) as service:
         held = asyncio.create_task(service.score([asked("a", "b", "c")]))
         await until(lambda: service.held == 3)
-        with pytest.raises(QueueFull, match="holds 3 answers") as refusal:
+        with pytest.raises(QueueFull, match="holds or awaits 3 answers") as refusal:
             await service.score([asked("d", "e")])
         assert refusal.value.retry_after
         with pytest.raises(TooLarge, match="5 answers in one request"):
@@ -135,6 +135,23 @@ async def test_a_full_queue_refuses_and_takes_again() -> None:
         worker.gate.set()
         await held
         assert len((await service.score([asked("d", "e")]))[0]) == 2
+
+
+@in_loop
+async def test_a_group_that_has_begun_finds_room_for_all_of_its_answers() -> None:
+    worker = FakeWorker()
+    worker.gate.clear()
+    async with running(worker, max_queue=4, max_answers=4) as service:
+        tasks = [asyncio.create_task(service.score([one])) for one in (asked("a", group="g", size=3), asked("d"))]
+        await until(lambda: service.held == 2)
+        for refused in (asked("e"), asked("e", group="h", size=2), asked("e", "f", "g", group="g", size=3)):
+            with pytest.raises(QueueFull, match="holds or awaits 4 answers"):
+                await service.score([refused])
+        tasks += [asyncio.create_task(service.score([asked("a", group="g", size=3)])) for _ in range(2)]
+        await until(lambda: service.held == 4)
+        worker.gate.set()
+        assert [values((await task)[0]) for task in tasks] == [[1.3], [1.1], [1.3], [1.3]]
+        assert len((await service.score([asked("a", "b", "c", "d")]))[0]) == 4
 
 
 @in_loop

@@ -1,0 +1,85 @@
+"""Groups whose answers come in several requests, and wait for each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Literal
+
+from overton.serving.errors import Conflict
+from overton.serving.jobs import Asked, Job, Part
+
+Outcome = Literal["whole", "partial"]
+
+
+class Siblings:
+    """Groups that are not whole yet.
+
+    Args:
+        wait: seconds from the first answer of a group until those that came are scored without the others.
+        release: gets a group when it is whole or its time is up.
+
+    Attributes:
+        places: answers that are still to come. They have a place in the server from the first one on: if they could be
+            refused, a server full of waiting groups would wait for nobody.
+    """
+
+    def __init__(self, wait: float, release: Callable[[Job, Outcome], None]) -> None:
+        self.places = 0
+        self._wait = wait
+        self._release = release
+        self._groups: dict[Hashable, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def needs(self, asked: Asked) -> int:
+        """Places that have to be free for some answers: none when their group has begun."""
+        if len(asked.answers) < asked.size and asked.group in self._groups:
+            return 0
+        return max(asked.size, len(asked.answers))
+
+    def add(self, part: Part) -> None:
+        """Put answers into the group they name.
+
+        Raises:
+            Conflict: they do not fit.
+        """
+        asked = part.asked
+        job = self._groups.get(asked.group)
+        if job is None:
+            job = self._groups[asked.group] = Job(asked)
+            job.deadline = asyncio.get_running_loop().call_later(self._wait, self._end, job, "partial")
+            job.places = asked.size
+            self.places += job.places
+        else:
+            job.drop_gone()
+            _check_fit(job, asked)
+        taken = min(job.places, len(asked.answers))
+        job.places, self.places = job.places - taken, self.places - taken
+        job.parts.append(part)
+        if job.answers == asked.size:
+            self._end(job, "whole")
+
+    def end_all(self) -> None:
+        """Nobody else comes."""
+        for job in list(self._groups.values()):
+            self._end(job, "partial")
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        del self._groups[job.asked.group]
+        if job.deadline is not None:
+            job.deadline.cancel()
+        self.places -= job.places
+        self._release(job, outcome)
+
+
+def _check_fit(job: Job, asked: Asked) -> None:
+    first = job.asked
+    if (first.prompt, first.references, first.size) != (asked.prompt, asked.references, asked.size):
+        raise Conflict("other answers of this group came with another prompt, other references or another size")
+    if job.answers + len(asked.answers) > asked.size:
+        raise Conflict(
+            f"{job.answers} of {asked.size} answers of this group have come already, and {len(asked.answers)} more do "
+            "not fit"
+        )
