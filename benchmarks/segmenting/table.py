@@ -31,9 +31,7 @@ def _recovery(report: Mapping[str, Any]) -> Iterator[str]:
         simple, own = (row[reader] for reader in READERS)
         labels = "" if own["labels"] is None else _share(own["labels"])
         cells = (row["group"], f"`{name}`", f"{simple['f1']:.3f}", f"{own['f1']:.3f}")
-        yield f"| {' | '.join([*cells, _share(simple['all_right']), _share(own['all_right']), labels])} |".replace(
-            "**", r"\*\*"
-        )
+        yield f"| {' | '.join([*cells, _share(simple['all_right']), _share(own['all_right']), labels])} |"
 
 
 def _prose(report: Mapping[str, Any]) -> Iterator[str]:
