@@ -1,15 +1,15 @@
 """Texts to unit vectors, fast and always the same.
 
-Batches hold texts of exactly one token length. That wastes no padding, and it makes a text's vector
-independent of what else is in the batch: bit for bit in bfloat16 and on one thread, to 1e-7 in float32 on
-several. So the cache, or a run that was killed and goes on with an empty one, moves no cosine across the
-threshold; with padding, bfloat16 would move them by some 1e-3.
+No text is padded: a BERT on a CPU takes the short way of packed.py, for any other model batches hold texts of
+exactly one token length. That wastes nothing, and it makes a text's vector independent of what else is in the batch:
+bit for bit in bfloat16 and on one thread, to 1e-7 in float32 on several. So the cache, or a run that was killed
+and goes on with an empty one, moves no cosine across the threshold; with padding, bfloat16 would move them by some
+1e-3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from sentence_transformers import SentenceTransformer
 
+    from overton.estimator.packed import PackedBert
+
 
 class SimilarityEstimator:
     """Says how much two texts state the same perspective, as a cosine.
@@ -34,8 +36,8 @@ class SimilarityEstimator:
         model: the Sentence Transformer.
         preprocessing: what happens to a text first.
         calibration: what its cosines mean, or ``None`` when nobody measured that yet.
-        batch_size: texts a forward pass.
-        bf16: bfloat16 autocast (on CPUs with the instructions for it, and GPUs); about twice as fast, cosines
+        batch_size: texts a forward pass; a BERT on a CPU takes blocks of about a thousand tokens instead.
+        bf16: multiply in bfloat16 (on CPUs with the instructions for it, and GPUs); several times as fast, cosines
             move by at most about .005.
         cache_rows: vectors kept in memory; 0 keeps none.
         store: vectors kept on disk, or ``None``; see :meth:`keep_in`.
@@ -61,6 +63,8 @@ class SimilarityEstimator:
         self.store: VectorStore | None = None
         self.encoded = 0
         self._cache: dict[str, np.ndarray] = {}
+        self._exact: dict[str, np.ndarray] = {}
+        self._packed: dict[bool, tuple[object, PackedBert | None]] = {}
         # Trainers and servers call a reward from several threads.
         self._lock = RLock()
 
@@ -168,36 +172,53 @@ class SimilarityEstimator:
             ModelError: the model gives a vector that is not finite.
             ValueError: texts and contexts differ in length.
         """
+        return self._encoded(texts, contexts, description, preprocess, self.bf16)
+
+    def encode_exact(
+        self, texts: Sequence[str], contexts: Sequence[str] | None = None, *, preprocess: bool = True
+    ) -> np.ndarray:
+        """As :meth:`encode`, in float32 even where :attr:`bf16` is set.
+
+        These rows are kept in memory apart from the others, and never on disk, so what was asked for before changes no
+        vector.
+        """
+        return self._encoded(texts, contexts, "", preprocess, False)
+
+    def _encoded(
+        self, texts: Sequence[str], contexts: Sequence[str] | None, description: str, preprocess: bool, bf16: bool
+    ) -> np.ndarray:
         import numpy as np
 
-        rows = self._rows(self.preprocessing(texts, contexts) if preprocess else list(texts), description)
+        rows = self._rows(self.preprocessing(texts, contexts) if preprocess else list(texts), description, bf16)
         share = self.preprocessing.subtract_situation
         if contexts is None or not share or not preprocess or not len(rows):
             return rows
-        own = self._rows([plain_layout(context) for context in contexts], "")
+        own = self._rows([plain_layout(context) for context in contexts], "", bf16)
         rows = rows - np.array([[share if context else 0.0] for context in contexts], dtype=np.float32) * own
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    def _rows(self, prepared: list[str], description: str) -> np.ndarray:
+    def _rows(self, prepared: list[str], description: str, bf16: bool) -> np.ndarray:
         """Unit rows of texts that are prepared already, from memory, from disk or from the model."""
         with self._lock:
-            return self._rows_locked(prepared, description)
+            return self._rows_locked(prepared, description, bf16)
 
-    def _rows_locked(self, prepared: list[str], description: str) -> np.ndarray:
+    def _rows_locked(self, prepared: list[str], description: str, bf16: bool) -> np.ndarray:
         import numpy as np
 
-        known = {text: self._cache[text] for text in prepared if text in self._cache}
+        exact = self.bf16 and not bf16
+        cache, store = (self._exact, None) if exact else (self._cache, self.store)
+        known = {text: cache[text] for text in prepared if text in cache}
         missing = list(dict.fromkeys(text for text in prepared if text not in known))
-        if missing and self.store is not None:
-            known |= self.store.get(missing)
-            self._remember({text: known[text] for text in missing if text in known})
+        if missing and store is not None:
+            known |= store.get(missing)
+            self._remember(cache, {text: known[text] for text in missing if text in known})
             missing = [text for text in missing if text not in known]
         if missing:
-            new = dict(zip(missing, self._forward(missing, description), strict=True))
-            if self.store is not None:
-                self.store.put(new)
+            new = dict(zip(missing, self._forward(missing, description, bf16), strict=True))
+            if store is not None:
+                store.put(new)
             known |= new
-            self._remember(new)
+            self._remember(cache, new)
         if not prepared:
             return np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
         return np.stack([known[text] for text in prepared])
@@ -213,41 +234,63 @@ class SimilarityEstimator:
         """Forget every vector."""
         with self._lock:
             self._cache.clear()
+            self._exact.clear()
 
-    def _remember(self, rows: dict[str, np.ndarray]) -> None:
-        self._cache.update(rows)
-        while len(self._cache) > self.cache_rows:
-            del self._cache[next(iter(self._cache))]
+    def _remember(self, cache: dict[str, np.ndarray], rows: dict[str, np.ndarray]) -> None:
+        cache.update(rows)
+        while len(cache) > self.cache_rows:
+            del cache[next(iter(cache))]
 
-    def _forward(self, texts: list[str], description: str) -> np.ndarray:
+    def _forward(self, texts: list[str], description: str, bf16: bool) -> np.ndarray:
         import numpy as np
 
-        by_length: dict[int, list[int]] = {}
-        for index, length in enumerate(self._token_lengths(texts)):
-            by_length.setdefault(length, []).append(index)
-        batches = [
-            group[start : start + self.batch_size]
-            for _, group in sorted(by_length.items(), reverse=True)
-            for start in range(0, len(group), self.batch_size)
-        ]
+        fast = self._short_way(bf16)
+        if fast is not None:
+            ids = fast.tokenize(texts)
+            batches = fast.blocks([len(row) for row in ids])
+        else:
+            batches = self._equal_batches(texts)
         rows: np.ndarray | None = None
         for batch in track(batches, description) if description else batches:
-            with self._precision():
-                part = self.model.encode(
-                    [texts[i] for i in batch],
-                    batch_size=len(batch),
-                    show_progress_bar=False,
-                    convert_to_numpy=True,
-                )
-            part = np.asarray(part, dtype=np.float32)
+            part = fast([ids[i] for i in batch]) if fast is not None else self._encode([texts[i] for i in batch], bf16)
             if rows is None:
                 rows = np.empty((len(texts), part.shape[1]), dtype=np.float32)
-            rows[batch] = part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+            rows[batch] = part
         assert rows is not None
         self.encoded += len(texts)
         if not np.isfinite(rows).all():
             raise ModelError("the estimator's vectors are not finite numbers; its weights are broken, train it again")
         return rows
+
+    def _short_way(self, bf16: bool) -> PackedBert | None:
+        """The model's packed form, made anew when its weights or its length have changed."""
+        from overton.estimator.packed import packed
+
+        weights = tuple((p.data_ptr(), p._version) for p in self.model.parameters())
+        state = (weights, self.model.device, self.model.max_seq_length)
+        if bf16 not in self._packed or self._packed[bf16][0] != state:
+            self._packed[bf16] = (state, packed(self.model, bf16))
+        return self._packed[bf16][1]
+
+    def _encode(self, texts: list[str], bf16: bool) -> np.ndarray:
+        """Unit rows of texts of one length, by the model itself."""
+        import numpy as np
+        import torch
+
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=bf16):
+            found = self.model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
+        rows = np.asarray(found, dtype=np.float32)
+        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+    def _equal_batches(self, texts: list[str]) -> list[list[int]]:
+        by_length: dict[int, list[int]] = {}
+        for index, length in enumerate(self._token_lengths(texts)):
+            by_length.setdefault(length, []).append(index)
+        return [
+            group[start : start + self.batch_size]
+            for _, group in sorted(by_length.items(), reverse=True)
+            for start in range(0, len(group), self.batch_size)
+        ]
 
     def _token_lengths(self, texts: list[str]) -> list[int]:
         tokenizer = self.model.tokenizer
@@ -256,13 +299,6 @@ class SimilarityEstimator:
         return [
             len(ids) for ids in tokenizer(texts, truncation=True, max_length=self.model.max_seq_length)["input_ids"]
         ]
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if not self.bf16:
-            return nullcontext()
-        import torch
-
-        return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
 
 
 def has_fast_bf16(device: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from overton.rewards.near import near_threshold
+from overton.rewards.plan import Plan
 from overton.rewards.presets import make_preset
 from overton.types import Group, Score
 
@@ -52,6 +54,9 @@ class OvertonReward:
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Score every answer of every group; all texts are encoded in one call.
 
+        An estimator that rounds (:attr:`~overton.estimator.SimilarityEstimator.bf16`) is asked a second time, without
+        rounding, for the few texts with a cosine that is nearly a threshold.
+
         Returns:
             One list a group, one :class:`~overton.types.Score` an answer, in order. An answer that cannot be
             scored has ``value=None`` and a reason.
@@ -70,6 +75,7 @@ class OvertonReward:
             rows = np.zeros((0, 1), dtype=np.float32)
         fixed = self.preset.threshold
         threshold = self.estimator.threshold if fixed is None else fixed
+        self._sharpen(groups, plans, rows, threshold)
         scores = []
         start = 0
         for group, plan in zip(groups, plans, strict=True):
@@ -77,6 +83,29 @@ class OvertonReward:
             scores.append(self.preset.score(group, plan, rows[start:stop], threshold))
             start = stop
         return self._with_probabilities(scores)
+
+    def _sharpen(self, groups: Sequence[Group], plans: Sequence[Plan], rows: Vectors, threshold: float) -> None:
+        """Replace, in place, the rows that decide something by a hair with rows in full precision."""
+        if not getattr(self.estimator, "bf16", False):
+            return
+        thresholds = {threshold, getattr(self.preset, "unique_threshold", threshold)}
+        near: list[int] = []
+        texts: list[str] = []
+        contexts: list[str] = []
+        start = 0
+        for group, plan in zip(groups, plans, strict=True):
+            part = rows[start : start + len(plan.texts)]
+            found = near_threshold(plan, len(group.references), part, sorted(thresholds))
+            near += [start + i for i in found]
+            texts += [plan.texts[i] for i in found]
+            contexts += [plan.contexts[i] for i in found]
+            start += len(plan.texts)
+        if near:
+            alike = self.preset.masks_alike
+            exact = self.estimator.encode_exact(  # type: ignore[attr-defined]
+                texts, contexts if alike else None, preprocess=alike
+            )
+            rows[near] = exact
 
     def _with_probabilities(self, scores: list[list[Score]]) -> list[list[Score]]:
         """Calibrated probabilities of the matches, where there is a calibration for texts encoded this way."""

@@ -1,0 +1,75 @@
+"""Cosines that are nearly a threshold are looked at again in full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_encoder import FakeEncoder
+
+from overton.rewards import OvertonReward
+from overton.rewards.near import near_threshold
+from overton.rewards.plan import Plan
+from overton.types import Group, Perspective, Segment
+
+
+def unit(*angles: float) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Unit rows in the plane; the cosine of two is that of the difference of their angles."""
+    return np.array([[np.cos(a), np.sin(a)] for a in angles], dtype=np.float32).reshape(-1, 2)
+
+
+def plan_of(references: int, *sizes: int) -> Plan:
+    count = references + sum(sizes)
+    return Plan([f"t{i}" for i in range(count)], [""] * count, [[Segment("", "x", 0, 1)] * size for size in sizes])
+
+
+def test_only_pairs_that_are_compared_count() -> None:
+    third = float(np.arccos(0.7))
+    # One reference; two answers of two segments each. The first segment of both is .7 from the reference.
+    rows = unit(0.0, third, 1.9, -third, 3.0)
+    assert near_threshold(plan_of(1, 2, 2), 1, rows, [0.7]) == [0, 1, 3]
+    assert near_threshold(plan_of(1, 2, 2), 1, rows, [0.75]) == []
+    # Segments 1 and 2 are .7 from each other, in one answer or in two.
+    rows = unit(2.0, 0.0, third)
+    assert near_threshold(plan_of(1, 2), 1, rows, [0.1, 0.7]) == [1, 2]
+    assert near_threshold(plan_of(1, 1, 1), 1, rows, [0.1, 0.7]) == []
+
+
+@pytest.mark.parametrize("references", [0, 2])
+def test_nothing_to_compare(references: int) -> None:
+    assert near_threshold(plan_of(references, 0, 0), references, unit(*range(references)), [0.7]) == []
+    assert near_threshold(plan_of(references), references, unit(*range(references)), [0.7]) == []
+
+
+class Rounding(FakeEncoder):
+    """Moves every vector but the reference's a little toward the reference, unless asked for exact ones."""
+
+    bf16 = True
+
+    def encode(
+        self, texts: Sequence[str], contexts: Sequence[str] | None = None, *, preprocess: bool = True
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        rows = super().encode(texts, contexts, preprocess=preprocess)
+        rows[:, 0] = np.where(rows[:, 0] < 1, rows[:, 0] + 0.0004, 1)
+        return rows
+
+    def encode_exact(
+        self, texts: Sequence[str], contexts: Sequence[str] | None = None, *, preprocess: bool = True
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return super().encode(texts, contexts, preprocess=preprocess)
+
+
+@pytest.mark.parametrize("preset", ["overton", "op-grpo"])
+def test_scores_are_those_of_full_precision(preset: str) -> None:
+    known = {"r": [1.0, 0.0], "s": [0.6998, 0.7143], "far": [0.0, 1.0]}
+    answer = "In the perspective of A, s\nIn the perspective of B, far"
+    known |= {"In the perspective of A s": known["s"], "In the perspective of B far": known["far"]}
+    rounding, full = Rounding(known, threshold=0.7), FakeEncoder(known, threshold=0.7)
+    group = Group("", (Perspective("", "r"),), (answer,))
+    found, wanted = (OvertonReward(e, preset, threshold=0.7).score([group])[0][0] for e in (rounding, full))
+    assert found.matches == wanted.matches == ()
+    assert found.value == wanted.value
+    texts, _, _ = rounding.calls[1]
+    assert len(texts) == 2  # the reference and the segment that is near it
