@@ -45,12 +45,10 @@ def score(text: str, finished: bool = True, **overrides: Any) -> Score:
         (["one", "two", "three"], {}, 1.0),
         (["one"], {}, 2 * (1 / 3) * 1 / (1 / 3 + 1)),
         (["one", "two", "beside"], {}, 2 / 3),  # coverage = precision = 2/3; no repetition
-        # k 2, n 3: coverage 2/3, precision 2/3; two distinct of three
-        (["one", "one more", "two"], {}, 2 / 3 * 2 / 3),
-        # k 1, n 4: coverage 1/3, precision 1/4; of three lines besides the irrelevant one, one is distinct
-        (["one", "one more", "one", "beside"], {}, (2 / 12) / (1 / 3 + 1 / 4) * 1 / 3),
-        (["one", "one more", "two"], {"uniqueness_power": 0.0}, 2 / 3),
-        (["one", "one more", "two"], {"uniqueness_power": 2.0}, 2 / 3 * 4 / 9),
+        # k 2, n 3, m 3: all three are relevant, two of them bring a reference of their own
+        (["one", "one more", "two"], {}, 2 * 2 / (3 + 3)),
+        # k 1, n 4: three of four are relevant, one of those three is new
+        (["one", "one more", "one", "beside"], {}, 2 * 1 / (4 + 3)),
         (["one", "two", "beside", "astray"], {"beta": 0.5}, 1.25 * (2 / 3) * 0.5 / (0.25 * 0.5 + 2 / 3)),
         (["one", "two", "beside", "astray"], {"beta": 2.0}, 5 * (2 / 3) * 0.5 / (4 * 0.5 + 2 / 3)),
         (["one", "two", "beside", "astray"], {"beta": 0.0}, 0.5),  # precision alone
@@ -58,13 +56,18 @@ def score(text: str, finished: bool = True, **overrides: Any) -> Score:
     ],
 )
 def test_value_by_hand(names: list[str], overrides: dict[str, float], value: float) -> None:
-    assert score(answer(*names), **overrides).value == pytest.approx(value)
+    assert score(answer(*names), **{"beta": 1.0, **overrides}).value == pytest.approx(value)
+
+
+def test_coverage_weighs_a_little_more_than_precision() -> None:
+    # F_beta of k / m and k / n is (1 + beta^2) k / (beta^2 m + n); here k 2, m 3, n 4, beta 1.2.
+    assert score(answer("one", "two", "beside", "astray")).value == pytest.approx(2.44 * 2 / (1.44 * 3 + 4))
 
 
 def test_penalties_by_hand() -> None:
     assert score(answer("one", "two", "three") + " and").value == pytest.approx(1 - 0.5)
     assert score(answer("one", "two", "three"), finished=False).value == pytest.approx(1 - 0.5)
-    assert score(answer("one", "two", "three", summary="b")).value == pytest.approx(1 - 0.1 * 2 / 3)
+    assert score(answer("one", "two", "three", summary="b")).value == pytest.approx(1)  # a summary names nothing
     both = score(answer("one", "two", "three") + " and", finished=False, tag_penalty=0.3, cut_off_penalty=0.2)
     assert both.value == pytest.approx(0.5)
     assert both.terms["form"] == pytest.approx(-0.5)
@@ -95,7 +98,8 @@ def test_terms_matches_repetitions_and_credits() -> None:
     assert found.terms["coverage"] == pytest.approx(2 / 3)
     assert found.terms["precision"] == pytest.approx(2 / 5)
     assert found.terms["relevance"] == pytest.approx(3 / 5)
-    assert found.terms["uniqueness"] == pytest.approx(3 / 5)
+    assert found.terms["uniqueness"] == pytest.approx(2 / 3)
+    assert found.terms["precision"] == pytest.approx(found.terms["relevance"] * found.terms["uniqueness"])
     assert found.terms["perspectives"] == 5
 
 
@@ -113,8 +117,9 @@ def test_alike_lines_whose_best_references_differ_match_both() -> None:
     group = Group("?", REFERENCES[:2], (answer("one", "two"),))
     found = OvertonReward(FakeEncoder(vectors)).score([group])[0][0]
     assert [(m.reference, m.segment) for m in found.matches] == [(0, 0), (1, 1)]
-    assert found.terms["coverage"] == 1.0 and found.terms["uniqueness"] == 0.5
-    assert found.repeated == () and found.credits == (1.0, 1.0)
+    # The references tell them apart, whatever their own cosine.
+    assert found.terms["coverage"] == found.terms["uniqueness"] == found.value == 1.0
+    assert found.repeated == found.clusters == () and found.credits == (1.0, 1.0)
 
 
 def test_two_lines_best_matched_by_one_reference_repeat_it() -> None:
@@ -133,7 +138,7 @@ class Case:
     references: tuple[Perspective, ...]
     lines: tuple[Perspective, ...]
     summary: str
-    overrides: dict[str, float]
+    overrides: dict[str, Any]
 
     def score(self, *lines: tuple[Perspective, ...], references: tuple[Perspective, ...] | None = None) -> list[Score]:
         texts = tuple(format_answer(rows, self.summary) for rows in lines)
@@ -165,7 +170,7 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from(["Care.", "Duty and honesty.", "Nothing."])),
         {
             "beta": draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
-            "uniqueness_power": draw(st.sampled_from([0.0, 1.0, 2.0])),
+            "matching": draw(st.sampled_from(["optimal", "optimal", "greedy", "many-to-one"])),
         },
     )
 
@@ -183,7 +188,8 @@ def test_a_duplicate_line_never_raises_the_value(case: Case, data: st.DataObject
     before, after = case.score(case.lines, longer)
     assert value(after) <= value(before) + 1e-9
     assert after.terms["coverage"] == before.terms["coverage"]
-    assert after.terms["uniqueness"] < before.terms["uniqueness"]
+    assert after.terms["uniqueness"] <= before.terms["uniqueness"]
+    assert len(after.repeated) > len(before.repeated)
 
 
 @given(cases(), VECTOR, st.data())
@@ -222,14 +228,36 @@ def _no_cosine_near_the_threshold(case: Case) -> bool:
     return bool((np.abs(rows @ rows.T - 0.6) > 1e-5).all())
 
 
+@given(cases(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_line_that_states_one_more_reference_raises_the_value(case: Case, data: st.DataObject) -> None:
+    case.vectors["ref new"], case.vectors["line new"] = np.eye(4)[3], np.eye(4)[3]
+    for name in (n for n in case.vectors if not n.endswith("new")):
+        case.vectors[name] = np.append(case.vectors[name], 0.0)
+    place = data.draw(st.integers(0, len(case.lines)))
+    longer = (*case.lines[:place], Perspective("New", "line new"), *case.lines[place:])
+    before, after = case.score(case.lines, longer, references=(*case.references, Perspective("L", "ref new")))
+    # Precision alone (beta 0) cannot tell one true line from two.
+    assert value(after) > value(before) or (case.overrides["beta"] == 0.0 and value(after) == value(before) == 1.0)
+    assert after.credits[place] == 1.0
+
+
 @given(cases())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_value_and_terms_stay_in_range(case: Case) -> None:
     found = case.score(case.lines)[0]
-    assert -0.1 - 1e-9 <= value(found) <= 1.0 + 1e-9
+    assert 0.0 <= value(found) <= 1.0 + 1e-9
+    assert found.terms["form"] == 0.0
     for name in ("coverage", "precision", "relevance", "uniqueness", "f"):
         assert 0.0 <= found.terms[name] <= 1.0 + 1e-9
     matched = {m.segment for m in found.matches}
-    assert len(matched) == len(found.matches) == len({m.reference for m in found.matches})
-    assert not matched & set(found.repeated)
+    one_to_one = case.overrides["matching"] != "many-to-one"
+    assert len(found.matches) == len(matched)
+    if one_to_one:
+        assert len(matched) == len({m.reference for m in found.matches})
+        assert not matched & set(found.repeated)
+        assert found.terms["precision"] <= len(matched) / len(case.lines) + 1e-9
     assert len(found.credits) == len(found.segments) == len(case.lines)
+    assert [c == 1.0 for c in found.credits] == [
+        i in matched and i not in found.repeated for i in range(len(case.lines))
+    ]

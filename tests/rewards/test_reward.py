@@ -101,7 +101,7 @@ def test_unknown_presets_and_fields_name_the_known_ones() -> None:
     encoder = FakeEncoder({})
     with pytest.raises(RecipeError, match=r"reward\.preset.*'paper'.*overton, op-grpo"):
         OvertonReward(encoder, "paper")
-    with pytest.raises(RecipeError, match=r"overrides\.betta.*beta.*uniqueness_power"):
+    with pytest.raises(RecipeError, match=r"overrides\.betta.*beta.*threshold"):
         OvertonReward(encoder, betta=1.0)
     with pytest.raises(RecipeError, match=r"overrides\.beta.*op-grpo.*unique_threshold"):
         OvertonReward(encoder, "op-grpo", beta=1.0)

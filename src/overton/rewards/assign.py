@@ -21,10 +21,10 @@ class Assignment:
         pairs: (reference, segment); one a reference, with ``many-to-one`` one a segment that matches.
         best: the segment that stands for each covered reference.
         relevant: (n,) whether a segment matches any reference.
-        groups: a cluster number a segment: the same number says the same.
-        repeated: segments that say what another one says already; of a cluster the matched one counts, else the
-            first.
-        precision: share of what is said that covers a reference of its own.
+        groups: a cluster number a segment: the same number says the same. Segments that match are told apart by the
+            references they are nearest to, all others by their own cosine.
+        repeated: segments that say what another one says already.
+        charged: of them, those that match a reference.
     """
 
     pairs: list[tuple[int, int]]
@@ -32,22 +32,20 @@ class Assignment:
     relevant: npt.NDArray[np.bool_]
     groups: list[int]
     repeated: list[int]
-    precision: float
+    charged: int
 
     @property
-    def distinct(self) -> int:
-        """Number of clusters."""
-        return len(set(self.groups))
+    def relevance(self) -> float:
+        """Segments that match, as a share of all. One that works out a view further (``many-to-one``) is not looked
+        at."""
+        matching = len(self.best) + self.charged
+        beside = int((~self.relevant).sum())
+        return matching / (matching + beside) if matching else 0.0
 
     @property
-    def relevant_uniqueness(self) -> float:
-        """Clusters that match a reference, as a share of their segments; 1 without any.
-
-        Segments in such a cluster that match nothing themselves count too: they are alike to one that does.
-        """
-        beside = self.distinct - len({g for g, hit in zip(self.groups, self.relevant, strict=True) if hit})
-        size = len(self.groups) - beside
-        return (self.distinct - beside) / size if size else 1.0
+    def uniqueness(self) -> float:
+        """Segments that match a reference of their own, as a share of those that match; 0 without any."""
+        return len(self.best) / (len(self.best) + self.charged) if self.best else 0.0
 
     @property
     def repetitions(self) -> tuple[tuple[int, ...], ...]:
@@ -69,9 +67,11 @@ def assign(similarity: Matrix, own: Matrix, threshold: float, matching: str) -> 
     """
     n = similarity.shape[1]
     if not n:
-        return Assignment([], {}, np.zeros(0, dtype=bool), [], [], 0.0)
+        return Assignment([], {}, np.zeros(0, dtype=bool), [], [], 0)
     same = _same_best(similarity, threshold)
     relevant = same.diagonal().copy()
+    beside = ~relevant[:, None] & ~relevant
+    units = clusters(np.where(same | beside, own, -1.0), threshold)
     if matching == "many-to-one":
         nearest = similarity.argmax(axis=0)
         pairs = [(int(nearest[s]), s) for s in range(n) if relevant[s]]
@@ -79,16 +79,21 @@ def assign(similarity: Matrix, own: Matrix, threshold: float, matching: str) -> 
         for r, s in pairs:
             if r not in best or similarity[r, s] > similarity[r, best[r]]:
                 best[r] = s
-        # Several sentences may work out one view, so only texts that are alike themselves repeat each other.
-        groups = clusters(own, threshold)
-        precision = len(best) / (len(best) + int((~relevant).sum())) if best else 0.0
+        # Several sentences may work out one view, so only those that are alike themselves repeat each other.
+        groups = units
     else:
-        units = clusters(np.where(same, own, -1.0), threshold)
         pairs = _one_to_one(similarity, units, threshold, matching)
         best = dict(pairs)
-        groups = clusters(np.where(same, 1.0, own), threshold)
-        precision = len(pairs) / n
-    return Assignment(pairs, best, relevant, groups, _repeated(groups, set(best.values())), precision)
+        groups = clusters(np.where(same, 1.0, np.where(beside, own, -1.0)), threshold)
+    standing = set(best.values())
+    repeated = _repeated(groups, standing)
+    if matching == "many-to-one":
+        charged = sum(bool(relevant[s]) for s in repeated)
+    else:
+        # One that matches and got no reference of its own has nothing new to say, whatever it is alike to.
+        charged = int(relevant.sum()) - len(standing)
+        repeated = sorted({*repeated, *(s for s in range(n) if relevant[s] and s not in standing)})
+    return Assignment(pairs, best, relevant, groups, repeated, charged)
 
 
 def _repeated(groups: list[int], standing: set[int]) -> list[int]:

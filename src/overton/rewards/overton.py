@@ -1,20 +1,19 @@
-"""Preset ``overton``, the default: an F-measure of one-to-one matching times uniqueness, with credit per
-line.
+"""Preset ``overton``, the default: an F-measure of what an answer covers and what it says, with credit per line.
 
-    k  references matched, one segment each (optimal matching at the calibrated threshold)
-    n  segments of the answer          m  references          u  distinct segments (clusters)
+    m  references
+    n  segments of the answer
+    r  segments that match any reference, at the calibrated threshold
+    k  references matched, one segment each, as many as possible
 
-    i  distinct segments that match no reference
+    coverage = k / m      relevance = r / n      uniqueness = k / r      precision = relevance * uniqueness
+    value = F_beta(coverage, precision) - penalties
 
-    coverage = k / m      precision = k / n      uniqueness = u / n
-    value = F_beta(coverage, precision) * ((u - i) / (n - i)) ** uniqueness_power - penalties
+A segment that matches and gets no reference of its own repeats what another one says. So precision is k / n, and a line
+that repeats costs as much as one beside the point: neither ever raises the value. Segments that are alike and nearest
+to one reference count as one in the matching.
 
-The last factor is the uniqueness of the segments that match something: irrelevant ones would dilute
-repetitions and are charged by precision. Segments that are alike and best matched by one reference count as
-one in the matching. So neither a duplicate of a line nor an irrelevant line ever raises the value.
-
-``precision`` here charges repetitions too, since a reference pays once. ``relevance`` (segments that match
-any reference / n) is reported beside it. Reasons for each term, and the optional ones: docs/reward.md.
+With ``many-to-one`` a segment that works out a view without repeating it is not looked at. Reasons for each term, and
+the optional ones: docs/reward.md.
 """
 
 from __future__ import annotations
@@ -43,10 +42,7 @@ class OvertonPreset:
         matching: ``optimal`` (as many pairs as there can be), ``greedy`` (best pairs first, as in the paper), or
             ``many-to-one`` for prose, where several segments may speak for one reference.
         beta: of the F-measure; below 1 precision weighs more, above 1 coverage.
-        uniqueness_power: exponent of uniqueness; 0 leaves it out.
         tag_penalty: charged when the tag layout is broken; 0 for answers in free form.
-        summary_penalty: times the share of labels, of segments that match a reference, that the summary does
-            not name.
         cut_off_penalty: charged when the token limit ended the answer.
         faithfulness_penalty: times how far the summary is from saying what the matched segments say (0 = off).
         length_penalty: times the words beyond ``max_words`` as a share of them, at most 1.
@@ -61,10 +57,8 @@ class OvertonPreset:
 
     threshold: float | None = None
     matching: str = "optimal"
-    beta: float = 1.0
-    uniqueness_power: float = 1.0
+    beta: float = 1.2
     tag_penalty: float = 0.5
-    summary_penalty: float = 0.1
     cut_off_penalty: float = 0.5
     faithfulness_penalty: float = 0.0
     length_penalty: float = 0.5
@@ -140,16 +134,14 @@ class OvertonPreset:
         similarity = np.where(silent, np.float32(-1.0), references @ rows.T)
         found = assign(similarity, rows @ rows.T, threshold, self.matching)
         standing = sorted(set(found.best.values()))
-        coverage, precision = len(found.best) / m, found.precision
+        coverage = len(found.best) / m
+        precision = found.relevance * found.uniqueness
         b = self.beta**2
         f = (1 + b) * coverage * precision / (b * precision + coverage) if standing else 0.0
         read = layout(answer)
-        named = read.summary.lower()
-        labels = {s.label.lower() for s, hit in zip(segments, found.relevant, strict=True) if s.label and hit}
-        unnamed = sum(label not in named for label in labels) / len(labels) if labels else 0.0
-        form = 0.0 - self.tag_penalty * (not read.valid) - self.summary_penalty * unnamed
+        form = 0.0 - self.tag_penalty * (not read.valid)
         form -= self.cut_off_penalty * (not finished)
-        value = f * found.relevant_uniqueness**self.uniqueness_power
+        value = f
         extra: dict[str, float] = {}
         if self.diversity_weight:
             extra["diversity"] = terms.log_det_diversity(rows[found.relevant])
@@ -170,8 +162,8 @@ class OvertonPreset:
             terms={
                 "coverage": coverage,
                 "precision": precision,
-                "relevance": float(found.relevant.mean()) if n else 0.0,
-                "uniqueness": found.distinct / n if n else 0.0,
+                "relevance": found.relevance,
+                "uniqueness": found.uniqueness,
                 "f": f,
                 "form": form,
                 "valid_tags": float(read.valid),
