@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import psutil
 import pytest
 
 from overton.rewards import load_reward
 from overton.testing import tiny_encoder
 from overton.types import Group, Perspective
+from serving.process import ServerProcess
 
 REFERENCES = ["In the perspective of Privacy, a diary is private.", "In the perspective of Safety, danger comes first."]
 PARSED = (Perspective("Privacy", "a diary is private."), Perspective("Safety", "danger comes first."))
@@ -32,36 +29,12 @@ PROMPT = "A nurse reads a diary."
 TOKEN = "0123456789abcdef"
 
 
-class Server:
-    """A server process; its log lies in a file."""
+class Server(ServerProcess):
+    """A server with a worker of one thread."""
 
     def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
-        self.log = folder / "server.log"
-        command = [sys.executable, "-m", "overton", "serve", "reward", *options, "--port", "0", "--threads", "1"]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stderr=log, stdout=log, env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
-            )
-        self.url = ""
-
-    def start(self) -> Server:
-        while not self.url:
-            assert self.process.poll() is None, self.text()
-            found = re.search(r"(http://\S+:\d+)/score", self.text())
-            self.url = found[1] if found else ""
-            time.sleep(0.05)
-        return self
-
-    def text(self) -> str:
-        return self.log.read_text(encoding="utf-8")
-
-    def worker(self) -> psutil.Process:
-        """The process that holds the encoder: the child that is no resource tracker."""
-        while True:
-            for child in psutil.Process(self.process.pid).children():
-                if "spawn_main" in " ".join(child.cmdline()):
-                    return child
-            time.sleep(0.05)
+        one_thread = {"OMP_NUM_THREADS": "1", **(environment or {})}
+        super().__init__(folder / "server.log", *options, "--threads", "1", environment=one_thread)
 
     def post(self, *answers: str, **given: Any) -> httpx2.Response:
         body = {"groups": [{"prompt": PROMPT, "references": REFERENCES, "answers": answers, **given}]}
@@ -82,10 +55,10 @@ def server(source: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     folder = tmp_path_factory.mktemp("server")
     found = Server(folder, source, "--set", "threshold=0.9", "--set", "novelty_weight=0.5", "--group-wait", "100")
     try:
-        yield found.start()
+        found.start()
+        yield found
     finally:
-        found.process.kill()
-        found.process.wait()
+        found.end()
 
 
 def direct(source: str, *answers: str) -> list[float | None]:
@@ -137,7 +110,8 @@ def test_a_worker_that_is_killed_costs_no_answer(server: Server, source: str) ->
 
 
 def test_it_stops_gracefully(source: str, tmp_path: Path) -> None:
-    server = Server(tmp_path, source, "--set", "threshold=0.9", "--group-wait", "100").start()
+    server = Server(tmp_path, source, "--set", "threshold=0.9", "--group-wait", "100")
+    server.start()
     worker = server.worker()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(server.post, "a", group="g", size=8)
@@ -153,16 +127,17 @@ def test_it_stops_gracefully(source: str, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_killed_leaves_no_worker_behind(source: str, tmp_path: Path) -> None:
-    server = Server(tmp_path, source, "--set", "threshold=0.9").start()
+    server = Server(tmp_path, source, "--set", "threshold=0.9")
+    server.start()
     worker = server.worker()
-    server.process.kill()
-    server.process.wait()
+    server.end()
     worker.wait(timeout=120)
 
 
 def test_a_token_from_the_environment(source: str, tmp_path: Path) -> None:
     options = (source, "--set", "threshold=0.9", "--host", "0.0.0.0", "--token-env", "MY_TOKEN")
-    server = Server(tmp_path, *options, environment={"MY_TOKEN": TOKEN}).start()
+    server = Server(tmp_path, *options, environment={"MY_TOKEN": TOKEN})
+    server.start()
     try:
         url = server.url.replace("0.0.0.0", "127.0.0.1")
         assert httpx2.post(f"{url}/score", json={"groups": []}).status_code == 401
@@ -171,5 +146,4 @@ def test_a_token_from_the_environment(source: str, tmp_path: Path) -> None:
             assert httpx2.post(f"{address}/score", json={"groups": []}, headers=headers).status_code == 200
         assert TOKEN not in server.text()
     finally:
-        server.process.kill()
-        server.process.wait()
+        server.end()

@@ -19,6 +19,9 @@ from overton.serving.settings import ServeError, ServeSettings, check_binding
 log = logging.getLogger(__name__)
 
 _LAST_WORDS = 2  # seconds to send refusals in
+# Seconds that an idle connection stays open: longer than clients keep theirs (httpx 5, aiohttp 15), or a request may
+# be sent in the moment in which its connection is closed, and is lost.
+_KEEP_ALIVE = 120
 
 
 def serve(settings: ServeSettings, token: str | None = None) -> None:
@@ -53,6 +56,7 @@ async def _serve(settings: ServeSettings, token: str | None, listener: socket.so
             lifespan="off",
             server_header=False,
             backlog=2048,
+            timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=int(settings.drain) + _LAST_WORDS,
         )
         host, port = listener.getsockname()[:2]

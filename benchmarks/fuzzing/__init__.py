@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/reward_fuzz.py`."""
