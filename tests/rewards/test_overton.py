@@ -129,6 +129,19 @@ def test_two_lines_best_matched_by_one_reference_repeat_it() -> None:
     assert found.terms["uniqueness"] == 0.5 and len(found.repeated) == 1
 
 
+def test_many_to_one_passes_over_a_line_that_works_out_a_view_and_charges_a_copy() -> None:
+    vectors = {"ref A": axis(0, 3), "one": [0.7, 0.714, 0], "again": [0.7, -0.714, 0], "beside": axis(2, 3)}
+    encoder = FakeEncoder(vectors)
+    texts = (answer("one", "beside"), answer("one", "again", "beside"), answer("one", "again", "one", "beside"))
+    group = Group("?", REFERENCES[:1], texts)
+    plain, worked_out, copied = OvertonReward(encoder, matching="many-to-one").score([group])[0]
+    assert plain.value == worked_out.value and worked_out.repeated == ()
+    assert worked_out.terms["precision"] == pytest.approx(1 / 2)
+    assert copied.repeated == (2,) and copied.terms["uniqueness"] == pytest.approx(1 / 2)
+    assert copied.terms["relevance"] == pytest.approx(2 / 3)
+    assert copied.terms["precision"] == pytest.approx(1 / 3)
+
+
 # ------------------------------------------------------------------ for any vectors
 
 
