@@ -219,6 +219,11 @@ class EstimatorSection(Section):
         description="`train_on: pairs`: also rank different views of one stance before views of opposite stances, with "
         "this weight",
     )
+    precision_weight: float = Field(
+        0.0,
+        ge=0,
+        description="`train_on: pairs`: also raise the average precision of a batch's labelled pairs, with this weight",
+    )
     epoch_shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=dict,
         description="`train_on: pairs`: part of `data.parts` -> share of its labelled pairs an epoch takes, drawn anew",
@@ -227,6 +232,10 @@ class EstimatorSection(Section):
         1, ge=1, description="trainings with different seeds whose weights are averaged; each takes the whole time"
     )
     freeze_layers: int = Field(0, ge=0, description="encoder layers, from the bottom, that stay as they are")
+    freeze_words: bool = Field(
+        False,
+        description="word embeddings stay as they are: words that training lacks keep their place among the others",
+    )
     max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
     situation: Literal["mask", "prepend", "ignore"] = Field(
         "mask", description="replace the situation's words by a mask on both sides, or write it before both, or neither"
@@ -256,7 +265,7 @@ class EstimatorSection(Section):
     @model_validator(mode="after")
     def _check(self) -> EstimatorSection:
         if self.train_on != "pairs":
-            for name in ("stance_weight", "epoch_shares"):
+            for name in ("stance_weight", "precision_weight", "epoch_shares"):
                 if getattr(self, name):
                     raise ValueError(f"{name} needs train_on: pairs")
         return self

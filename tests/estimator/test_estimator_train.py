@@ -53,7 +53,8 @@ def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path:
 
 @pytest.mark.parametrize("loss", ["supcon", "cosent", "angle"])
 def test_labelled_pairs_teach_as_well(tiny_base: Path, tmp_path: Path, loss: str) -> None:
-    settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore", stance_weight=0.5)
+    weights = {"stance_weight": 0.5, "precision_weight": 5.0}
+    settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore", **weights)
     figures = train_estimator(make_pairs(120, 0), settings, tmp_path / "model")
     before = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing(situation="ignore"))
     after = SimilarityEstimator.load(tmp_path / "model")
@@ -144,6 +145,14 @@ def test_frozen_layers_stay_as_they_are(tiny_base: Path, tmp_path: Path) -> None
         if frozen:
             assert not moved, name
     assert any("layer.1." in n and not np.array_equal(v.numpy(), after[n].numpy()) for n, v in before.items())
+
+
+def test_frozen_words_stay_as_they_are_and_nothing_else(tiny_base: Path, tmp_path: Path) -> None:
+    train_estimator(make_triplets(30, 0), section(tiny_base, freeze_words=True), tmp_path / "m")
+    before, after = (load_sentence_transformer(f).state_dict() for f in (tiny_base, tmp_path / "m"))
+    for name, value in before.items():
+        if "layer." in name or "embeddings" in name:
+            assert np.array_equal(value.numpy(), after[name].numpy()) == ("word_embeddings" in name), name
 
 
 def test_more_layers_than_there_are_cannot_be_frozen(tiny_base: Path) -> None:

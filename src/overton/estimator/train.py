@@ -103,8 +103,13 @@ def _train(
     set_seed(seed)
     model = load_sentence_transformer(resolve_base(section.base), section.max_seq_length)
     freeze(model, section.freeze_layers)
+    if section.freeze_words and model.transformers_model is not None:
+        model.transformers_model.get_input_embeddings().requires_grad_(False)
     dataset, sampler, groups, figures = _prepare(rows, section, preprocessing, seed)
     use_cpu = model.device.type == "cpu"
+    if use_cpu and model.transformers_model is not None:
+        # On short texts torch's fused attention takes longer for its gradients than the plain one for the whole step.
+        model.transformers_model.set_attn_implementation("eager")
     losses: list[float] = []
     with tempfile.TemporaryDirectory(prefix="overton-") as scratch:
         arguments = SentenceTransformerTrainingArguments(
