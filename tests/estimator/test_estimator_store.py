@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from estimator_tiny import WORDS, build_tiny
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.errors import ModelError
@@ -68,6 +68,7 @@ def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
     assert set(store.get(["a", "b"])) == {"a"}
 
 
+@settings(deadline=None)  # a disk may be slow
 @given(st.dictionaries(st.text(), st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3), max_size=8))
 def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, rows: dict[str, list[float]]) -> None:
     store = VectorStore(tmp_path_factory.mktemp("store") / "v.sqlite", "m", 3)

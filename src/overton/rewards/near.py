@@ -29,16 +29,18 @@ def near_threshold(
     Returns:
         Indices into ``plan.texts``, ascending.
     """
-    sizes = [len(found) for found in plan.segments]
-    stop = references + sum(sizes)
-    own, wanted = rows[references:stop], rows[:references]
-    answer = np.repeat(np.arange(len(sizes)), sizes)
-    same = answer[:, None] == answer[None, :]
-    np.fill_diagonal(same, False)
-    across, within = wanted @ own.T, own @ own.T
-    hit = np.zeros(stop, dtype=bool)
-    for threshold in thresholds:
-        close = np.abs(across - threshold) < margin
-        hit[:references] |= close.any(axis=1)
-        hit[references:] |= close.any(axis=0) | ((np.abs(within - threshold) < margin) & same).any(axis=1)
+    wanted = rows[:references]
+    hit = np.zeros(len(rows), dtype=bool)
+    start = references
+    # Answer by answer: products this small stay on one core, where those of a group would wake the others.
+    for found in plan.segments:
+        stop = start + len(found)
+        own = rows[start:stop]
+        across, within = wanted @ own.T, own @ own.T
+        np.fill_diagonal(within, 2.0)  # a segment is not compared with itself
+        for threshold in thresholds:
+            close = np.abs(across - threshold) < margin
+            hit[:references] |= close.any(axis=1)
+            hit[start:stop] |= close.any(axis=0) | (np.abs(within - threshold) < margin).any(axis=1)
+        start = stop
     return [int(i) for i in np.flatnonzero(hit)]

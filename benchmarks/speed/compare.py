@@ -1,0 +1,62 @@
+"""Whether two ways give the same scores, and where the time goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from overton.estimator import SimilarityEstimator
+from overton.rewards import OvertonReward
+from overton.rewards.near import near_threshold
+from overton.types import Group, Score
+
+# The ladders' values in order; a step is one to the next.
+_LADDERS = {"coverage_ladder": [0, 1, 2, 3, 4, 5], "uniqueness_ladder": [0, 0.4, 0.75, 1]}
+
+
+def agreement(left: Sequence[Score], right: Sequence[Score]) -> dict[str, Any]:
+    """How many rollouts have the same value, and how far the others are apart."""
+    same, steps, most = 0, 0, 0.0
+    for one, two in zip(left, right, strict=True):
+        assert one.value is not None and two.value is not None
+        difference = abs(one.value - two.value)
+        same += difference < 1e-6
+        most = max(most, difference)
+        for name, ladder in _LADDERS.items():
+            if name in one.terms:
+                steps = max(steps, abs(ladder.index(one.terms[name]) - ladder.index(two.terms[name])))
+    found = {"rollouts": len(left), "same": same, "largest_difference": most}
+    return found | ({"ladder_steps": steps} if "coverage_ladder" in left[0].terms else {})
+
+
+def profile(estimator: SimilarityEstimator, preset: str, groups: Sequence[Group]) -> dict[str, float]:
+    """Shares of processor seconds: reading answers, masking and the like, tokens and vectors, matching."""
+    reward = OvertonReward(estimator, preset)
+    estimator.clear_cache()
+    marks = [time.process_time()]
+    plans = [reward.preset.plan(group) for group in groups]
+    texts = [t for plan in plans for t in plan.texts]
+    contexts = [c for plan in plans for c in plan.contexts]
+    marks.append(time.process_time())
+    prepared = estimator.preprocessing(texts, contexts) if reward.preset.masks_alike else texts
+    marks.append(time.process_time())
+    rows = estimator.encode(prepared, preprocess=False)
+    marks.append(time.process_time())
+    fixed = reward.preset.threshold
+    threshold = estimator.threshold if fixed is None else fixed
+    parts = np.split(rows, np.cumsum([len(plan.texts) for plan in plans])[:-1])
+    thresholds = sorted({threshold, getattr(reward.preset, "unique_threshold", threshold)})
+    near = [near_threshold(p, len(g.references), r, thresholds) for p, g, r in zip(plans, groups, parts, strict=True)]
+    marks.append(time.process_time())
+    again = [plan.texts[i] for plan, found in zip(plans, near, strict=True) for i in found]
+    estimator.encode_exact(again, preprocess=False)
+    marks.append(time.process_time())
+    for group, plan, part in zip(groups, plans, parts, strict=True):
+        reward.preset.score(group, plan, part, threshold)
+    marks.append(time.process_time())
+    names = ("reading", "masking", "encoding", "near thresholds", "encoding exactly", "matching")
+    seconds = np.diff(marks)
+    return dict(zip(names, (seconds / seconds.sum()).tolist(), strict=True))
