@@ -58,27 +58,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reward_fuzz.json"))
     options = parser.parse_args()
     figures: dict[str, Any] = {"strings": options.strings}
-    kinds = Counter(KINDS[number % len(KINDS)] for number in range(options.strings))
     problems: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        source = tiny_encoder(Path(folder) / "model")
-        tiny = SimilarityEstimator.load(source)
-        values = run(tiny, "overton", "overton", options, options.strings, figures, problems)
-        run(tiny, "op-grpo", "op-grpo", options, options.strings, figures, problems)
-        figures |= served(source, options, values, problems)
-    figures["strings, MiniLM"] = options.real
-    for preset in PRESETS:
-        run(open_estimator()[0], preset, f"{preset}, MiniLM", options, options.real, figures, problems)
     report = {
         "command": shlex.join(["python", *sys.argv]),
         "seed": options.seed,
         "versions": versions(),
         "cores": len(os.sched_getaffinity(0)),
-        "kinds": dict(kinds),
+        "kinds": dict(Counter(KINDS[number % len(KINDS)] for number in range(options.strings))),
         "figures": figures,
-        "problems": problems[:50],
+        "problems": problems,
     }
-    write_json(options.out, report)
+    with tempfile.TemporaryDirectory() as folder:
+        source = tiny_encoder(Path(folder) / "model")
+        tiny = SimilarityEstimator.load(source)
+        values = run(tiny, "overton", "overton", options, options.strings, figures, problems)
+        figures |= served(source, options, values, problems)
+        write_json(options.out, report)
+        run(tiny, "op-grpo", "op-grpo", options, options.strings, figures, problems)
+        write_json(options.out, report)
+    figures["strings, MiniLM"] = options.real
+    for preset in PRESETS:
+        run(open_estimator()[0], preset, f"{preset}, MiniLM", options, options.real, figures, problems)
+        write_json(options.out, report)
     for name, value in figures.items():
         print(f"| {name:24} | {value!s:>40} |")
     bad = ("crashes", "no number", "spans", "slow", "differences", "other replies")
