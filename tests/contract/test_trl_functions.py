@@ -107,7 +107,7 @@ def test_each_function_answers_with_its_term_and_a_batch_is_scored_once(
     for name in NAMES[1:]:
         assert found[name] == [s.terms[name] for s in scores]
     assert found["coverage"] == [0.5, 0.5, 0.0, 0.0]
-    assert found["uniqueness"] == [1.0, 0.5, 1.0, 0.0]
+    assert found["uniqueness"] == [1.0, 0.5, 0.0, 0.0]
     assert found["precision"] == [1.0, 0.5, 0.0, 0.0]
 
 
@@ -344,7 +344,7 @@ def test_async_grpo_scores_a_group_with_them(shared: OvertonReward, counted: lis
     samples = score_group([functions.coverage, functions.uniqueness_async, functions.form], batch)
     assert counted == [3]
     forms = functions.form(**batch)
-    for sample, one, two, three in zip(samples, [0.5, 0.5, 0.0], [1.0, 0.5, 1.0], forms, strict=True):
+    for sample, one, two, three in zip(samples, [0.5, 0.5, 0.0], [1.0, 0.5, 0.0], forms, strict=True):
         assert sample.metrics["rewards/coverage"] == one
         assert sample.metrics["rewards/uniqueness_async"] == two
         assert sample.metrics["reward"] == pytest.approx(one + two + three)
