@@ -61,6 +61,14 @@ def test_the_cache_is_bounded_and_a_call_larger_than_it_works(tiny_base: Path) -
     np.testing.assert_array_equal(estimator.encode(TEXTS), rows)
 
 
+def test_very_long_texts_do_not_fill_the_memory(tiny_base: Path) -> None:
+    estimator = load(tiny_base)
+    texts = [TEXTS[0], "a pilot acts " * 1000]
+    rows = estimator.encode(texts)
+    assert list(estimator._cache) == estimator.preprocessing(texts[:1])
+    np.testing.assert_array_equal(estimator.encode(texts), rows)
+
+
 def test_masking_makes_texts_of_other_situations_equal(tiny_base: Path) -> None:
     estimator = SimilarityEstimator(load_sentence_transformer(tiny_base))
     rows = estimator.encode(

@@ -63,7 +63,7 @@ def write_card(
 Cosine of two sentences = how much they state the same perspective on a situation. Fine-tuned with Overton:
 loss {section.loss} (scale {section.scale:g}), learning rate {section.learning_rate:g},
 {section.epochs:g} epochs, batch {section.batch_size}{soup};
-texts {'without' if section.strip_label else 'with their'} label prefix, {_SITUATION[section.situation]}{less}.
+texts {"without" if section.strip_label else "with their"} label prefix, {_SITUATION[section.situation]}{less}.
 
 `overton.estimator.SimilarityEstimator.load(folder)` applies the same preprocessing (`overton.json`);
 `SentenceTransformer(folder)` loads the bare model.

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from overton.estimator.packed import PackedBert
 
 
+# Characters of a text whose vector is kept in memory: longer ones would fill it, and hardly come twice.
+_LONG = 4000
+
+
 class SimilarityEstimator:
     """Says how much two texts state the same perspective, as a cosine.
 
@@ -39,7 +43,7 @@ class SimilarityEstimator:
         batch_size: texts a forward pass; a BERT on a CPU takes blocks of about a thousand tokens instead.
         bf16: multiply in bfloat16 (on CPUs with the instructions for it, and GPUs); several times as fast, cosines
             move by at most about .005.
-        cache_rows: vectors kept in memory; 0 keeps none.
+        cache_rows: vectors kept in memory; 0 keeps none, and those of texts above 4,000 characters are not kept.
         store: vectors kept on disk, or ``None``; see :meth:`keep_in`.
         encoded: number of texts that went through the model so far.
     """
@@ -237,7 +241,7 @@ class SimilarityEstimator:
             self._exact.clear()
 
     def _remember(self, cache: dict[str, np.ndarray], rows: dict[str, np.ndarray]) -> None:
-        cache.update(rows)
+        cache.update((text, row) for text, row in rows.items() if len(text) <= _LONG)
         while len(cache) > self.cache_rows:
             del cache[next(iter(cache))]
 

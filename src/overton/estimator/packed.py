@@ -144,9 +144,7 @@ def _places(lengths: Sequence[int], step: int, dtype: torch.dtype) -> _Places:
         filled = np.arange(value)[None, :] >= length[width == value][:, None]
         mask = torch.zeros(filled.shape, dtype=dtype).masked_fill_(torch.from_numpy(filled), float("-inf"))
         runs.append((int(value), mask[:, None, None, :]))
-    position, text, each, wide, narrow = (
-        torch.from_numpy(a) for a in (position, text, length[:, None], wide, narrow)
-    )
+    position, text, each, wide, narrow = (torch.from_numpy(a) for a in (position, text, length[:, None], wide, narrow))
     return _Places(position, text, each, wide, narrow, runs)
 
 
