@@ -138,8 +138,7 @@ def main() -> None:
         return
     report: dict[str, Any] = read_json(options.out) if options.only is not None and options.out.exists() else {}
     report |= {
-        "command": "python benchmarks/reward_speed.py --references ../shared/data/op_bench --responses "
-        "../shared/data/responses/responses_5p_7p.jsonl.gz --run runs/quickstart",
+        "commands": [*report.get("commands", []), "python " + " ".join(sys.argv)],
         "model": "all-MiniLM-L6-v2",
         "answers": ANSWERS,
         "seed": options.seed,
