@@ -219,11 +219,6 @@ class EstimatorSection(Section):
         description="`train_on: pairs`: also rank different views of one stance before views of opposite stances, with "
         "this weight",
     )
-    precision_weight: float = Field(
-        0.0,
-        ge=0,
-        description="`train_on: pairs`: also raise the average precision of a batch's labelled pairs, with this weight",
-    )
     epoch_shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=dict,
         description="`train_on: pairs`: part of `data.parts` -> share of its labelled pairs an epoch takes, drawn anew",
@@ -265,7 +260,7 @@ class EstimatorSection(Section):
     @model_validator(mode="after")
     def _check(self) -> EstimatorSection:
         if self.train_on != "pairs":
-            for name in ("stance_weight", "precision_weight", "epoch_shares"):
+            for name in ("stance_weight", "epoch_shares"):
                 if getattr(self, name):
                     raise ValueError(f"{name} needs train_on: pairs")
         return self

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from overton.errors import DataError
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts, pair_labels
-from overton.estimator.losses import angle_similarities, cosent_loss, precision_loss, stance_loss, supcon_loss
+from overton.estimator.losses import angle_similarities, cosent_loss, stance_loss, supcon_loss
 from overton.estimator.preprocess import Preprocessing
 
 PLAIN = Preprocessing(situation="ignore")
@@ -157,27 +157,6 @@ def test_views_for_and_against_come_last() -> None:
         stance_loss(similarities, same, known, opposite) + stance_loss(similarities, same, known, known & ~same)
     ).backward()
     assert torch.isfinite(similarities.grad).all() and similarities.grad[0, 1] == 0
-
-
-def test_the_precision_loss_is_one_minus_average_precision() -> None:
-    torch = pytest.importorskip("torch")
-    from sklearn.metrics import average_precision_score
-
-    torch.manual_seed(0)
-    similarities = torch.randn(12, 12)
-    upper = torch.triu(torch.ones(12, 12, dtype=torch.bool), 1)
-    half = upper & (torch.rand(12, 12) < 0.3)
-    same, known = half | half.T, upper | upper.T
-    known[0, :3] = known[:3, 0] = False
-    pairs = upper & known
-    expected = average_precision_score(same[pairs].numpy(), similarities[pairs].numpy())
-    # Steps so steep that nothing is smooth; but a pair comes half before itself.
-    found = precision_loss(1e4 * similarities, same, known)
-    assert found.item() == pytest.approx(1 - expected, abs=1e-4)
-    similarities.requires_grad_(True)
-    precision_loss(similarities, same, known).backward()
-    assert torch.isfinite(similarities.grad).all() and not similarities.grad[~pairs].any()
-    assert precision_loss(similarities, torch.zeros_like(same), known).item() == 0
 
 
 def test_batches_in_parts_of_like_length_have_the_same_vectors(tiny_base: Path) -> None:

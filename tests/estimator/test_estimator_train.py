@@ -53,8 +53,7 @@ def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path:
 
 @pytest.mark.parametrize("loss", ["supcon", "cosent", "angle"])
 def test_labelled_pairs_teach_as_well(tiny_base: Path, tmp_path: Path, loss: str) -> None:
-    weights = {"stance_weight": 0.5, "precision_weight": 5.0}
-    settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore", **weights)
+    settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore", stance_weight=0.5)
     figures = train_estimator(make_pairs(120, 0), settings, tmp_path / "model")
     before = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing(situation="ignore"))
     after = SimilarityEstimator.load(tmp_path / "model")

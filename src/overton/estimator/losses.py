@@ -102,32 +102,6 @@ def cosent_loss(similarities: Tensor, same: Tensor, known: Tensor | None = None)
     return _ranking(similarities[pair & same], similarities[pair & ~same])
 
 
-def precision_loss(similarities: Tensor, same: Tensor, known: Tensor) -> Tensor:
-    """Smooth-AP (Brown et al. 2020, arXiv 2007.12163): one minus the average precision of the labelled pairs.
-
-    The rank of a pair is a sum of (1 + tanh) / 2 in place of steps. Unlike CoSENT it is not ruled by the few worst
-    pairs, some of which are mislabelled.
-
-    Args:
-        similarities: (n, n) scaled similarities; the upper triangle counts.
-        same: (n, n) bool, whether two texts state the same; the diagonal is ignored.
-        known: (n, n) bool, which pairs are labelled.
-
-    Returns:
-        0 to 1; 0 when there is no pair of one label.
-    """
-    import torch
-
-    pair = torch.triu(known, 1)
-    higher, lower = similarities[pair & same], similarities[pair & ~same]
-    if not (len(higher) and len(lower)):
-        return similarities.sum() * 0
-    # A pair comes half before itself; its own rank starts at 1.
-    among_same = 0.5 + torch.sigmoid(2 * (higher[None, :] - higher[:, None])).sum(1)
-    above = torch.sigmoid(2 * (lower[None, :] - higher[:, None])).sum(1)
-    return 1 - (among_same / (among_same + above)).mean()
-
-
 def stance_loss(similarities: Tensor, same: Tensor, known: Tensor, opposite: Tensor) -> Tensor:
     """The order that CoSENT asks for, one level lower: different views of one stance before views of opposite stances.
 
@@ -198,8 +172,6 @@ def _all_pairs(
             loss = function(scaled, same, known)
             if section.stance_weight:
                 loss = loss + section.stance_weight * stance_loss(scaled, same, known, opposite)
-            if section.precision_weight:
-                loss = loss + section.precision_weight * precision_loss(scaled, same, known)
             return loss
 
         def get_config_dict(self) -> dict[str, Any]:
