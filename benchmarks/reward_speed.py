@@ -34,7 +34,7 @@ from speed.table import fill
 PAGE = Path("docs/speed.md")
 ROLLOUTS = (100, 1000, 5000, 20_000)
 # preset, threads, questions, parts
-PLAN = (("op-grpo", 1, 64, 8), ("op-grpo", 2, 8, 2), ("overton", 1, 8, 2))
+PLAN = (("op-grpo", 1, 64, 8), ("op-grpo", 2, 64, 8), ("overton", 1, 64, 8))
 ANSWERS = 10
 
 
