@@ -69,7 +69,7 @@ def test_sampled_answers_are_those_of_an_uninterrupted_run(runs: Path, name: str
         assert (whole / file).read_text(encoding="utf-8") == (killed / file).read_text(encoding="utf-8")
     rows = [json.loads(line) for file in files for line in (whole / file).read_text(encoding="utf-8").splitlines()]
     # Something was learnt from, not the same reward throughout.
-    assert len({row["reward"] for row in rows}) > 3
+    assert len({row["reward"] for row in rows}) > 2
 
 
 def test_training_changed_the_weights_and_epochs_differ_in_order(runs: Path) -> None:
