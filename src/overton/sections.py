@@ -176,6 +176,8 @@ class LlmSection(Section):
         0, ge=0, description="no new call after so many tokens, read and written together; 0 = no cap"
     )
     dry_run: bool = Field(False, description="count the calls and their tokens, and make none")
+    input_price: float = Field(0.0, ge=0, description="US dollars for a million tokens read, for the dry run's estimate")
+    output_price: float = Field(0.0, ge=0, description="the same for tokens written")
 
     @model_validator(mode="after")
     def _check(self) -> LlmSection:
@@ -191,6 +193,7 @@ class LlmSection(Section):
     def deciding(self) -> dict[str, Any]:
         """Not how replies are fetched; nothing when no model is asked."""
         fetching = {"base_url", "api_key_env", "concurrency", "timeout", "retries", "batch_size"}
+        fetching |= {"input_price", "output_price"}
         return self.model_dump(mode="json", exclude=fetching) if self.model else {}
 
 

@@ -40,7 +40,14 @@ def test_a_full_cache_needs_no_endpoint_and_no_key(open_llm: Open, monkeypatch: 
 
 @pytest.mark.parametrize(
     "change",
-    [{"max_tokens": 7}, {"temperature": 0.5}, {"seed": 1}, {"model": "n"}, {"extra": {"top_p": 0.5}}],
+    [
+        {"max_tokens": 7},
+        {"temperature": 0.5},
+        {"seed": 1},
+        {"model": "n"},
+        {"extra": {"top_p": 0.5}},
+        {"schema": {"title": "t", "type": "object"}},
+    ],
     ids=str,
 )
 def test_another_setting_is_another_question(open_llm: Open, change: dict[str, Any]) -> None:
@@ -144,6 +151,12 @@ def test_a_dry_run_counts_and_calls_nothing(open_llm: Open, capfd: Any) -> None:
     assert replies[1].reason == "dry run"
     line = "dry run: 2 calls to m, about 109 tokens to read and at most 512 to write; 1 replies are in the cache"
     assert line in capfd.readouterr().err.splitlines()
+
+
+def test_a_dry_run_with_prices_says_what_it_may_cost(open_llm: Open, capfd: Any) -> None:
+    priced = open_llm("http://localhost:1/v1", dry_run=True, input_price=2, output_price=8)
+    priced.complete(ask("a" * 3_999_984, "b", max_tokens=250_000))  # 10 ** 6 tokens and 4 + 1, and half a million
+    assert "at most 500,000 to write, at most about $6.00;" in capfd.readouterr().err
 
 
 def test_nothing_asked_is_nothing_done(open_llm: Open) -> None:

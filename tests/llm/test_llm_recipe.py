@@ -85,6 +85,7 @@ def test_a_model_here_knows_fewer_settings() -> None:
     [
         ({"concurrency": 2, "timeout": 5, "retries": 1, "batch_size": 2}, False),
         ({"base_url": "http://localhost:8000/v1", "api_key_env": ""}, False),
+        ({"input_price": 2, "output_price": 8}, False),
         ({"model": "n"}, True),
         ({"temperature": 0.5}, True),
         ({"max_calls": 5}, True),

@@ -77,9 +77,10 @@ class ReplyCache:
 
 
 def _asked(request: Request) -> dict[str, Any]:
-    return {
+    asked: dict[str, Any] = {
         "messages": [list(message) for message in request.messages],
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "seed": request.seed,
     }
+    return asked if request.schema is None else asked | {"schema": dict(request.schema)}

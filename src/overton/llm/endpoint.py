@@ -91,15 +91,10 @@ class Endpoint:
     def _send(self, request: Request) -> str:
         import openai
 
-        body: dict[str, Any] = {"max_tokens": request.max_tokens, "temperature": request.temperature}
-        if request.seed is not None:
-            body["seed"] = request.seed
-        body |= self._section.extra
+        body = request_body(self._section, request)
         try:
             answer = self._client.chat.completions.with_raw_response.create(
-                model=self._section.model,
-                messages=[{"role": role, "content": content} for role, content in request.messages],  # type: ignore
-                extra_body={name: value for name, value in body.items() if value is not None},
+                model=body.pop("model"), messages=body.pop("messages"), extra_body=body
             )
             return answer.text
         except openai.APIStatusError as error:
@@ -129,6 +124,22 @@ class Endpoint:
         if self._key:
             text = text.replace(self._key, "***")
         return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def request_body(section: LlmSection, request: Request) -> dict[str, Any]:
+    """The body of a chat completion: what is asked, and ``llm.extra`` over it; null leaves a field out."""
+    body: dict[str, Any] = {
+        "model": section.model,
+        "messages": [{"role": role, "content": content} for role, content in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.schema is not None:
+        name = request.schema.get("title", "reply")
+        held = {"name": name, "schema": dict(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": held}
+    return {name: value for name, value in (body | section.extra).items() if value is not None}
 
 
 def read_answer(text: str) -> Reply:

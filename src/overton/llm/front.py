@@ -97,9 +97,11 @@ class CarefulModel:
     def _announce(self, asked: dict[str, Request], known: int) -> None:
         read = sum(map(prompt_tokens, asked.values()))
         written = sum(request.max_tokens for request in asked.values())
+        prices = self._section.input_price, self._section.output_price
+        cost = f", at most about ${(read * prices[0] + written * prices[1]) / 1e6:,.2f}" if any(prices) else ""
         console.print(
             f"dry run: {len(asked):,} calls to {self.name}, about {read:,} tokens to read and at most {written:,} "
-            f"to write; {known:,} replies are in the cache",
+            f"to write{cost}; {known:,} replies are in the cache",
             soft_wrap=True,
             markup=False,
         )

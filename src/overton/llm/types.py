@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,15 @@ class Request:
         max_tokens: longest reply, in tokens.
         temperature: of sampling; 0 takes the likeliest token.
         seed: of sampling. Equal requests get one reply, so samples of one question differ in their seeds.
+        schema: JSON schema that an endpoint is told to keep to (``response_format``), with ``title`` as its name;
+            ``None`` for free text. A model on this machine is not held to it, so say in words what is wanted too.
     """
 
     messages: tuple[tuple[str, str], ...]
     max_tokens: int = 256
     temperature: float = 0.0
     seed: int | None = None
+    schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,107 @@
+"""The Batch API form: all calls written to a file, and the replies read back from the file of results.
+
+The format is OpenAI's (https://platform.openai.com/docs/guides/batch): one JSON object a line, with ``custom_id``,
+``method``, ``url`` and ``body`` in the request, and ``custom_id``, ``response`` and ``error`` in the result, in any
+order. The id is the cache's key, so a result finds its request by what was asked, whatever was asked beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from overton.llm.cache import cache_key
+from overton.llm.endpoint import Failure, read_answer, request_body
+from overton.llm.front import clean
+from overton.llm.types import Reply, Request
+from overton.progress import console
+from overton.rundir import read_jsonl, write_jsonl
+from overton.sections import LlmSection
+
+URL = "/v1/chat/completions"
+MOST_REQUESTS = 50_000  # that one file may hold, by the openai package's batch_create_params
+_SHOWN = 200
+
+
+class BatchWriter:
+    """A language model that answers nothing and writes down what it is asked.
+
+    Args:
+        section: the model and the settings of its calls.
+        path: file of the requests; beyond 50,000 more files follow, ``NAME-2.jsonl`` and so on.
+    """
+
+    def __init__(self, section: LlmSection, path: Path) -> None:
+        self.name = section.model
+        self._section = section
+        self._path = path
+
+    def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
+        """Write the requests, equal ones once; no reply has a text."""
+        lines = list(self._lines(requests))
+        for number, start in enumerate(range(0, len(lines), MOST_REQUESTS), 1):
+            path = self._path if number == 1 else self._path.with_stem(f"{self._path.stem}-{number}")
+            count = write_jsonl(path, lines[start : start + MOST_REQUESTS])
+            console.print(f"{path}: {count:,} requests", soft_wrap=True, markup=False)
+        return [Reply(None, "written for the Batch API")] * len(requests)
+
+    def _lines(self, requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
+        asked = {cache_key(self.name, request, self._section.extra): request for request in requests}
+        for key, request in asked.items():
+            yield {"custom_id": key, "method": "POST", "url": URL, "body": request_body(self._section, request)}
+
+
+class BatchResults:
+    """A language model whose replies come from files of results.
+
+    Args:
+        section: as the requests were written with.
+        replies: of :func:`read_results`.
+    """
+
+    def __init__(self, section: LlmSection, replies: dict[str, Reply]) -> None:
+        self.name = section.model
+        self._extra = section.extra
+        self._replies = replies
+
+    def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
+        """One reply a request, in their order; without a text where the results have none."""
+        keys = [cache_key(self.name, request, self._extra) for request in requests]
+        missing = Reply(None, "the results of the batch do not hold it")
+        return [self._replies.get(key, missing) for key in keys]
+
+
+def read_results(paths: Sequence[Path]) -> dict[str, Reply]:
+    """Replies by ``custom_id``, from files of results or of errors; a reply with a text goes before one without.
+
+    Raises:
+        DataError: a file is missing or empty, or a line is not a JSON object.
+    """
+    found: dict[str, Reply] = {}
+    for path in paths:
+        for row in read_jsonl(path):
+            key, reply = str(row.get("custom_id")), clean(_reply(row))
+            if key not in found or found[key].text is None:
+                found[key] = reply
+    return found
+
+
+def _reply(row: dict[str, Any]) -> Reply:
+    response, error = row.get("response"), row.get("error")
+    if not isinstance(response, dict):
+        return Reply(None, f"the batch reports an error: {_said(error)}")
+    body = response.get("body")
+    if response.get("status_code") != 200:
+        said = body.get("error") if isinstance(body, dict) else body
+        return Reply(None, f"HTTP {response.get('status_code')}: {_said(said)}")
+    try:
+        return read_answer(json.dumps(body))
+    except Failure as failure:
+        return Reply(None, str(failure))
+
+
+def _said(error: Any) -> str:
+    text = error.get("message") if isinstance(error, dict) else error
+    return " ".join(str(text or "no reason given").split())[:_SHOWN]
