@@ -109,8 +109,18 @@ class Answer:
         answer: what the model wrote, special tokens removed.
         system: name of the system that wrote it.
         tokens: number of generated tokens, ``None`` unknown.
-        seconds: share of the batch's generation time, ``None`` unknown.
+        seconds: share of the batch's generation time, of all calls together; ``None`` unknown.
         finished: ``False`` when the token limit cut the answer off.
+        strategy: how the model was asked (``explicit``, ``modular``, ...); ``""`` unknown.
+        model: hub name, folder or endpoint's name of who wrote the answer; ``""`` unknown.
+        prompt_version: name and hash of each prompt's file, as in ``explicit@1a2b3c4d``; ``""`` unknown.
+        calls: of all models for this answer, retries included; ``None`` unknown.
+        prompt_tokens: read in all calls, ``None`` unknown.
+        completion_tokens: written in all calls, ``None`` unknown.
+        cost: of all calls, in the currency of the prices; ``None`` without prices.
+        retries: further tries because an answer broke its format; ``None`` unknown.
+        raw: the text before thinking and remains of chat templates were removed; ``None`` when it is the answer.
+        reason: why the answer is empty, ``""`` when it is not.
     """
 
     id: str
@@ -120,10 +130,24 @@ class Answer:
     tokens: int | None = None
     seconds: float | None = None
     finished: bool = True
+    strategy: str = ""
+    model: str = ""
+    prompt_version: str = ""
+    calls: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    retries: int | None = None
+    raw: str | None = None
+    reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict with the field names as keys."""
-        return asdict(self)
+        """A JSON-ready dict with the field names as keys; from ``strategy`` on, only what is known."""
+        row = asdict(self)
+        return {name: value for name, value in row.items() if name in _ALWAYS or value not in (None, "")}
+
+
+_ALWAYS = ("id", "prompt", "answer", "system", "tokens", "seconds", "finished")
 
 
 @dataclass(frozen=True, slots=True)

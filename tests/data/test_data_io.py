@@ -15,6 +15,7 @@ from overton.data.table import read_table
 from overton.data.world.generate import Splits
 from overton.errors import DataError
 from overton.rundir import write_jsonl
+from overton.types import Answer
 
 GOOD: dict[str, Any] = {
     "id": "s1",
@@ -201,3 +202,19 @@ def test_empty_clusters_are_none(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(lines))
     (row,) = read_table(tmp_path / "t.csv", {})
     assert [v.cluster for v in row.views] == [None, None] and len(row.situation.perspectives) == 2
+
+
+def test_what_generation_says_of_an_answer_comes_back(tmp_path: Path) -> None:
+    plain = Answer("q1", "May I?", "Yes.", "a", tokens=2, seconds=0.5)
+    assert list(plain.to_json()) == ["id", "prompt", "answer", "system", "tokens", "seconds", "finished"]
+    full = Answer(
+        *("q2", "May I?", "", "a", None, None, False, "explicit", "m", "explicit@1a2b3c4d", 4, 100, 20, 0.001, 3),
+        raw=" <think>",
+        reason="the reply is empty",
+    )
+    write_jsonl(tmp_path / "a.jsonl", [plain.to_json(), full.to_json()])
+    assert read_answers(tmp_path / "a.jsonl") == [plain, full]
+    for name, value in (("calls", "4"), ("cost", True), ("raw", 5), ("retries", 0.5)):
+        write_jsonl(tmp_path / "b.jsonl", [{**plain.to_json(), name: value}])
+        with pytest.raises(DataError, match=name):
+            read_answers(tmp_path / "b.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ MAX_CHARACTERS = 100_000
 MAX_ANSWER_CHARACTERS = 200_000
 _SITUATION_KEYS = ("id", "text", "perspectives", "metadata")
 _PERSPECTIVE_KEYS = ("label", "explanation", "stance", "cluster", "provenance")
-_ANSWER_KEYS = ("id", "prompt", "answer", "system", "tokens", "seconds", "finished")
+_ANSWER_KEYS = tuple(field.name for field in dataclasses.fields(Answer))
 
 
 def read_situations(path: Path) -> list[Situation]:
@@ -118,6 +119,16 @@ def read_answers(path: Path) -> list[Answer]:
                 tokens=_number(row.get("tokens"), "tokens", where, int),
                 seconds=_number(row.get("seconds"), "seconds", where, float),
                 finished=_flag(row.get("finished"), where),
+                strategy=optional_text(row.get("strategy"), "strategy", where) or "",
+                model=optional_text(row.get("model"), "model", where) or "",
+                prompt_version=optional_text(row.get("prompt_version"), "prompt_version", where) or "",
+                calls=_number(row.get("calls"), "calls", where, int),
+                prompt_tokens=_number(row.get("prompt_tokens"), "prompt_tokens", where, int),
+                completion_tokens=_number(row.get("completion_tokens"), "completion_tokens", where, int),
+                cost=_number(row.get("cost"), "cost", where, float),
+                retries=_number(row.get("retries"), "retries", where, int),
+                raw=_raw(row.get("raw"), where),
+                reason=optional_text(row.get("reason"), "reason", where) or "",
             )
         )
     return answers
@@ -300,6 +311,12 @@ def _number(value: Any, name: str, where: str, kind: type) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (kind is int and value != int(value)):
         raise DataError(f"{where}: `{name}` must be a number, found {value!r}")
     return kind(value)
+
+
+def _raw(value: Any, where: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise DataError(f"{where}: `raw` must be text, found {_kind(value)}")
+    return value
 
 
 def _flag(value: Any, where: str) -> bool:
