@@ -176,7 +176,9 @@ class LlmSection(Section):
         0, ge=0, description="no new call after so many tokens, read and written together; 0 = no cap"
     )
     dry_run: bool = Field(False, description="count the calls and their tokens, and make none")
-    input_price: float = Field(0.0, ge=0, description="US dollars for a million tokens read, for the dry run's estimate")
+    input_price: float = Field(
+        0.0, ge=0, description="US dollars for a million tokens read, for the dry run's estimate"
+    )
     output_price: float = Field(0.0, ge=0, description="the same for tokens written")
 
     @model_validator(mode="after")
@@ -379,6 +381,30 @@ class GenerationSection(Section):
     max_new_tokens: int = Field(256, ge=8, description="longest answer, in tokens")
 
 
+class JudgeModel(LlmSection):
+    """A language model that judges answers; the keys of `llm`, with other defaults."""
+
+    model: str = Field("gpt-4.1", min_length=1, description="as in `llm.model`")
+    base_url: str = Field("https://api.openai.com/v1", description="as in `llm.base_url`")
+    max_tokens: int = Field(1000, ge=1, description="longest reply, in tokens")
+    concurrency: int = Field(32, ge=1, le=256, description="endpoint only: calls under way at once")
+
+
+class JudgeSection(Section):
+    """Language models that score answers from 1 to 5; see docs/judge.md."""
+
+    models: dict[str, JudgeModel] = Field(
+        default_factory=dict,
+        description="a name of yours -> the keys of `llm`, by default gpt-4.1 at OpenAI; none = nothing is judged so",
+    )
+    pairwise: bool = Field(False, description="also compare every two systems, each question in both orders")
+
+    def deciding(self) -> dict[str, Any]:
+        """Nothing when no model judges."""
+        models = {name: model.deciding() for name, model in self.models.items()}
+        return {"models": models, "pairwise": self.pairwise} if models else {}
+
+
 class EvaluationSection(Section):
     """Evaluators that share nothing with the reward."""
 
@@ -389,6 +415,13 @@ class EvaluationSection(Section):
     )
     nli_threshold: float = Field(0.33, ge=0, le=1, description="for Accuracy@threshold")
     bootstrap: int = Field(2000, ge=100, description="resamples of every interval")
+    judge: JudgeSection = Field(default_factory=JudgeSection)
+
+    def deciding(self) -> dict[str, Any]:
+        """All but how a judge's replies are fetched."""
+        own = self.model_dump(mode="json", exclude={"judge"})
+        judge = self.judge.deciding()
+        return own | {"judge": judge} if judge else own
 
 
 class ReportSection(Section):
