@@ -210,3 +210,16 @@ class TestManifest:
     def test_the_manifest_is_json_for_other_tools(self, tmp_path: Path) -> None:
         run = self.finished(tmp_path)
         assert json.loads((run.stage("data") / "manifest.json").read_text())["status"] == "complete"
+
+
+def test_compressed_rows_are_read_and_half_a_file_is_named(tmp_path: Path) -> None:
+    import gzip
+
+    whole = gzip.compress(b'{"a": 1}\n{"a": 2}\n' * 500)
+    (tmp_path / "rows.jsonl.gz").write_bytes(whole)
+    assert len(read_jsonl(tmp_path / "rows.jsonl.gz")) == 1000
+    (tmp_path / "half.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "plain.jsonl.gz").write_bytes(b'{"a": 1}\n')
+    for name in ("half", "plain"):
+        with pytest.raises(DataError, match=rf"{name}\.jsonl\.gz: not a whole gzip file"):
+            read_jsonl(tmp_path / f"{name}.jsonl.gz")

@@ -7,11 +7,13 @@ a killed one is found again.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -93,14 +95,14 @@ def read_json(path: Path) -> Any:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read a JSONL file; blank lines are skipped.
+    """Read a JSONL file, also one compressed with gzip (``.gz``); blank lines are skipped.
 
     Raises:
         DataError: missing, empty, not UTF-8, or a line that is not a JSON object (with its number).
     """
     rows: list[dict[str, Any]] = []
     try:
-        with open(path, "rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
@@ -109,6 +111,8 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder, a JSONL file is wanted") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error}); copy it again") from None
     if not rows:
         raise DataError(f"{path}: the file holds no rows")
     return rows

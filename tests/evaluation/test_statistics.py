@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overton.evaluation.statistics import compare, interval, seed_of
+from overton.evaluation.statistics import (
+    bootstrap_bounds,
+    compare,
+    compare_systems,
+    effect_sizes,
+    holm,
+    interval,
+    intervals,
+    seed_of,
+)
 
 VALUES = st.lists(st.one_of(st.none(), st.floats(-5, 5)), min_size=1, max_size=30)
 
@@ -67,6 +77,8 @@ def test_a_clear_difference_is_significant_and_chance_is_not() -> None:
         "high": 0.0,
         "p_value": 1.0,
         "relative": 0.0,
+        "cohens_dz": None,
+        "cliffs_delta": 0.0,
         "n": 200,
         "unscored": 0,
     }
@@ -97,3 +109,84 @@ def test_turning_a_comparison_round_turns_its_sign(pairs: list[tuple[float, floa
 
 def test_seeds_come_from_names() -> None:
     assert seed_of(0, "sft", "coverage") == seed_of(0, "sft", "coverage") != seed_of(1, "sft", "coverage")
+
+
+def test_holm_by_hand() -> None:
+    # Smallest first: .01 x 4, .02 x 3, .03 x 2, .04 x 1; none may be below the one before it.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, None, 0.4]) == [0.8, None, 0.8]
+    assert holm([]) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_no_correction_and_bonferroni(p_values: list[float]) -> None:
+    corrected = [p for p in holm(p_values) if p is not None]
+    for p, q in zip(p_values, corrected, strict=True):
+        assert p <= q <= min(1.0, len(p_values) * p) + 1e-12
+    ranked = sorted(zip(p_values, corrected, strict=True))
+    assert [q for _, q in ranked] == sorted(corrected)
+
+
+def test_effect_sizes_by_hand() -> None:
+    d_z, delta = effect_sizes(np.array([0.2, 0.4, 0.0, -0.2]))
+    assert d_z == pytest.approx(0.1 / np.sqrt((0.01 + 0.09 + 0.01 + 0.09) / 3))
+    assert delta == pytest.approx((2 - 1) / 4)
+    assert effect_sizes(np.array([0.1, 0.1])) == (None, 1.0)
+    assert effect_sizes(np.array([])) == (None, None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-1, 1, width=16), min_size=2, max_size=20))
+def test_d_z_is_the_t_statistic_over_the_root_of_n(gaps: list[float]) -> None:
+    d_z, _ = effect_sizes(np.array(gaps))
+    if d_z is not None:
+        assert d_z == pytest.approx(scipy.stats.ttest_1samp(gaps, 0).statistic / np.sqrt(len(gaps)), rel=1e-6)
+
+
+def test_all_columns_at_once_are_what_each_is_alone() -> None:
+    rng = np.random.default_rng(3)
+    columns = {m: [None if v < 0.1 else float(v) for v in rng.random(80)] for m in "abc"}
+    columns["d"] = rng.random(80).tolist()
+    together = intervals(columns, 500, seed=4)
+    for name, values in columns.items():
+        assert together[name] == pytest.approx(interval(values, 500, seed=4))
+    assert together["a"]["unscored"] == columns["a"].count(None) > 0
+
+
+def test_bounds_agree_with_scipy() -> None:
+    values = np.random.default_rng(5).beta(2, 5, 300)
+    low, high = bootstrap_bounds(values[:, None], 20_000, 0)
+    theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1)
+    assert low[0] == pytest.approx(theirs.confidence_interval.low, abs=5e-4)
+    assert high[0] == pytest.approx(theirs.confidence_interval.high, abs=5e-4)
+
+
+def test_large_tables_are_resampled_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from overton.evaluation import statistics
+
+    values = np.random.default_rng(6).random((50, 2))
+    whole = bootstrap_bounds(values, 4000, 1)
+    monkeypatch.setattr(statistics, "_BLOCK", 50 * 300)
+    assert bootstrap_bounds(values, 4000, 1)[0] == pytest.approx(whole[0], abs=0.005)
+
+
+def test_comparisons_of_all_systems_are_those_of_each_pair() -> None:
+    rng = np.random.default_rng(7)
+    values = {
+        s: {m: {str(i): float(v) for i, v in enumerate(rng.random(40 - 5 * k))} for m in ("x", "y")}
+        for k, s in enumerate("abc")
+    }
+    del values["c"]["y"]
+    values["a"]["x"]["3"] = None
+    rows = compare_systems(values, 300, seed=2)
+    assert [(r["a"], r["b"], r["metric"]) for r in rows] == [
+        ("b", "a", "x"),
+        ("b", "a", "y"),
+        ("c", "a", "x"),
+        ("c", "b", "x"),
+    ]
+    assert [r["p_holm"] for r in rows] == holm([r["p_value"] for r in rows])
+    for row in rows:
+        alone = compare(values[row["a"]][row["metric"]], values[row["b"]][row["metric"]], 300, seed=2)
+        assert {k: row[k] for k in alone} == pytest.approx(alone)

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,14 @@ def read_answers(path: Path) -> list[Answer]:
         DataError: missing or empty file, broken line, wrong encoding, unknown or missing column, wrong type,
             overlong answer, duplicate id within one system.
     """
+    return answers_from_rows(read_jsonl(path), path)
+
+
+def answers_from_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> list[Answer]:
+    """Checked answers from rows of a file; arguments and errors as for :func:`read_answers`."""
     answers: list[Answer] = []
     seen: dict[str, int] = {}
-    for number, row in enumerate(read_jsonl(path), 1):
+    for number, row in enumerate(rows, 1):
         where = f"{path}, row {number}"
         check_columns(row, required=("answer",), known=_ANSWER_KEYS, where=where)
         prompt = optional_text(row.get("prompt"), "prompt", where) or ""

@@ -1,13 +1,27 @@
-"""What can be counted without knowing what an answer says: words, perspectives, tags."""
+"""What can be counted without knowing what an answer says: words, perspectives, tags, repeated wording, cost."""
 
 from __future__ import annotations
 
 import re
 
 from overton.evaluation.coverage import reference_groups, split_sentences
+from overton.evaluation.diversity import distinct_n, self_bleu
 from overton.types import Answer, Situation
 
-METRICS = ("perspectives", "true_perspectives", "perspective_ratio", "words", "tokens", "valid_tags")
+METRICS = (
+    "perspectives",
+    "true_perspectives",
+    "perspective_ratio",
+    "words",
+    "tokens",
+    "valid_tags",
+    "distinct_1",
+    "distinct_2",
+    "self_bleu",
+    "seconds",
+    "calls",
+    "cost",
+)
 _TEMPLATE = re.compile(
     r"\s*<core perspectives>(?P<core>.*?)</core perspectives>\s*<summary>(?P<summary>.*?)</summary>\s*",
     re.DOTALL | re.I,
@@ -46,15 +60,22 @@ def count_perspectives(answer: str) -> int:
 
 
 def form_row(answer: Answer, situation: Situation) -> dict[str, object]:
-    """One row of ``evaluation/SYSTEM.form.jsonl``."""
+    """One row of ``evaluation/SYSTEM.form.jsonl``. Without references there is no ratio to them."""
     count, true_count = count_perspectives(answer.answer), len(reference_groups(situation.perspectives))
+    texts = [s.text for s in split_sentences(answer.answer)]
     return {
         "id": answer.id,
         "perspectives": count,
         "true_perspectives": true_count,
-        "perspective_ratio": count / true_count,
+        "perspective_ratio": count / true_count if true_count else None,
         "words": count_words(answer.answer),
         "tokens": answer.tokens,
         "valid_tags": int(valid_tags(answer.answer)),
         "finished": answer.finished,
+        "distinct_1": distinct_n(texts, 1),
+        "distinct_2": distinct_n(texts, 2),
+        "self_bleu": self_bleu(texts),
+        "seconds": answer.seconds,
+        "calls": answer.calls,
+        "cost": answer.cost,
     }

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from overton.evaluation.diversity import coverage_by_k, stated_by_k
 from overton.types import Answer, Situation
 
-METRICS = ("oracle_coverage", "oracle_precision", "oracle_uniqueness", "oracle_f1")
+METRICS = (
+    "oracle_coverage",
+    "oracle_precision",
+    "oracle_uniqueness",
+    "oracle_f1",
+    "oracle_absolute_coverage",
+    "oracle_coverage_at_references",
+)
 _WORLD_KEYS = ("kind", "domain", "circumstances", "actor", "affected", "thing", "act")
 
 
@@ -27,12 +35,17 @@ def oracle_row(answer: Answer, situation: Situation) -> dict[str, Any]:
     from overton.data.world.oracle import judge
 
     verdict = judge(situation, answer.answer)
+    wanted = {p.cluster for p in situation.perspectives}
+    stated = [s.cluster if s.verdict in ("matched", "repeated") else None for s in verdict.segments]
+    firsts = [stated.index(c) if c in stated else None for c in wanted]
     return {
         "id": answer.id,
         "coverage": verdict.coverage,
         "precision": verdict.precision,
         "uniqueness": verdict.uniqueness,
         "f1": verdict.f1,
+        "absolute_coverage": int(verdict.coverage == 1),
+        **coverage_by_k(stated_by_k(firsts, len(stated)), len(wanted)),
         "perspectives": len(verdict.segments),
         "segments": [
             {

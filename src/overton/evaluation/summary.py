@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 from overton.evaluation import form, nli, oracle
-from overton.evaluation.statistics import compare, interval, seed_of
+from overton.evaluation.diversity import MAX_K
+from overton.evaluation.statistics import compare_systems, interval, intervals, seed_of
 from overton.types import Situation
 
 Row = Mapping[str, Any]
@@ -20,6 +20,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     **{name: ("nli", name) for name in nli.METRICS},
     **{name: ("form", name) for name in form.METRICS},
 }
+# Known only where the answers say so; a metric that no answer of a system has is left out, not counted as unscored.
+_OPTIONAL = ("seconds", "calls", "cost")
+_MOST = 10  # references; situations with more are one group
 _FIRST = ("sft", "sft-greedy")
 _LAST = ("grpo", "grpo-greedy")
 
@@ -45,32 +48,25 @@ def summarise(
 
     Returns:
         The content of ``summary.json``: ``systems``, ``comparisons`` (of every two systems), ``per_value``,
-        ``by_count``, ``unscored`` (system -> metric -> reason -> answers), ``nli_threshold``, ``settings``.
+        ``by_count``, ``coverage_at_k``, ``unscored`` (system -> metric -> reason -> answers), ``nli_threshold``,
+        ``settings``.
     """
     names = order_systems(systems)
     values = {name: _values(systems[name]) for name in names}
     judge = "oracle" if names and all("oracle" in systems[n] for n in names) else "nli"
     coverage = "oracle_coverage" if judge == "oracle" else "coverage"
     return {
-        "systems": {
-            name: {m: interval(list(v.values()), resamples, seed_of(seed, name, m)) for m, v in values[name].items()}
-            for name in names
-        },
-        "comparisons": [
-            {
-                "a": a,
-                "b": b,
-                "metric": m,
-                **compare(values[a][m], values[b][m], resamples, seed_of(seed, a, b, m)),
-            }
-            for b, a in combinations(names, 2)
-            for m in COLUMNS
-            if m in values[a] and m in values[b] and m != "true_perspectives"
-        ],
+        "systems": {name: _intervals(values[name], resamples, seed_of(seed, name)) for name in names},
+        "comparisons": compare_systems(
+            {n: {m: v for m, v in values[n].items() if m != "true_perspectives"} for n in names}, resamples, seed
+        ),
         "per_value": {name: per_value(systems[name].get(judge, ()), situations) for name in names},
         "by_count": {
             name: by_count(values[name].get(coverage, {}), values[name].get("true_perspectives", {}), resamples, seed)
             for name in names
+        },
+        "coverage_at_k": {
+            name: found for name in names if (found := coverage_at_k(systems[name].get(judge, ()), resamples, seed))
         },
         "unscored": {name: found for name in names if (found := unscored(systems[name]))},
         "nli_threshold": nli_threshold,
@@ -111,12 +107,22 @@ def per_value(rows: Iterable[Row], situations: Mapping[str, Situation]) -> dict[
 def by_count(
     coverage: Mapping[str, float | None], counts: Mapping[str, float | None], resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """Coverage by the number of true perspectives."""
+    """Coverage by the number of true perspectives; above ten they are one group, ``>10``."""
     groups: dict[int, list[float | None]] = {}
     for key, value in coverage.items():
         if (count := counts.get(key)) is not None:
-            groups.setdefault(int(count), []).append(value)
-    return {str(n): interval(groups[n], resamples, seed_of(seed, n)) for n in sorted(groups)}
+            groups.setdefault(min(int(count), _MOST + 1), []).append(value)
+    return {
+        str(n) if n <= _MOST else f">{_MOST}": interval(groups[n], resamples, seed_of(seed, n)) for n in sorted(groups)
+    }
+
+
+def coverage_at_k(rows: Iterable[Row], resamples: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Coverage over the first k perspectives of an answer, k = 1 ... 10; ``{}`` when the rows do not know it."""
+    curves = [curve for row in rows if (curve := row.get("coverage_curve"))]
+    if not curves:
+        return {}
+    return intervals({str(k): [c[k - 1] for c in curves] for k in range(1, MAX_K + 1)}, resamples, seed_of(seed, "k"))
 
 
 def unscored(rows: Rows) -> dict[str, dict[str, int]]:
@@ -124,16 +130,29 @@ def unscored(rows: Rows) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for metric, (evaluator, column) in COLUMNS.items():
         reasons = Counter(
-            str(row.get("reason") or "not known") for row in rows.get(evaluator, ()) if row[column] is None
+            str(row.get("reason") or "not known") for row in rows.get(evaluator, ()) if row.get(column) is None
         )
-        if reasons:
+        absent = metric in _OPTIONAL and reasons.total() == len(rows.get(evaluator, ()))
+        if reasons and not absent:
             found[metric] = dict(sorted(reasons.items()))
     return found
 
 
 def _values(rows: Rows) -> dict[str, dict[str, float | None]]:
-    return {
-        metric: {str(row["id"]): row[column] for row in rows[evaluator]}
+    found = {
+        metric: {str(row["id"]): row.get(column) for row in rows[evaluator]}
         for metric, (evaluator, column) in COLUMNS.items()
         if evaluator in rows
     }
+    return {m: v for m, v in found.items() if m not in _OPTIONAL or any(x is not None for x in v.values())}
+
+
+def _intervals(values: Mapping[str, Mapping[str, float | None]], resamples: int, seed: int) -> dict[str, Any]:
+    """Intervals of one system's metrics; an evaluator may have judged fewer answers than another."""
+    by_length: dict[int, dict[str, list[float | None]]] = {}
+    for metric, column in values.items():
+        by_length.setdefault(len(column), {})[metric] = list(column.values())
+    found: dict[str, Any] = {}
+    for columns in by_length.values():
+        found |= intervals(columns, resamples, seed)
+    return {metric: found[metric] for metric in values}

@@ -56,6 +56,15 @@ _ALL = (
         "Harmonic mean of coverage and precision, one number for saying all that matters and nothing else.",
     ),
     Metric(
+        "oracle_absolute_coverage", "Fully covered", "share", "up", TRUTH,
+        "Share of situations of which every truly relevant perspective is stated.",
+    ),
+    Metric(
+        "oracle_coverage_at_references", "Coverage at the number of references", "share", "up", TRUTH,
+        "Coverage counted over the first R segments only, where R is the number of truly relevant perspectives: "
+        "saying more than there is to say brings nothing.",
+    ),
+    Metric(
         "coverage", "Coverage", "share", "up", INDEPENDENT,
         "Share of the references that entail some sentence of the answer, by a natural language inference "
         "model that shares no code and no weights with the reward.",
@@ -94,6 +103,19 @@ _ALL = (
     ),
     Metric("words", "Words per answer", "count", "", FORM, "Words in the whole answer.", 0),
     Metric("tokens", "Tokens per answer", "count", "", FORM, "Tokens that the model generated for it.", 0),
+    Metric("seconds", "Seconds per answer", "count", "", FORM, "Time of generation, of all calls together.", 2),
+    Metric("calls", "Calls per answer", "count", "", FORM, "Calls of all models for one answer, retries included.", 2),
+    Metric("cost", "Cost per answer", "count", "", FORM, "Of all calls, in the currency of the prices given.", 5),
+    Metric(
+        "distinct_1", "Distinct-1", "share", "", FORM,
+        "Different words of the answer's sentences divided by its words; longer answers score lower by nature.",
+    ),
+    Metric("distinct_2", "Distinct-2", "share", "", FORM, "The same for pairs of neighbouring words."),
+    Metric(
+        "self_bleu", "Self-BLEU", "share", "", FORM,
+        "Mean BLEU-4 of each sentence of the answer against its others: how much the wording repeats itself. "
+        "Lower means more varied.",
+    ),
     Metric(
         "valid_tags", "Valid tags", "share", "up", FORM,
         "Share of answers whose four tags each occur once, in order, with nothing outside the two blocks.",

@@ -1,0 +1,168 @@
+"""How much the perspectives of one answer differ, and how coverage grows with each of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from overton.matching import Matrix, optimal_matching
+
+MAX_K = 10  # perspectives of the curve of coverage
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_ORDERS = (1, 2, 3, 4)
+_SMALL = 0.1  # of Chen and Cherry's smoothing
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, without punctuation."""
+    return _WORD.findall(text.lower())
+
+
+def vendi_score(vectors: Matrix) -> float | None:
+    """Effective number of perspectives: the Vendi score (Friedman and Dieng 2023, arXiv 2210.02410, definition 1).
+
+    The exponential of the Shannon entropy of the eigenvalues of K / n, where K holds the cosines. n equal
+    perspectives count as 1, n orthogonal ones as n.
+
+    Args:
+        vectors: (n, d) unit rows, one a perspective.
+
+    Returns:
+        1 to n; ``None`` without a perspective.
+
+    Raises:
+        ValueError: not two-dimensional, NaN inside, or rows that are not of length 1.
+    """
+    rows = np.asarray(vectors, dtype=np.float64)
+    if rows.ndim != 2 or np.isnan(rows).any():
+        raise ValueError(f"unit rows without NaN are wanted, got shape {rows.shape}")
+    if not len(rows):
+        return None
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    if (np.abs(lengths - 1) > 1e-2).any():
+        raise ValueError("the rows are not of length 1")
+    rows = rows / lengths  # encoders round; the diagonal has to be 1
+    values = np.linalg.eigvalsh(rows @ rows.T / len(rows))
+    values = values[values > 1e-12]
+    return float(np.clip(np.exp(-(values * np.log(values)).sum()), 1.0, len(rows)))
+
+
+def distinct_n(texts: Sequence[str], n: int) -> float | None:
+    """Distinct n-grams / n-grams of all texts together (distinct-n, Li et al. 2016, arXiv 1510.03055).
+
+    Li et al. divide by the number of words; n-grams are divided by here, so that 1 means no repetition for any n. No
+    n-gram spans two texts. Longer answers score lower by nature.
+
+    Args:
+        texts: perspectives of one answer.
+        n: words of an n-gram, at least 1.
+
+    Returns:
+        0 to 1; ``None`` without any n-gram.
+    """
+    found = [gram for text in texts for gram in _grams(words(text), n)]
+    return len(set(found)) / len(found) if found else None
+
+
+def self_bleu(texts: Sequence[str]) -> float | None:
+    """Mean BLEU-4 of each text against all the others: self-BLEU (Zhu et al. 2018, arXiv 1802.01886).
+
+    BLEU after Papineni et al. (2002): clipped precisions of 1- to 4-grams, geometric mean, brevity penalty against the
+    reference of the closest length (the shorter of two). As in the authors' code, a precision of 0 is
+    smoothed to 0.1 / n-grams (method 1 of Chen and Cherry 2014). A text without any word in common scores 0.
+
+    Args:
+        texts: perspectives of one answer.
+
+    Returns:
+        0 (nothing shared) to 1 (all alike); ``None`` with fewer than two texts that have a word.
+    """
+    tokens = [found for text in texts if (found := words(text))]
+    if len(tokens) < 2:
+        return None
+    logs = np.zeros(len(tokens))
+    zero = np.zeros(len(tokens), dtype=bool)
+    for n in _ORDERS:
+        counts = [Counter(_grams(own, n)) for own in tokens]
+        best, owner, second = _two_largest(counts)
+        for index, own in enumerate(counts):
+            clipped = sum(min(c, second.get(g, 0) if owner[g] == index else best[g]) for g, c in own.items())
+            total = max(1, own.total())
+            zero[index] |= n == 1 and not clipped
+            logs[index] += math.log((clipped or _SMALL) / total) / len(_ORDERS)
+    scores = np.exp(logs + [_brevity(tokens, index) for index in range(len(tokens))])
+    return float(np.where(zero, 0.0, scores).mean())
+
+
+def coverage_by_k(matched: Sequence[int], references: int) -> dict[str, Any]:
+    """How coverage grows along an answer, so that answers of different length compare.
+
+    Args:
+        matched: references stated by the first 1, 2, 3 ... perspectives; at least up to the larger of 10 and
+            ``references``, or to the answer's end.
+        references: their number, at least 1.
+
+    Returns:
+        ``coverage_curve`` (over the first k perspectives, k = 1 ... 10; an answer with fewer keeps what it has) and
+        ``coverage_at_references`` (k = number of references).
+    """
+    known = [m / references for m in matched] or [0.0]
+    return {
+        "coverage_curve": [known[min(k, len(known)) - 1] for k in range(1, MAX_K + 1)],
+        "coverage_at_references": known[min(references, len(known)) - 1],
+    }
+
+
+def matched_by_k(similarity: Matrix, threshold: float) -> list[int]:
+    """References matched one-to-one by the first 1, 2, 3 ... perspectives, as :func:`coverage_by_k` wants them.
+
+    Args:
+        similarity: (references, perspectives), perspectives in the order of the answer.
+        threshold: lowest similarity of a match (inclusive).
+    """
+    last = min(similarity.shape[1], max(MAX_K, similarity.shape[0]))
+    return [len(optimal_matching(similarity[:, :k], threshold)) for k in range(1, last + 1)]
+
+
+def stated_by_k(firsts: Sequence[int | None], perspectives: int) -> list[int]:
+    """The same where each perspective may state several references.
+
+    Args:
+        firsts: index of the first perspective that states each reference, ``None`` where none does.
+        perspectives: their number.
+    """
+    return [sum(f is not None and f < k for f in firsts) for k in range(1, perspectives + 1)]
+
+
+def _grams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    return list(zip(*(tokens[i:] for i in range(n)), strict=False))
+
+
+def _two_largest(
+    counts: Sequence[Counter[tuple[str, ...]]],
+) -> tuple[dict[tuple[str, ...], int], dict[tuple[str, ...], int], dict[tuple[str, ...], int]]:
+    """Of each n-gram the largest count, the text that has it, and the largest count of any other text."""
+    best: dict[tuple[str, ...], int] = {}
+    owner: dict[tuple[str, ...], int] = {}
+    second: dict[tuple[str, ...], int] = {}
+    for index, own in enumerate(counts):
+        for gram, count in own.items():
+            if count > best.get(gram, 0):
+                if gram in best:
+                    second[gram] = best[gram]
+                best[gram], owner[gram] = count, index
+            else:
+                second[gram] = max(count, second.get(gram, 0))
+    return best, owner, second
+
+
+def _brevity(tokens: Sequence[Sequence[str]], index: int) -> float:
+    """Logarithm of the brevity penalty of one text against the others."""
+    own = len(tokens[index])
+    closest = min((abs(len(t) - own), len(t)) for i, t in enumerate(tokens) if i != index)[1]
+    return min(0.0, 1 - closest / own)

@@ -1,0 +1,74 @@
+"""Faults of answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from overton.evaluation.faults import FAULTS, count_faults, find_faults
+from overton.types import Answer
+
+TEMPLATE = "<core perspectives>\nIn the perspective of A, one is.\n</core perspectives>\n<summary>All of it.</summary>"
+
+
+def faults(text: str, finished: bool = True) -> set[str]:
+    return set(find_faults(Answer("q", "Q?", text, finished=finished)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("People differ. Some agree.", set()),
+        ("- Some agree.\n- Others do not!", set()),
+        ('Is it right? "Perhaps."', set()),
+        ("人们看法不同。", set()),
+        ("Straße und Öl é", set()),
+        ("", {"empty"}),
+        ("1. 2. 3.", {"empty"}),
+        ("<think>hm</think>\n", {"empty"}),
+        ("and that is why people differ.", {"cut_head"}),
+        (", which is fair.", {"cut_head"}),
+        ("People differ, and the", {"cut_end"}),
+        ("</think>\n\nPeople differ.", {"think"}),
+        ("In the perspective of Honesty, lies are wrong.", {"label_prefix"}),
+        ("1.\nPeople differ.\n2.\nSome agree.", {"number_only"}),
+        ("People differ.<|im_end|>", {"debris"}),
+        ("People differ.</s>", {"debris"}),
+        ("assistant\nPeople differ.", {"debris"}),
+        ("On {situation} people differ.", {"debris"}),
+        (TEMPLATE, {"label_prefix"}),
+        (TEMPLATE.replace("</core perspectives>", ""), {"label_prefix", "debris"}),
+        ("People do differ.\npeople do differ.", {"repeated"}),
+    ],
+)
+def test_each_fault(text: str, expected: set[str]) -> None:
+    assert faults(text) == expected
+
+
+def test_the_token_limit_cuts_an_end() -> None:
+    assert faults("People differ.", finished=False) == {"cut_end"}
+
+
+def test_sentences_without_their_full_stops_are_no_cut_ends() -> None:
+    def found(*sentences: str) -> set[str]:
+        return set(find_faults(Answer("q", "", "\n".join(sentences)), sentences))
+
+    assert found("People differ", "Some agree") == set()
+    assert found("People differ", "It depends on who they are") == set()
+    assert found("People differ", "Some say that they and") == {"cut_end"}
+    assert found("People differ, e", "g", "in war") == {"fragment"}
+    assert found("1", "People differ") == {"number_only"}
+
+
+def test_faults_are_counted_with_an_example() -> None:
+    rows = [
+        ("a", find_faults(Answer("a", "", "Fine."))),
+        ("b", find_faults(Answer("b", "", "</think>" + "Long. " * 40))),
+    ]
+    found = count_faults(rows)
+    assert list(found) == ["think"]
+    assert (found["think"]["answers"], found["think"]["of"], found["think"]["id"]) == (1, 2, "b")
+    assert len(found["think"]["example"]) == 80
+
+
+def test_every_fault_has_its_words() -> None:
+    assert all(FAULTS.values())
