@@ -29,7 +29,7 @@ def test_only_pairs_that_are_compared_count() -> None:
     third = float(np.arccos(0.7))
     # One reference; two answers of two segments each. The first segment of both is .7 from the reference.
     rows = unit(0.0, third, 1.9, -third, 3.0)
-    assert near_threshold(plan_of(1, 2, 2), 1, rows, [0.7]) == [0, 1, 3]
+    assert near_threshold(plan_of(1, 2, 2), 1, rows, [0.7]) == [1, 3]
     assert near_threshold(plan_of(1, 2, 2), 1, rows, [0.75]) == []
     # Segments 1 and 2 are .7 from each other, in one answer or in two.
     rows = unit(2.0, 0.0, third)
@@ -71,5 +71,20 @@ def test_scores_are_those_of_full_precision(preset: str) -> None:
     found, wanted = (OvertonReward(e, preset, threshold=0.7).score([group])[0][0] for e in (rounding, full))
     assert found.matches == wanted.matches == ()
     assert found.value == wanted.value
-    texts, _, _ = rounding.calls[1]
-    assert len(texts) == 2  # the reference and the segment that is near it
+    assert [texts for texts, _, _ in rounding.calls[1:]] == [["r"], [rounding.calls[0][0][0]]]  # the near segment
+
+
+@pytest.mark.parametrize("preset", ["overton", "op-grpo"])
+def test_siblings_do_not_change_what_rounding_gives(preset: str) -> None:
+    """Whatever else is in the group, an answer gets the score, to the last digit, that it gets alone."""
+    rng = np.random.default_rng(0)
+    known = {f"t{i}": row.tolist() for i, row in enumerate(unit(*rng.uniform(-1.2, 1.2, 60)))}
+    known |= {f"In the perspective of A t{i}": known[f"t{i}"] for i in range(60)}
+    references = tuple(Perspective("", f"t{i}") for i in range(3))
+    lines = [f"In the perspective of A, t{i}" for i in range(3, 60)]
+    answers = tuple("\n".join(rng.choice(lines, 4, replace=False)) for _ in range(40))
+    reward = OvertonReward(Rounding(known, threshold=0.7), preset, threshold=0.7)
+    together = reward.score([Group("", references, answers)])[0]
+    alone = [reward.score([Group("", references, (answer,))])[0][0] for answer in answers]
+    assert together == alone
+    assert len({score.value for score in together}) >= 3

@@ -1,4 +1,4 @@
-"""Which texts stand so near a threshold that the rounding of bfloat16 could decide."""
+"""Which segments stand so near a threshold that the rounding of bfloat16 could decide."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ MARGIN = 0.001
 def near_threshold(
     plan: Plan, references: int, rows: npt.NDArray[np.float32], thresholds: Sequence[float], margin: float = MARGIN
 ) -> list[int]:
-    """Texts of a plan with a cosine that is nearly a threshold: a reference to a segment, or two segments of an answer.
+    """Segments with a cosine that is nearly a threshold: to a reference, or to another segment of their answer.
+
+    A segment's siblings in other answers play no part, so an answer is scored as it would be alone.
 
     Args:
         plan: of one group.
@@ -40,7 +42,6 @@ def near_threshold(
         np.fill_diagonal(within, 2.0)  # a segment is not compared with itself
         for threshold in thresholds:
             close = np.abs(across - threshold) < margin
-            hit[:references] |= close.any(axis=1)
             hit[start:stop] |= close.any(axis=0) | (np.abs(within - threshold) < margin).any(axis=1)
         start = stop
     return [int(i) for i in np.flatnonzero(hit)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,8 +55,8 @@ class OvertonReward:
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Score every answer of every group; all texts are encoded in one call.
 
-        An estimator that rounds (:attr:`~overton.estimator.SimilarityEstimator.bf16`) is asked a second time, without
-        rounding, for the few texts with a cosine that is nearly a threshold.
+        An estimator that rounds (:attr:`~overton.estimator.SimilarityEstimator.bf16`) is asked without rounding for
+        the references, and a second time for the few segments with a cosine that is nearly a threshold.
 
         Returns:
             One list a group, one :class:`~overton.types.Score` an answer, in order. An answer that cannot be
@@ -63,49 +64,62 @@ class OvertonReward:
         """
         groups = [_encodable(group) for group in groups]
         plans = [self.preset.plan(group) for group in groups]
-        texts: list[str] = []
-        contexts: list[str] = []
-        for plan in plans:
-            texts += plan.texts
-            contexts += plan.contexts
-        if texts:
-            alike = self.preset.masks_alike
-            rows = self.estimator.encode(texts, contexts if alike else None, preprocess=alike)
-        else:
-            rows = np.zeros((0, 1), dtype=np.float32)
+        texts = [text for plan in plans for text in plan.texts]
+        contexts = [context for plan in plans for context in plan.contexts]
+        starts = [0, *np.cumsum([len(plan.texts) for plan in plans]).tolist()]
         fixed = self.preset.threshold
         threshold = self.estimator.threshold if fixed is None else fixed
-        self._sharpen(groups, plans, rows, threshold)
-        scores = []
-        start = 0
-        for group, plan in zip(groups, plans, strict=True):
-            stop = start + len(plan.texts)
-            scores.append(self.preset.score(group, plan, rows[start:stop], threshold))
-            start = stop
+        if not getattr(self.estimator, "bf16", False):
+            rows = self._encode(texts, contexts, range(len(texts)))
+        else:
+            rows = self._encode_sparingly(groups, plans, starts, texts, contexts, threshold)
+        scores = [
+            self.preset.score(group, plan, rows[start:stop], threshold)
+            for group, plan, (start, stop) in zip(groups, plans, pairwise(starts), strict=True)
+        ]
         return self._with_probabilities(scores)
 
-    def _sharpen(self, groups: Sequence[Group], plans: Sequence[Plan], rows: Vectors, threshold: float) -> None:
-        """Replace, in place, the rows that decide something by a hair with rows in full precision."""
-        if not getattr(self.estimator, "bf16", False):
-            return
-        thresholds = {threshold, getattr(self.preset, "unique_threshold", threshold)}
-        near: list[int] = []
-        texts: list[str] = []
-        contexts: list[str] = []
-        start = 0
-        for group, plan in zip(groups, plans, strict=True):
-            part = rows[start : start + len(plan.texts)]
-            found = near_threshold(plan, len(group.references), part, sorted(thresholds))
-            near += [start + i for i in found]
-            texts += [plan.texts[i] for i in found]
-            contexts += [plan.contexts[i] for i in found]
-            start += len(plan.texts)
+    def _encode_sparingly(
+        self,
+        groups: Sequence[Group],
+        plans: Sequence[Plan],
+        starts: Sequence[int],
+        texts: Sequence[str],
+        contexts: Sequence[str],
+        threshold: float,
+    ) -> Vectors:
+        """Rows of references, and of segments that decide something by a hair, in full precision; others rounded."""
+        wanted = {start + i for start, g in zip(starts, groups, strict=False) for i in range(len(g.references))}
+        others = [i for i in range(len(texts)) if i not in wanted]
+        references = sorted(wanted)
+        rounded, exact = self._encode(texts, contexts, others), self._encode(texts, contexts, references, exact=True)
+        rows = np.empty((len(texts), max(rounded.shape[1], exact.shape[1])), dtype=np.float32)
+        if others:
+            rows[others] = rounded
+        if references:
+            rows[references] = exact
+        thresholds = sorted({threshold, getattr(self.preset, "unique_threshold", threshold)})
+        near = [
+            start + i
+            for group, plan, (start, stop) in zip(groups, plans, pairwise(starts), strict=True)
+            for i in near_threshold(plan, len(group.references), rows[start:stop], thresholds)
+        ]
         if near:
-            alike = self.preset.masks_alike
-            exact = self.estimator.encode_exact(  # type: ignore[attr-defined]
-                texts, contexts if alike else None, preprocess=alike
-            )
-            rows[near] = exact
+            rows[near] = self._encode(texts, contexts, near, exact=True)
+        return rows
+
+    def _encode(
+        self, texts: Sequence[str], contexts: Sequence[str], chosen: Sequence[int], exact: bool = False
+    ) -> Vectors:
+        """Rows of the chosen texts, prepared as the preset wants them."""
+        if not chosen:
+            return np.zeros((0, 1), dtype=np.float32)
+        alike = self.preset.masks_alike
+        encode = self.estimator.encode_exact if exact else self.estimator.encode  # type: ignore[attr-defined]
+        found: Vectors = encode(
+            [texts[i] for i in chosen], [contexts[i] for i in chosen] if alike else None, preprocess=alike
+        )
+        return found
 
     def _with_probabilities(self, scores: list[list[Score]]) -> list[list[Score]]:
         """Calibrated probabilities of the matches, where there is a calibration for texts encoded this way."""
