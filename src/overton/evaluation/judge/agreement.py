@@ -14,9 +14,9 @@ def krippendorff_alpha(
 ) -> float | None:
     """Agreement beyond chance: 1 = perfect, 0 = as if values were drawn from a hat, below 0 = systematic dissent.
 
-    From the coincidence matrix, as in Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section C
-    (any number of observers, missing data); ordinal differences count the values between two ranks. Own code, since the
-    package of that name is under the GPL.
+    From the coincidence matrix, as in Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", sections C
+    and D: any number of observers, missing data; ordinal differences count the values between two ranks. Own code,
+    since the package of that name is under the GPL.
 
     Args:
         units: for each judged thing the values that were given, one a judge; ``None`` where a judge gave none. Units
@@ -40,7 +40,7 @@ def krippendorff_alpha(
     expected = float((np.outer(counts, counts) * distances).sum())
     if not expected:
         return None
-    return 1 - (counts.sum() - 1) * float((coincidences * distances).sum()) / expected
+    return 1 - float((counts.sum() - 1) * (coincidences * distances).sum()) / expected
 
 
 def _ordinal(counts: np.ndarray) -> np.ndarray:

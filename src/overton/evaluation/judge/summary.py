@@ -1,0 +1,67 @@
+"""From rows of judges to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from overton.evaluation.judge.agreement import krippendorff_alpha
+from overton.evaluation.judge.pairwise import Row, judge_points, pair_summary, verdict_of
+from overton.evaluation.judge.score import ASPECTS, METRICS
+from overton.evaluation.statistics import interval, seed_of
+
+
+def system_figures(rows: Sequence[Row], resamples: int = 2000, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Mean and interval by system and metric.
+
+    Args:
+        rows: of :func:`~overton.evaluation.judge.score.judge_answers`, of any number of systems.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+    """
+    return {
+        system: {
+            metric: interval(
+                [r[metric] for r in rows if r["system"] == system], resamples, seed_of(seed, system, metric)
+            )
+            for metric in METRICS
+        }
+        for system in dict.fromkeys(row["system"] for row in rows)
+    }
+
+
+def judge_figures(
+    rows: Sequence[Row], pairs: Sequence[Sequence[Row]], resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """Agreement of judges, and win rates.
+
+    Args:
+        rows: of :func:`~overton.evaluation.judge.score.judge_answers`, of all systems.
+        pairs: rows of :func:`~overton.evaluation.judge.pairwise.compare_answers`, one list a pair of systems.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        ``agreement``: for each aspect, and for ``winner`` where systems were compared, Krippendorff's ``alpha`` (over
+        answers, ordinal; over questions and pairs, nominal) with ``units``, how many things two or more judges valued;
+        ``{}`` with one judge. ``pairwise``: :func:`~overton.evaluation.judge.pairwise.pair_summary` of each pair.
+    """
+    agreement = {}
+    if any(len(row["judges"]) > 1 for row in rows):
+        for aspect in ASPECTS:
+            agreement[aspect] = _agreement([[j[aspect] for j in row["judges"].values()] for row in rows], "ordinal")
+    compared = [row for pair in pairs for row in pair]
+    if any(len(row["judges"]) > 1 for row in compared):
+        units = [[verdict_of(judge_points(j)) for j in row["judges"].values()] for row in compared]
+        agreement["winner"] = _agreement(units, "nominal")
+    return {
+        "agreement": agreement,
+        "pairwise": [pair_summary(p, resamples, seed_of(seed, p[0]["a"], p[0]["b"])) for p in pairs if p],
+    }
+
+
+def _agreement(units: list[list[Any]], level: Any) -> dict[str, Any]:
+    return {
+        "alpha": krippendorff_alpha(units, level),
+        "units": sum(sum(value is not None for value in unit) > 1 for unit in units),
+    }
