@@ -10,12 +10,13 @@ import argparse
 import dataclasses
 import re
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from overton.init import _describe, _yaml
-from overton.recipe import Recipe
+from overton.recipe import Recipe, _section_in
 from overton.rewards.presets import PRESETS
 from overton.sections import Section
 
@@ -74,6 +75,9 @@ def _sections(model: type[Section], path: str) -> Iterator[tuple[str, str, list[
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             inner.append((f"{path}{name}", field.annotation))
             continue
+        item = _section_in(field.annotation) if typing.get_origin(field.annotation) is list else None
+        if item and issubclass(item, Section) and not issubclass(model, item):
+            inner.append((f"{path}{name}[]", item))
         required = field.is_required()
         default = "" if required else f"`{_yaml(field.get_default(call_default_factory=True))}`"
         rows.append(f"| `{name}` | {_cell(default)} | {_cell(_describe(field))} |")

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import difflib
-import types
 import typing
 from pathlib import Path
 from typing import Any
@@ -120,7 +119,7 @@ def _override(raw: dict[str, Any], item: str) -> None:
 
 
 def _explain(error: Any) -> str:
-    location = [str(part) for part in error["loc"]]
+    location = [str(part) for part in error["loc"] if not str(part).startswith("<")]
     path = ".".join(location) or "recipe"
     if error["type"] != "extra_forbidden":
         message = error["msg"].removeprefix("Value error, ")
@@ -137,12 +136,16 @@ def _explain(error: Any) -> str:
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    model: type[BaseModel] = Recipe
+    model: type[BaseModel] | None = Recipe
     for part in location:
-        annotation = model.model_fields[part].annotation
-        if isinstance(annotation, types.UnionType):
-            annotation = next(a for a in typing.get_args(annotation) if a is not types.NoneType)
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        if model is not None and not part.isdigit():  # the number of a list's item leads no further down
+            model = _section_in(model.model_fields[part].annotation)
+    return list(model.model_fields) if model else []
+
+
+def _section_in(annotation: typing.Any) -> type[BaseModel] | None:
+    """The section that a type is, or holds: in a list, beside other types, or annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section_in(part) for part in typing.get_args(annotation))
+    return next((section for section in found if section), None)

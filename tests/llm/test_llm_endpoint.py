@@ -116,6 +116,7 @@ def test_a_refusal_a_filter_and_a_cut_are_told_apart() -> None:
         return read_answer(f'{{"choices": [{{"message": {message}, "finish_reason": "{finish}"}}]}}')
 
     assert read('{"content": null, "refusal": "I will not"}', "stop").reason == "refused: I will not"
+    assert read('{"content": null, "refusal": "I will not"}', "stop").declined
     assert "filter" in read('{"content": "so"}', "content_filter").reason
     assert read('{"content": "so"}', "length") == Reply("so", "cut off")
     with pytest.raises(Failure):
@@ -173,6 +174,25 @@ def test_the_missing_package_is_named(open_llm: Open, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingDependencyError, match=r"overton\[llm\]"):
         open_llm("http://localhost:1/v1").complete(ask("a"))
+
+
+def test_the_nucleus_is_sent_and_seconds_are_measured_and_kept(open_llm: Open) -> None:
+    with serving(Answer(echo, wait=0.1)) as endpoint:
+        [first] = open_llm(endpoint.url).complete(ask("a", top_p=0.9))
+        [again] = open_llm(endpoint.url).complete(ask("a", top_p=0.9))
+        open_llm(endpoint.url).complete(ask("a"))
+        assert [body.get("top_p") for body in endpoint.bodies] == [0.9, None]
+    assert first.seconds is not None and first.seconds >= 0.1
+    assert again.cached and again.seconds == first.seconds
+
+
+@pytest.mark.parametrize(("status", "declined"), [(400, True), (413, True), (500, False)])
+def test_a_question_that_is_refused_is_not_a_failure_on_the_way(open_llm: Open, status: int, declined: bool) -> None:
+    with serving(Answer({"error": {"message": "no"}}, status)) as endpoint:
+        [reply] = open_llm(endpoint.url).complete(ask("a"))
+    assert reply.text is None and reply.declined is declined
+    with serving(Answer(completion(""))) as endpoint:
+        assert open_llm(endpoint.url).complete(ask("b"))[0].declined
 
 
 def test_the_key_is_written_nowhere(open_llm: Open, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from importlib import util
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
@@ -85,10 +86,66 @@ def test_samples_follow_the_temperature() -> None:
         assert torch.allclose(shares, wanted / wanted.sum(), atol=0.03)
 
 
+def test_the_nucleus_is_that_of_training() -> None:
+    import torch
+
+    from overton.llm.local import RowSampler, nucleus
+    from overton.training.draw import nucleus as of_training
+
+    weights = torch.softmax(torch.randn(6, 900, generator=torch.Generator().manual_seed(0)) * 3, dim=-1).double()
+    for top_p in (0.1, 0.9, 0.999, 1.0):
+        assert torch.equal(nucleus(weights, torch.full((6, 1), top_p)), of_training(weights, top_p))
+    mixed = nucleus(weights, torch.tensor([[0.5], [0.9], [1.0], [0.5], [0.9], [1.0]]))
+    assert torch.equal(mixed[1], of_training(weights[1:2], 0.9)[0])
+    scores = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).repeat(400, 1)
+    rows = [(fingerprint(i), Request((), temperature=1.0, top_p=0.6)) for i in range(400)]
+    drawn = RowSampler(rows)(torch.zeros(400, 1, dtype=torch.long), scores).argmax(-1)
+    assert set(drawn.tolist()) == {0, 1}
+
+
+def test_a_model_without_a_chat_template_reads_plain_text(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from overton.llm.prompt import PromptEncoder
+    from overton.sections import LlmSection
+
+    request = Request((("system", "Be fair."), ("user", "why?")), max_tokens=4)
+    bare = AutoTokenizer.from_pretrained(tiny_policy(tmp_path / "bare"))
+    ids = PromptEncoder(LlmSection(model="m"), bare, "Q: {situation}")(request, None)
+    assert bare.decode(ids) == "Q: Be fair.\n\nwhy?\n"
+    chat = AutoTokenizer.from_pretrained(tiny_policy(tmp_path / "chat", chat=True))
+    ids = PromptEncoder(LlmSection(model="m"), chat, "Q: {situation}")(request, None)
+    assert chat.decode(ids).startswith("system: Be fair.")
+    ids = PromptEncoder(LlmSection(model="m"), chat, "Q: {situation}", trained=True)(request, None)
+    assert chat.decode(ids).startswith("user: Q: Be fair.\n\nwhy?")
+
+
+@pytest.mark.parametrize(("parameters", "changes"), [(10**6, False), (10**9, True)])
+def test_weights_take_the_type_that_is_fast_here(parameters: int, changes: bool) -> None:
+    import torch
+
+    from overton.llm.local import best_dtype
+
+    class Model:
+        dtype = torch.float16
+        device = torch.device("cpu")
+        config = SimpleNamespace()
+
+        def num_parameters(self) -> int:
+            return parameters
+
+    fast = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    assert best_dtype(Model()) == (fast if changes else torch.float16)
+    Model.config = SimpleNamespace(quantization_config={"bits": 4})
+    assert best_dtype(Model()) == torch.float16
+
+
 def test_what_does_not_fit_the_window_costs_only_its_own_reply(open_llm: Open, model: str) -> None:
     replies = open_llm(model=model).complete(ask("so", "long " * 100, max_tokens=4))
     assert replies[0].completion_tokens == 4
     assert "exceed the window of 128" in replies[1].reason
+    assert replies[1].declined
+    assert replies[0].seconds is not None and replies[0].seconds > 0
 
 
 def test_a_model_without_a_chat_template_and_a_folder_without_a_model(open_llm: Open, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         situations = situations[: options.limit]
     folder = run.stage("generation")
     with progress() as bar:
-        for system in options.systems:
+        for system in (name for name in options.systems if isinstance(name, str)):
             model, tokenizer = load_policy(run.path / "training" / system / "model")
             model.eval()
             if torch.cuda.is_available():

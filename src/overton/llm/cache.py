@@ -53,6 +53,7 @@ class ReplyCache:
             "reason": reply.reason,
             "prompt_tokens": reply.prompt_tokens,
             "completion_tokens": reply.completion_tokens,
+            "seconds": reply.seconds,
         }
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,8 @@ class ReplyCache:
                 try:
                     row = json.loads(line)
                     key, text = row["key"], row["text"]
-                    reply = Reply(text, row["reason"], row["prompt_tokens"], row["completion_tokens"], cached=True)
+                    read, written = row["prompt_tokens"], row["completion_tokens"]
+                    reply = Reply(text, row["reason"], read, written, cached=True, seconds=row.get("seconds"))
                 except (ValueError, KeyError, TypeError):
                     continue
                 if isinstance(key, str) and isinstance(text, str):
@@ -83,4 +85,9 @@ def _asked(request: Request) -> dict[str, Any]:
         "temperature": request.temperature,
         "seed": request.seed,
     }
-    return asked if request.schema is None else asked | {"schema": dict(request.schema)}
+    # Only what is set: replies that were stored before there was such a setting keep their keys.
+    if request.schema is not None:
+        asked["schema"] = dict(request.schema)
+    if request.top_p != 1:
+        asked["top_p"] = request.top_p
+    return asked

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from overton.address import is_loopback
@@ -19,6 +21,7 @@ from overton.sections import LlmSection
 
 _GIVE_UP = 8  # calls in a row that failed alike, each after all its retries
 _SHOWN = 200  # characters of an error that are worth reading
+_REFUSED = ("HTTP 400", "HTTP 413", "HTTP 422")  # of the question itself: another try would not help
 
 
 class Failure(Exception):
@@ -78,13 +81,15 @@ class Endpoint:
                 continue
             self._failures = self._failures + 1 if outcome.kind == self._last_kind else 1
             self._last_kind = outcome.kind
-            yield key, Reply(None, str(outcome))
+            yield key, Reply(None, str(outcome), declined=outcome.kind in _REFUSED)
 
     def _try(self, item: tuple[str, Request]) -> Reply | Failure:
         if self._failures >= _GIVE_UP:
             return Failure(self._last_kind, f"not asked, after {_GIVE_UP} calls in a row that failed so")
+        began = time.perf_counter()
         try:
-            return read_answer(self._send(item[1]))
+            reply = read_answer(self._send(item[1]))
+            return replace(reply, seconds=round(time.perf_counter() - began, 3))
         except Failure as failure:
             return failure
 
@@ -133,6 +138,7 @@ def request_body(section: LlmSection, request: Request) -> dict[str, Any]:
         "messages": [{"role": role, "content": content} for role, content in request.messages],
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
+        "top_p": request.top_p if request.top_p != 1 else None,  # some models take none
         "seed": request.seed,
     }
     if request.schema is not None:
@@ -164,9 +170,9 @@ def read_answer(text: str) -> Reply:
     read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     content, refusal, finish = message.get("content"), message.get("refusal"), choice.get("finish_reason")
     if isinstance(refusal, str) and refusal and not content:
-        return Reply(None, f"refused: {refusal[:_SHOWN]}", read, written)
+        return Reply(None, f"refused: {refusal[:_SHOWN]}", read, written, declined=True)
     if finish == "content_filter":
-        return Reply(None, "held back by the endpoint's content filter", read, written)
+        return Reply(None, "held back by the endpoint's content filter", read, written, declined=True)
     reason = ("cut off" if written is None else f"cut off after {written} tokens") if finish == "length" else ""
     return Reply(content if isinstance(content, str) else "", reason, read, written)
 

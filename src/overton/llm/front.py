@@ -46,10 +46,13 @@ class CarefulModel:
         section: of the recipe; the name, the caps and the dry run are read here.
         cache: of the replies.
         open_backend: makes the back end; called when something is asked that the cache does not hold.
+        name: what the cache and the messages call the model; ``""`` = the section's.
     """
 
-    def __init__(self, section: LlmSection, cache: ReplyCache, open_backend: Callable[[], Backend]) -> None:
-        self.name = section.model
+    def __init__(
+        self, section: LlmSection, cache: ReplyCache, open_backend: Callable[[], Backend], name: str = ""
+    ) -> None:
+        self.name = name or section.model
         self.budget = Budget(section.max_calls, section.max_budget_tokens)
         self._section = section
         self._cache = cache
@@ -88,7 +91,8 @@ class CarefulModel:
         return replies
 
     def _within_budget(self, asked: dict[str, Request]) -> Iterator[tuple[str, Request]]:
-        for key, request in asked.items():
+        # A batch is as wide as its longest prompt, so prompts of like length go together.
+        for key, request in sorted(asked.items(), key=lambda item: prompt_tokens(item[1])):
             if self.budget.exhausted():
                 return
             self.budget.calls += 1
@@ -126,7 +130,8 @@ def clean(reply: Reply) -> Reply:
     text = reply.text.encode("utf-8", "replace").decode().strip()
     if text:
         return replace(reply, text=text)
-    return replace(reply, text=None, reason=f"the reply is empty{' and ' * bool(reply.reason)}{reply.reason}")
+    reason = f"the reply is empty{' and ' * bool(reply.reason)}{reply.reason}"
+    return replace(reply, text=None, reason=reason, declined=True)
 
 
 def prompt_tokens(request: Request) -> int:

@@ -11,15 +11,22 @@ from overton.llm.types import Backend, LanguageModel
 from overton.sections import LlmSection
 
 
-def load_llm(section: LlmSection, cache: Path) -> LanguageModel:
+def load_llm(
+    section: LlmSection, cache: Path, *, name: str = "", template: str | None = None, trained: bool = False
+) -> LanguageModel:
     """The language model of the recipe, with its cache, budget and dry run.
 
     Nothing is loaded, and no key is wanted, until something is asked that the cache does not hold.
 
     Args:
-        section: ``llm`` of the recipe. ``base_url`` decides between an endpoint and a model on this machine.
+        section: ``llm`` of the recipe. ``base_url`` decides between an endpoint and a model on this machine, and
+            ``backend`` what runs the latter.
         cache: folder for the replies. A stage's own folder is emptied when its settings change, so take one
             beside them: ``run.path / "llm"``.
+        name: what the cache knows the model by; ``""`` = ``section.model``. A folder whose weights may change wants
+            one that changes with them.
+        template: see :class:`~overton.llm.prompt.PromptEncoder`; models on this machine only.
+        trained: see there.
 
     Raises:
         RecipeError: the section names no model.
@@ -35,8 +42,12 @@ def load_llm(section: LlmSection, cache: Path) -> LanguageModel:
             from overton.llm.endpoint import Endpoint
 
             return Endpoint(section)
+        if section.backend == "vllm":
+            from overton.llm.vllm_offline import VllmModel
+
+            return VllmModel(section, template, trained)
         from overton.llm.local import LocalModel
 
-        return LocalModel(section)
+        return LocalModel(section, template, trained)
 
-    return CarefulModel(section, ReplyCache(cache), open_backend)
+    return CarefulModel(section, ReplyCache(cache), open_backend, name)

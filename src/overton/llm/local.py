@@ -7,6 +7,7 @@ another width may add up in another order.)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,8 +17,12 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from overton.errors import ModelError
+from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
 from overton.sections import LlmSection
+
+_SMALL = 50_000_000  # parameters; below, bfloat16 gains nothing and the weights stay as they were saved
+_LIKELIEST = 256
 
 
 class LocalModel:
@@ -25,15 +30,17 @@ class LocalModel:
 
     Args:
         section: ``llm`` of the recipe, without a ``base_url``.
+        template: see :class:`~overton.llm.prompt.PromptEncoder`.
+        trained: see there.
 
     Raises:
-        ModelError: it cannot be had or read, or has no chat template.
+        ModelError: it cannot be had or read, or has no chat template and none is given.
     """
 
-    def __init__(self, section: LlmSection) -> None:
+    def __init__(self, section: LlmSection, template: str | None = None, trained: bool = False) -> None:
         self._model, self._tokenizer = _load(section.model)
+        self._encoder = PromptEncoder(section, self._tokenizer, template, trained)
         self._batch_size = section.batch_size
-        self._template = section.extra.get("chat_template_kwargs") or {}
         self._window = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         ends = self._model.generation_config.eos_token_id
         self._ends = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
@@ -44,7 +51,7 @@ class LocalModel:
         while batch := list(islice(source, self._batch_size)):
             ready: list[tuple[str, Request, list[int]]] = []
             for key, request in batch:
-                ids = self._encode(request)
+                ids = self._encoder(request, self._window)
                 if isinstance(ids, Reply):
                     yield key, ids
                 else:
@@ -52,22 +59,8 @@ class LocalModel:
             if ready:
                 yield from self._generate(ready)
 
-    def _encode(self, request: Request) -> list[int] | Reply:
-        messages = [{"role": role, "content": content} for role, content in request.messages]
-        try:
-            encoded = self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=True, return_dict=True, **self._template
-            )
-        except Exception as error:  # templates refuse roles and orders with errors of their own
-            return Reply(None, f"the chat template refuses these messages: {error}")
-        ids = list(encoded["input_ids"])
-        if self._window and len(ids) + request.max_tokens > self._window:
-            return Reply(
-                None, f"{len(ids)} tokens and max_tokens {request.max_tokens} exceed the window of {self._window}"
-            )
-        return ids
-
     def _generate(self, batch: list[tuple[str, Request, list[int]]]) -> Iterator[tuple[str, Reply]]:
+        began = time.perf_counter()
         longest = max(len(ids) for _, _, ids in batch)
         pad, device = self._tokenizer.pad_token_id, self._model.device
         with torch.inference_mode():
@@ -85,40 +78,62 @@ class LocalModel:
                 top_k=None,
                 repetition_penalty=1.0,
             )
+        seconds = round((time.perf_counter() - began) / len(batch), 4)
         for (key, request, ids), row in zip(batch, output[:, longest:].tolist(), strict=True):
             row = row[: request.max_tokens]
             stop = next((i for i, token in enumerate(row) if token in self._ends), None)
             text = self._tokenizer.decode(row[:stop], skip_special_tokens=True)
             reason = f"cut off after {len(row)} tokens" if stop is None else ""
-            yield key, Reply(text, reason, len(ids), len(row) if stop is None else stop + 1)
+            written = len(row) if stop is None else stop + 1
+            yield key, Reply(text, reason, len(ids), written, seconds=seconds)
 
 
 class RowSampler(LogitsProcessor):
-    """Draws each row's next token from its own generator at its own temperature; greedy decoding then takes it.
+    """Draws each row's next token from its own generator, with its own temperature and nucleus; greedy decoding then
+    takes it.
 
     Args:
         rows: key and request of each row; both decide what is drawn.
     """
 
     def __init__(self, rows: list[tuple[str, Request]]) -> None:
-        self._temperatures = [request.temperature for _, request in rows]
+        drawn = [(i, key, request) for i, (key, request) in enumerate(rows) if request.temperature]
+        self._rows = torch.tensor([i for i, _, _ in drawn], dtype=torch.long)
+        self._temperatures = torch.tensor([[request.temperature] for _, _, request in drawn], dtype=torch.float64)
+        self._top_p = torch.tensor([[request.top_p] for _, _, request in drawn], dtype=torch.float64)
         # The key is a hash of the whole request, its seed included.
-        self._generators = [torch.Generator().manual_seed(int(key[:15], 16)) for key, _ in rows]
+        self._generators = [torch.Generator().manual_seed(int(key[:15], 16)) for _, key, _ in drawn]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Scores of shape (batch, vocabulary), 0 for the drawn token and -inf elsewhere."""
-        rows = zip(scores, self._temperatures, self._generators, strict=True)
-        chosen = torch.stack([self._draw(row, temperature, source) for row, temperature, source in rows])
+        chosen = scores.argmax(dim=-1)
+        if len(self._rows):
+            rows = self._rows.to(scores.device)
+            weights = torch.softmax(scores[rows].double() / self._temperatures.to(scores.device), dim=-1)
+            if bool((self._top_p < 1).any()):
+                weights = nucleus(weights, self._top_p.to(scores.device))
+            sums = weights.cumsum(dim=-1)
+            total = sums[:, -1:]
+            noise = torch.stack([torch.rand(1, generator=source, dtype=torch.float64) for source in self._generators])
+            # A product rounded up to the total would point behind the last token.
+            points = (noise.to(scores.device) * total).minimum(total.nextafter(torch.zeros_like(total)))
+            chosen[rows] = torch.searchsorted(sums, points, right=True)[:, 0]
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)  # type: ignore[return-value]
 
-    @staticmethod
-    def _draw(row: torch.Tensor, temperature: float, source: torch.Generator) -> torch.Tensor:
-        if not temperature:
-            return row.argmax()
-        sums = torch.softmax(row.double() / temperature, dim=-1).cumsum(dim=-1)
-        point = torch.rand(1, generator=source, dtype=torch.float64).to(row.device) * sums[-1]
-        # A product rounded up to the total would point behind the last token.
-        return torch.searchsorted(sums, point.minimum(sums[-1].nextafter(torch.zeros_like(sums[-1]))), right=True)[0]
+
+def nucleus(weights: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Zero outside each row's nucleus: the smallest set of likeliest tokens whose sum reaches ``top_p``, and ties.
+
+    Args:
+        weights: (rows, vocabulary) probabilities.
+        top_p: (rows, 1), in (0, 1].
+    """
+    likeliest = weights.topk(min(_LIKELIEST, weights.shape[-1]), dim=-1).values
+    if bool((likeliest.sum(-1, keepdim=True) < top_p).any()):  # a rare nucleus that is wider
+        likeliest = weights.sort(dim=-1, descending=True).values
+    before = likeliest.cumsum(-1) - likeliest
+    last = (before < top_p).sum(-1, keepdim=True) - 1
+    return weights.masked_fill(weights < likeliest.gather(-1, last), 0.0)
 
 
 def _load(name: str) -> tuple[Any, Any]:
@@ -135,8 +150,17 @@ def _load(name: str) -> tuple[Any, Any]:
             f"{name}: cannot be loaded as a causal language model ({first}). llm.model is a hub name that this "
             "machine can reach or a folder with safetensors weights; for an endpoint, set llm.base_url too."
         ) from error
-    if not tokenizer.chat_template:
-        raise ModelError(f"{name}: has no chat template, so it was not made to be asked; take an instruct model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    return model.to(best_dtype(model)), tokenizer
+
+
+def best_dtype(model: Any) -> torch.dtype:
+    """bfloat16 where the device is fast at it, float32 on other CPUs; small and quantised models stay as they are."""
+    saved: torch.dtype = model.dtype
+    if model.num_parameters() < _SMALL or getattr(model.config, "quantization_config", None):
+        return saved
+    if model.device.type == "cpu":
+        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    return torch.bfloat16 if saved == torch.float32 and torch.cuda.is_bf16_supported() else saved

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -18,6 +18,7 @@ class Request:
         seed: of sampling. Equal requests get one reply, so samples of one question differ in their seeds.
         schema: JSON schema that an endpoint is told to keep to (``response_format``), with ``title`` as its name;
             ``None`` for free text. A model on this machine is not held to it, so say in words what is wanted too.
+        top_p: nucleus of sampling; 1 = all tokens.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -25,6 +26,7 @@ class Request:
     temperature: float = 0.0
     seed: int | None = None
     schema: Mapping[str, Any] | None = None
+    top_p: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Reply:
         prompt_tokens: tokens read, as the model counts them; ``None`` when it did not say.
         completion_tokens: tokens written, the same.
         cached: whether it was on disk already.
+        declined: there is no text, and asking again would hardly bring one: the model or its endpoint refused, held the
+            text back, wrote nothing, or has no room for the question. What failed on the way is not declined.
+        seconds: from asking to the reply, waiting and trying again included; in a batch its share. ``None`` unknown.
     """
 
     text: str | None
@@ -44,6 +49,8 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached: bool = False
+    declined: bool = field(default=False, compare=False)
+    seconds: float | None = field(default=None, compare=False)
 
 
 class LanguageModel(Protocol):
