@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from overton.data import read_answers, read_situations
 from overton.errors import DataError, RunError
 from overton.evaluation.coverage import ENTAILED
+from overton.evaluation.judge import load_judges
+from overton.evaluation.judge.stage import judge_part, judge_system
 from overton.evaluation.nli import NliModel, load_nli
 from overton.evaluation.oracle import is_world
 from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_rows
@@ -26,14 +28,14 @@ from overton.types import Answer
 if TYPE_CHECKING:
     from overton.recipe import Recipe
 
-_EVALUATORS = ("form", "oracle", "nli")
+_EVALUATORS = ("form", "oracle", "nli", "judge")
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
     """Judge ``generation/*.jsonl`` against ``data/test.jsonl``.
 
-    Writes ``SYSTEM.{oracle,nli,form}.jsonl``, ``summary.json`` and ``timings.json`` (seconds an evaluator),
-    and for ``nli_model: world`` the cross-encoder in ``nli_model/``.
+    Writes ``SYSTEM.{oracle,nli,form,judge}.jsonl``, ``summary.json`` and ``timings.json`` (seconds an evaluator),
+    for ``nli_model: world`` the cross-encoder in ``nli_model/``, and with judges their transcripts in ``judge/``.
 
     Args:
         recipe: section ``evaluation`` and the seed.
@@ -42,7 +44,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     Raises:
         RunError: there are no answers.
         DataError: a file cannot be read, or an answer belongs to no test situation.
-        ModelError: the NLI model cannot be used.
+        ModelError: the NLI model or a judge cannot be used.
     """
     section, folder = recipe.evaluation, run.stage("evaluation")
     situations = read_situations(run.stage("data") / "test.jsonl")
@@ -57,6 +59,9 @@ def run(recipe: Recipe, run: RunDir) -> None:
         makers["oracle"] = lambda name, answers: oracle_rows(name, answers, by_id)
     if load:
         makers["nli"] = lambda name, answers: entailment_rows(name, load(), answers, by_id, section.nli_threshold)
+    judges = load_judges(section.judge.models, run.path / "llm")
+    if judges:
+        makers["judge"] = lambda name, answers: judge_system(judges, name, answers, by_id, folder)
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in systems}
     for name, answers in systems.items():
         for evaluator, make in makers.items():
@@ -77,6 +82,19 @@ def run(recipe: Recipe, run: RunDir) -> None:
             seed=recipe.seed,
             settings=_settings(section.nli_model if load else None, folder),
         )
+    if judges:
+        with timings.measure("judge", "pairs"):
+            summary["judge"] = judge_part(
+                judges,
+                {name: rows[name]["judge"] for name in rows},
+                systems,
+                by_id,
+                folder,
+                pairwise=section.judge.pairwise,
+                resamples=section.bootstrap,
+                seed=recipe.seed,
+            )
+        summary["settings"]["judges"] = {judge.name: judge.section.model for judge in judges}
     write_json(folder / "summary.json", summary)
     spent = ", ".join(f"{name} {sum(parts.values()):.0f} s" for name, parts in timings.seconds.items())
     console.print(f"evaluation: {len(systems)} systems, {len(situations)} situations ({spent})")

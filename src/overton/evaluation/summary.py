@@ -8,17 +8,19 @@ from typing import Any
 
 from overton.evaluation import form, nli, oracle
 from overton.evaluation.diversity import MAX_K
+from overton.evaluation.judge.score import METRICS as JUDGED
 from overton.evaluation.statistics import compare_systems, interval, intervals, seed_of
 from overton.types import Situation
 
 Row = Mapping[str, Any]
-Rows = Mapping[str, Sequence[Row]]  # evaluator (oracle, nli, form) -> rows
+Rows = Mapping[str, Sequence[Row]]  # evaluator (oracle, nli, form, judge) -> rows
 
 # metric -> (evaluator, column)
 COLUMNS: dict[str, tuple[str, str]] = {
     **{name: ("oracle", name.removeprefix("oracle_")) for name in oracle.METRICS},
     **{name: ("nli", name) for name in nli.METRICS},
     **{name: ("form", name) for name in form.METRICS},
+    **{name: ("judge", name) for name in JUDGED},
 }
 # Known only where the answers say so; a metric that no answer of a system has is left out, not counted as unscored.
 _OPTIONAL = ("seconds", "calls", "cost")

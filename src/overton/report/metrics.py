@@ -35,6 +35,7 @@ TRUTH = "Against the known truth"
 INDEPENDENT = "Independent evaluator"
 NLI = "Natural language inference"
 FORM = "Form"
+JUDGE = "Language model as judge"
 OTHER = "Other"
 
 _ALL = (
@@ -120,10 +121,25 @@ _ALL = (
         "valid_tags", "Valid tags", "share", "up", FORM,
         "Share of answers whose four tags each occur once, in order, with nothing outside the two blocks.",
     ),
+    Metric(
+        "helpfulness", "Helpfulness", "count", "up", JUDGE,
+        "Does the answer do what the person who asked needs? A language model's grade, 1 to 5.", 2,
+    ),
+    Metric("clarity", "Clarity", "count", "up", JUDGE, "Is it ordered and easy to follow? Graded 1 to 5.", 2),
+    Metric(
+        "factuality", "Factuality", "count", "up", JUDGE,
+        "Is it true, and are facts kept apart from opinions? Graded 1 to 5.", 2,
+    ),
+    Metric("depth", "Depth", "count", "up", JUDGE, "Does it go into reasons and consequences? Graded 1 to 5.", 2),
+    Metric(
+        "engagement", "Engagement", "count", "up", JUDGE,
+        "Does it read as if a thoughtful person were speaking? Graded 1 to 5.", 2,
+    ),
+    Metric("judge_mean", "Mean grade", "count", "up", JUDGE, "Mean of these five grades.", 2),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
-GROUPS = (TRUTH, INDEPENDENT, NLI, FORM, OTHER)
+GROUPS = (TRUTH, INDEPENDENT, NLI, FORM, JUDGE, OTHER)
 TERMS = (
     ("Perspective", "One reasonable view of a situation: a value, right or duty, and what it says here."),
     ("Reference", "A perspective that people, or the bundled world, hold to be relevant."),
