@@ -8,18 +8,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError, OvertonError
+from overton.scoring_similarity import SIMILARITY, Row, choose_threshold, item_of, similarity_rows
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
-    from overton.estimator import SimilarityEstimator
     from overton.evaluation.nli import NliModel
 
-Row = dict[str, Any]
-FORM = ("perspectives", "words", "valid_tags")
-SIMILARITY = ("coverage", "precision", "uniqueness", "f1")
-ORACLE = ("oracle_coverage", "oracle_precision", "oracle_uniqueness", "oracle_f1")
+FORM = ("perspectives", "words", "valid_tags", "distinct_1", "distinct_2", "self_bleu")
+SPENT = ("tokens", "seconds", "calls", "cost")  # known where the answers say so
+ORACLE = (
+    "oracle_coverage",
+    "oracle_precision",
+    "oracle_uniqueness",
+    "oracle_f1",
+    "oracle_absolute_coverage",
+    "oracle_coverage_at_references",
+)
 NLI = ("nli_mean", "nli_accuracy", "nli_coverage", "nli_precision", "nli_uniqueness", "nli_f1")
 _WORLD_KEYS = {"kind", "actor", "affected", "thing", "act"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluators:
+    """What judges answers beside form; see :func:`score_files`.
+
+    Attributes:
+        estimator: encoder, ``None`` = the untuned base.
+        threshold: cosine of a match, ``None`` = the calibrated one.
+        nli_model: three-class CrossEncoder, ``None`` = none.
+        data_set: whose threshold counts, ``""`` = of all.
+        cache_file: where vectors are kept, ``None`` = nowhere.
+        keep_labels: leave "In the perspective of LABEL," in the texts that the encoder reads.
+    """
+
+    estimator: str | None = None
+    threshold: float | None = None
+    nli_model: str | None = None
+    data_set: str = ""
+    cache_file: Path | None = None
+    keep_labels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +82,9 @@ def score_files(
 ) -> ScoreReport:
     """Score a file of answers.
 
-    Form (perspectives, words, valid tags) is always counted. With an estimator: ``coverage`` (references
-    matched one-to-one / references), ``precision`` (segments that match any reference / segments),
-    ``uniqueness`` (clusters of alike segments / segments) and ``f1`` of the first two. Situations of the
-    bundled world are also judged by its oracle.
+    Form (perspectives, words, valid tags, distinct-n, self-BLEU) is always counted, and so are tokens, seconds, calls
+    and cost where the answers have them. With an estimator: :func:`overton.scoring_similarity.similarity_row`.
+    Situations of the bundled world are also judged by its oracle.
 
     Args:
         answers: JSONL, see :func:`overton.data.io.read_answers`; joined by ``id``, else by ``prompt``.
@@ -76,7 +102,6 @@ def score_files(
     """
     from overton.data.io import read_answers
     from overton.data.table import read_table
-    from overton.evaluation.form import form_row
     from overton.evaluation.join import join, short
 
     if answers.suffix.lower() in (".csv", ".tsv"):
@@ -96,24 +121,8 @@ def score_files(
             f"{answers}: none of its {len(given)} answers belongs to a row of {references} by `id` or "
             f"`prompt` (first answer: {short(given[0].id)!r}; first reference: {short(situations[0].id)!r})"
         )
-    nli = None if nli_model is None else _load_nli(nli_model)
-    rows = [_empty_row(answer) for answer in given]
-    for index, situation in pairs:
-        form = form_row(given[index], situation)
-        rows[index] |= {"id": situation.id, "reason": "", **{name: form[name] for name in FORM}}
-    from overton.estimator.open import open_estimator
-
-    try:
-        encoder, shown = open_estimator(estimator, data_set=data_set, cache_file=cache_file)
-        used = _add_similarity(rows, given, pairs, encoder, shown, threshold, notes)
-    except OvertonError as error:
-        if estimator is not None or data_set or cache_file is not None:
-            raise
-        notes.append(f"no similarity scores: {error}")
-        used = {}
-    _add_oracle(rows, given, pairs)
-    if nli is not None:
-        _add_entailment(rows, given, pairs, nli)
+    evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache_file)
+    rows, used = score_pairs(given, pairs, evaluators, notes)
     if unmatched:
         shown = ", ".join(short(name) for name in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
         notes.append(f"{len(unmatched)} of {len(given)} answers have no reference and no score: {shown}")
@@ -123,66 +132,62 @@ def score_files(
     return ScoreReport(_summaries(rows), rows, unmatched, unanswered, used, notes)
 
 
-def _add_similarity(
-    rows: list[Row],
+def score_pairs(
     answers: Sequence[Answer],
     pairs: Sequence[tuple[int, Situation]],
-    encoder: SimilarityEstimator,
-    shown: str,
-    threshold: float | None,
+    evaluators: Evaluators,
     notes: list[str],
-) -> Row:
-    from overton.estimator.calibration import UNCALIBRATED_THRESHOLD
-    from overton.segment import segment
+    sentences: Sequence[Sequence[str] | None] | None = None,
+) -> tuple[list[Row], Row]:
+    """Score answers that have found their situation.
 
-    calibration = encoder.calibration
-    if threshold is None:
-        threshold = UNCALIBRATED_THRESHOLD if calibration is None else calibration.threshold
-    used: Row = {"estimator": shown, "value": threshold, "calibrated": False, "low": None, "high": None}
-    if calibration is not None and threshold == calibration.threshold:
-        used |= {"calibrated": True, "low": calibration.low, "high": calibration.high}
-    else:
-        notes.append(
-            f"the threshold {threshold:g} of {shown} is not calibrated: compare systems with it, but do not "
-            "read the similarity scores as shares of a truth. The estimator of a run has a measured one: "
-            "--estimator RUN"
+    Args:
+        answers: all of them.
+        pairs: (index of the answer, its situation).
+        evaluators: what judges them beside form.
+        notes: gets a line for what the reader should know.
+        sentences: of each answer, for files that hold sentences instead of texts.
+
+    Returns:
+        One row an answer, in their order; and the threshold (``{}`` without an encoder).
+
+    Raises:
+        ModelError: a model that was asked for cannot be had.
+    """
+    from overton.estimator.open import open_estimator
+    from overton.evaluation.form import form_row
+
+    nli = None if evaluators.nli_model is None else _load_nli(evaluators.nli_model)
+    rows = [_empty_row(answer) for answer in answers]
+    for index, situation in pairs:
+        form = form_row(answers[index], situation)
+        spent = [name for name in SPENT if form[name] is not None]
+        rows[index] |= {"id": situation.id, "reason": "", **{name: form[name] for name in (*FORM, *spent)}}
+    used: Row = {}
+    try:
+        encoder, shown = open_estimator(
+            evaluators.estimator, data_set=evaluators.data_set, cache_file=evaluators.cache_file
         )
-    segments = [segment(answers[index].answer) for index, _ in pairs]
-    texts: list[str] = []
-    contexts: list[str] = []
-    for (_, situation), found in zip(pairs, segments, strict=True):
-        own = [p.explanation for p in situation.perspectives] + [s.explanation or s.label for s in found]
-        texts += own
-        contexts += [situation.text] * len(own)
-    vectors = encoder.encode(texts, contexts, description="encoding")
-    start = 0
-    for (index, situation), found in zip(pairs, segments, strict=True):
-        middle = start + len(situation.perspectives)
-        stop = middle + len(found)
-        rows[index] |= _similarity(vectors[start:middle], vectors[middle:stop], threshold)
-        if not found:
-            _add_reason(rows[index], "no perspective stated: precision and uniqueness have no value")
-        start = stop
-    return used
-
-
-def _similarity(references: Any, segments: Any, threshold: float) -> Row:
-    """Counts for one answer from unit rows (references, d) and (segments, d)."""
-    from overton.matching import clusters, optimal_matching
-
-    if not len(segments):
-        return {"coverage": 0.0, "precision": None, "uniqueness": None, "f1": 0.0, "matches": []}
-    cosines = references @ segments.T
-    matches = optimal_matching(cosines, threshold)
-    coverage = len(matches) / len(references)
-    precision = float((cosines >= threshold).any(axis=0).mean())
-    return {
-        "coverage": coverage,
-        "precision": precision,
-        "uniqueness": len(set(clusters(segments @ segments.T, threshold))) / len(segments),
-        "f1": 2 * coverage * precision / (coverage + precision) if matches else 0.0,
-        "matches": [[r, s, round(float(cosines[r, s]), 4)] for r, s in matches],
-    }
+    except OvertonError as error:
+        if evaluators.estimator is not None or evaluators.data_set or evaluators.cache_file is not None:
+            raise
+        notes.append(f"no similarity scores: {error}")
+    else:
+        if evaluators.keep_labels:
+            encoder.preprocessing = replace(encoder.preprocessing, strip_label=False)
+        used = choose_threshold(encoder, shown, evaluators.threshold, notes, evaluators.keep_labels)
+        items = [
+            item_of(answers[i], s, sentences[i] if sentences else None, keep_labels=evaluators.keep_labels)
+            for i, s in pairs
+        ]
+        for (index, _), row in zip(pairs, similarity_rows(encoder, items, used["value"]), strict=True):
+            rows[index] |= row
+            if not row["units"]:
+                _add_reason(rows[index], "no perspective stated: precision and uniqueness have no value")
+    _add_oracle(rows, answers, pairs)
+    if nli is not None:
+        _add_entailment(rows, answers, pairs, nli)
+    return rows, used
 
 
 def _load_nli(name: str) -> NliModel:
@@ -196,19 +201,19 @@ def _load_nli(name: str) -> NliModel:
 
 
 def _add_oracle(rows: list[Row], answers: Sequence[Answer], pairs: Sequence[tuple[int, Situation]]) -> None:
-    from overton.data.world.oracle import judge
+    from overton.evaluation.oracle import oracle_row
 
     for index, situation in pairs:
         if not situation.metadata.keys() >= _WORLD_KEYS:
             continue
         try:
-            verdict = judge(situation, answers[index].answer)
+            verdict = oracle_row(answers[index], situation)
         except DataError as error:
             rows[index] |= dict.fromkeys(ORACLE)
             _add_reason(rows[index], f"oracle: {error}")
             continue
-        values = (verdict.coverage, verdict.precision, verdict.uniqueness, verdict.f1)
-        rows[index] |= {**dict(zip(ORACLE, values, strict=True)), "missed": list(verdict.missed)}
+        rows[index] |= {name: verdict[name.removeprefix("oracle_")] for name in ORACLE}
+        rows[index] |= {"missed": verdict["missed"]}
 
 
 def _add_entailment(
@@ -234,14 +239,14 @@ def _add_entailment(
 
 
 def _summaries(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
-    from overton.evaluation.statistics import interval
+    from overton.evaluation.statistics import intervals
 
-    metrics = [m for m in (*SIMILARITY, *ORACLE, *NLI, *FORM) if any(m in row for row in rows)]
+    metrics = [m for m in (*SIMILARITY, *ORACLE, *NLI, *FORM, *SPENT) if any(m in row for row in rows)]
     systems: dict[str, dict[str, Row]] = {}
     for system in dict.fromkeys(row["system"] for row in rows):
         own = [row for row in rows if row["system"] == system]
         # An answer that the metric could not judge counts as unscored, never as 0.
-        systems[system] = {m: interval([row.get(m) for row in own]) for m in metrics}
+        systems[system] = intervals({m: [row.get(m) for row in own] for m in metrics})
     return systems
 
 

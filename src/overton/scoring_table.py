@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from overton.scoring import FORM, NLI, ORACLE, SIMILARITY, Row, ScoreReport
+from overton.scoring import FORM, NLI, ORACLE, SPENT, ScoreReport
+from overton.scoring_similarity import SIMILARITY, Row
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SHARES = frozenset({"valid_tags", *SIMILARITY, *ORACLE, *NLI})
+SHARES = frozenset({"valid_tags", *SIMILARITY, *ORACLE, *NLI, "distinct_1", "distinct_2", "self_bleu"}) - {"vendi"}
 
 
 def unscored(report: ScoreReport) -> dict[str, int]:
@@ -47,7 +48,7 @@ def report_table(report: ScoreReport) -> Table:
         (f"similarity at {used['value']:.3f}, {measured}" if used else "", SIMILARITY),
         ("known truth", ORACLE),
         ("entailment", NLI),
-        ("form", FORM),
+        ("form", (*FORM, *SPENT)),
     )
     for head, metrics in heads:
         present = [m for m in metrics if any(m in scores for scores in report.systems.values())]

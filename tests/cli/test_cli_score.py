@@ -14,7 +14,7 @@ from overton.estimator import Calibration, SimilarityEstimator
 from overton.estimator.models import model_hash
 from overton.evaluation.nli import load_nli, nli_rows
 from overton.rundir import read_jsonl, write_json
-from overton.scoring import score_files
+from overton.scoring import FORM, score_files
 from overton.testing import tiny_nli
 from overton.types import Answer
 
@@ -155,7 +155,7 @@ def test_without_any_encoder_form_is_still_counted(
     code, out, _ = overton("score", answers, "--references", refs, "--json")
     result = json.loads(out)
     assert code == 0
-    assert set(result["systems"][""]) == {"perspectives", "words", "valid_tags"}
+    assert set(result["systems"][""]) == set(FORM)
     assert "no similarity scores" in result["notes"][0]
 
 

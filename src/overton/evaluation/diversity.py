@@ -47,7 +47,9 @@ def vendi_score(vectors: Matrix) -> float | None:
     if (np.abs(lengths - 1) > 1e-2).any():
         raise ValueError("the rows are not of length 1")
     rows = rows / lengths  # encoders round; the diagonal has to be 1
-    values = np.linalg.eigvalsh(rows @ rows.T / len(rows))
+    # Both products have the same eigenvalues but for zeros; the smaller one is faster.
+    kernel = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
+    values = np.linalg.eigvalsh(kernel / len(rows))
     values = values[values > 1e-12]
     return float(np.clip(np.exp(-(values * np.log(values)).sum()), 1.0, len(rows)))
 
@@ -95,7 +97,8 @@ def self_bleu(texts: Sequence[str]) -> float | None:
             total = max(1, own.total())
             zero[index] |= n == 1 and not clipped
             logs[index] += math.log((clipped or _SMALL) / total) / len(_ORDERS)
-    scores = np.exp(logs + [_brevity(tokens, index) for index in range(len(tokens))])
+    lengths = Counter(map(len, tokens))
+    scores = np.exp(logs + [_brevity(lengths, len(own)) for own in tokens])
     return float(np.where(zero, 0.0, scores).mean())
 
 
@@ -161,8 +164,7 @@ def _two_largest(
     return best, owner, second
 
 
-def _brevity(tokens: Sequence[Sequence[str]], index: int) -> float:
-    """Logarithm of the brevity penalty of one text against the others."""
-    own = len(tokens[index])
-    closest = min((abs(len(t) - own), len(t)) for i, t in enumerate(tokens) if i != index)[1]
+def _brevity(lengths: Counter[int], own: int) -> float:
+    """Logarithm of the brevity penalty of a text of ``own`` words; ``lengths`` are those of all texts."""
+    closest = min((abs(length - own), length) for length in (lengths - Counter([own])))[1]
     return min(0.0, 1 - closest / own)

@@ -28,21 +28,23 @@ class Joined:
 def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
     """Find each answer's situation by ``id``, else by a ``prompt`` (or ``id``) that is its text.
 
-    Texts are compared without regard to case and white space; a text that several situations share joins nothing.
+    Texts are compared as they are, then without regard to case and white space; a text that several situations share
+    joins nothing.
 
     Raises:
         DataError: two answers of one system belong to the same situation.
     """
     by_id = {s.id: s for s in situations}
-    count = Counter(_plain(s.text) for s in situations)
-    by_text = {_plain(s.text): s for s in situations if count[_plain(s.text)] == 1}
+    texts = Counter(form for s in situations for form in {s.text, _plain(s.text)})
+    by_text = {form: s for s in situations for form in (s.text, _plain(s.text)) if texts[form] == 1}
     pairs: list[tuple[int, Situation]] = []
     unmatched: list[int] = []
     taken: dict[tuple[str, str], int] = {}
     other_text = 0
     for index, answer in enumerate(answers):
         prompt = _plain(answer.prompt)
-        found = by_id.get(answer.id) or by_text.get(prompt or _plain(answer.id))
+        asked = answer.prompt or answer.id
+        found = by_id.get(answer.id) or by_text.get(asked) or by_text.get(prompt or _plain(answer.id))
         if found is None:
             unmatched.append(index)
             continue
