@@ -141,3 +141,9 @@ def test_every_key_has_a_description() -> None:
 def test_the_dump_is_plain_yaml_with_every_section() -> None:
     raw = yaml.safe_load(dump_recipe(Recipe(name="a")))
     assert list(raw) == list(Recipe.model_fields)
+
+
+def test_a_wrong_key_below_a_name_of_your_own_is_named_with_its_neighbour() -> None:
+    raw = {"name": "a", "evaluation": {"judge": {"models": {"mine": {"concurrncy": 4}}}}}
+    with pytest.raises(RecipeError, match=r"models\.mine\.concurrncy: unknown key; did you mean .*mine\.concurrency\?"):
+        parse_recipe(raw)

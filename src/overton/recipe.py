@@ -71,7 +71,7 @@ def load_recipe(path: Path, overrides: typing.Sequence[str] = ()) -> Recipe:
     raw.setdefault("name", path.stem)
     _fill_sections(raw, Recipe)
     for item in overrides:
-        _override(raw, item)
+        override(raw, item)
     return parse_recipe(raw, str(path))
 
 
@@ -100,7 +100,12 @@ def _fill_sections(raw: dict[str, Any], model: type[BaseModel]) -> None:
                 _fill_sections(raw[name], section)
 
 
-def _override(raw: dict[str, Any], item: str) -> None:
+def override(raw: dict[str, Any], item: str) -> None:
+    """Write one ``KEY.PATH=VALUE`` into a recipe that is still a dict.
+
+    Raises:
+        RecipeError: it is not of that form, the value is not YAML, or a part of the path is a value.
+    """
     key, sep, text = item.partition("=")
     if not sep or not key.strip():
         raise RecipeError(f"--set {item!r}: write KEY=VALUE, for example --set estimator.epochs=2")
@@ -138,7 +143,8 @@ def _explain(error: Any) -> str:
 def _keys_at(location: list[str]) -> list[str]:
     model: type[BaseModel] | None = Recipe
     for part in location:
-        if model is not None and not part.isdigit():  # the number of a list's item leads no further down
+        # The number of a list's item, or a name of the user's own, leads no further down.
+        if model is not None and part in model.model_fields:
             model = _section_in(model.model_fields[part].annotation)
     return list(model.model_fields) if model else []
 
