@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from overton.errors import DataError, OvertonError
 from overton.scoring_similarity import SIMILARITY, Row, choose_threshold, item_of, similarity_rows

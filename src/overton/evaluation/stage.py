@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from overton.data import read_answers, read_situations
 from overton.errors import DataError, RunError
 from overton.evaluation.coverage import ENTAILED
+from overton.evaluation.independence import parts_of_run, shared_models
 from overton.evaluation.judge import load_judges
 from overton.evaluation.judge.stage import judge_part, judge_system
 from overton.evaluation.nli import NliModel, load_nli
@@ -95,6 +96,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
                 seed=recipe.seed,
             )
         summary["settings"]["judges"] = {judge.name: judge.section.model for judge in judges}
+    summary["warnings"] = shared_models(parts_of_run(recipe, run))
     write_json(folder / "summary.json", summary)
     spent = ", ".join(f"{name} {sum(parts.values()):.0f} s" for name, parts in timings.seconds.items())
     console.print(f"evaluation: {len(systems)} systems, {len(situations)} situations ({spent})")

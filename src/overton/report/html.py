@@ -14,7 +14,7 @@ from overton.report.examples import choose
 from overton.report.files import Guard, Row, RunFiles, mapping, number
 from overton.report.heat import blocks, heat_rows, heat_systems
 from overton.report.metrics import FORM, METRICS, TERMS, duration
-from overton.report.story import opening, points_note, series, warnings
+from overton.report.story import alarms, opening, points_note, series, warnings
 from overton.report.svg import css_variables
 from overton.report.tables import (
     Headline,
@@ -76,6 +76,7 @@ def build_page(recipe: Recipe, files: RunFiles) -> str:
         "table": table,
         "colours": {s: f"c{min(5, _index(s, table.systems))}" for s in table.systems},
         "opening": safe("results", lambda: opening(files, table)) or "",
+        "alarms": safe("results", lambda: alarms(files)),
         "warnings": safe("results", lambda: warnings(files, table)),
         "points_note": points_note(table.baseline, table.treated),
         "comparisons": safe("results", lambda: other_comparisons(files.summary, table)),

@@ -10,7 +10,7 @@ from overton.report.estimator import estimator_rows
 from overton.report.files import Guard, Row, RunFiles, mapping
 from overton.report.heat import heat_rows, heat_systems
 from overton.report.metrics import duration
-from overton.report.story import opening, points_note, warnings
+from overton.report.story import alarms, opening, points_note, warnings
 from overton.report.svg import printable
 from overton.report.tables import (
     Cell,
@@ -121,8 +121,11 @@ def _values(summary: Row, table: Headline) -> list[str]:
 
 
 def _warnings(files: RunFiles, table: Headline) -> list[str]:
-    found = warnings(files, table)
-    return ["**Keep in mind:**\n\n" + "\n".join(f"- {plain(w)}" for w in found)] if found else []
+    parts = []
+    for head, found in (("Not independent", alarms(files)), ("Keep in mind", warnings(files, table))):
+        if found:
+            parts.append(f"**{head}:**\n\n" + "\n".join(f"- {plain(w)}" for w in found))
+    return parts
 
 
 def _estimator(files: RunFiles) -> list[str]:

@@ -89,6 +89,12 @@ def _side_effects(summary: Row, table: Headline, oracle: bool) -> str:
     return text.strip()
 
 
+def alarms(files: RunFiles) -> list[str]:
+    """Models that judge and were trained, or trained against: shown in red."""
+    found = files.summary.get("warnings")
+    return [str(line) for line in found] if isinstance(found, list) else []
+
+
 def warnings(files: RunFiles, table: Headline) -> list[str]:
     """What a reader must know before trusting the figures, gravest first."""
     return [

@@ -1,0 +1,163 @@
+"""Does what judges share a model with what was trained, or with what it was trained against?
+
+A finding is a warning that belongs in red beside the figures: they then say how well a model pleases itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overton.rundir import RunDir, read_json, sha256
+
+if TYPE_CHECKING:
+    from overton.recipe import Recipe
+
+# Words in the names of models that tell who made them; the first that fits decides.
+_FAMILIES = {
+    "qwen": ("qwen", "qwq"),
+    "llama": ("llama",),
+    "mistral": ("mistral", "mixtral", "ministral", "magistral"),
+    "gemma": ("gemma", "gemini"),
+    "gpt": ("gpt", "davinci", "chatgpt", "o1-", "o3-", "o4-"),
+    "claude": ("claude",),
+    "deepseek": ("deepseek",),
+    "phi": ("phi-",),
+    "olmo": ("olmo",),
+    "smollm": ("smollm",),
+    "granite": ("granite",),
+    "falcon": ("falcon",),
+    "command": ("command-", "c4ai"),
+    "glm": ("glm-", "chatglm"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A model and what it is used for.
+
+    Attributes:
+        role: ``reward estimator``, ``base of the reward estimator``, ``evaluation encoder``, ``NLI model``, ``judge``,
+            ``policy``, ``answering model`` (of a system that was not trained here) or ``data model`` (the language model
+            that wrote or chose data).
+        name: hub name, folder or endpoint's name; ``""`` unknown.
+        hashes: of its files, as far as they are known.
+    """
+
+    role: str
+    name: str = ""
+    hashes: frozenset[str] = frozenset()
+
+
+# Roles that must not be one model, and why.
+_ONE_MODEL = (
+    ("reward estimator", "evaluation encoder", "the figures grade a model by what it was trained to please"),
+    ("reward estimator", "NLI model", "the figures grade a model by what it was trained to please"),
+    (
+        "base of the reward estimator",
+        "evaluation encoder",
+        "the reward was tuned from it, so their mistakes are related",
+    ),
+    ("base of the reward estimator", "NLI model", "the reward was tuned from it, so their mistakes are related"),
+    ("policy", "NLI model", "a model grades itself"),
+)
+# Roles that must not be of one family, and why.
+_ONE_FAMILY = (
+    ("policy", "judge", "models prefer what their own kind writes"),
+    ("answering model", "judge", "models prefer what their own kind writes"),
+    ("data model", "judge", "who wrote references or training data grades the answers"),
+    ("data model", "answering model", "who wrote references or training data answers the questions"),
+)
+
+
+def shared_models(parts: Sequence[Part]) -> list[str]:
+    """Warnings about models that play two roles which must be apart.
+
+    Models are the same when their names are (owner and case aside) or when they have a hash in common; of one family
+    when their names say so. What is not known is not held to be shared.
+
+    Args:
+        parts: all models that had a part in the figures; several may have the same role.
+
+    Returns:
+        One sentence a finding, gravest first; empty when there is none.
+    """
+    found = []
+    for first, second, why in _ONE_MODEL:
+        for a, b in _pairs(parts, first, second):
+            if evidence := _same(a, b):
+                found.append(f"The {first} and the {second} are one model ({evidence}): {why}.")
+    for first, second, why in _ONE_FAMILY:
+        for a, b in _pairs(parts, first, second):
+            if _same(a, b):
+                found.append(f"The {first} and the {second} are one model ({_shown(b.name)}): {why}.")
+            elif (kind := family(a.name)) and kind == family(b.name):
+                names = f"{_shown(a.name)} and {_shown(b.name)}"
+                found.append(f"The {first} and the {second} are of one family, {kind} ({names}): {why}.")
+    return list(dict.fromkeys(found))
+
+
+def parts_of_run(recipe: Recipe, run: RunDir) -> list[Part]:
+    """The models of a run and their roles, from its recipe and its files.
+
+    Args:
+        recipe: the resolved recipe.
+        run: the run directory; what is missing in it is not known.
+    """
+    section = recipe.evaluation
+    stage = run.stage("estimator")
+    calibration = stage / "calibration.json"
+    hashes = hashes_of(read_json(calibration) if calibration.is_file() else {}, stage / "model")
+    parts = [Part("reward estimator", "", hashes), Part("base of the reward estimator", recipe.estimator.base)]
+    if recipe.policy.model != "scratch":
+        parts.append(Part("policy", recipe.policy.model))
+    if section.nli_model != "world":
+        parts.append(Part("NLI model", section.nli_model, hashes_of({}, Path(section.nli_model))))
+    parts += [Part("judge", judge.model) for judge in section.judge.models.values()]
+    if recipe.data.asks and recipe.llm.model:
+        parts.append(Part("data model", recipe.llm.model))
+    trained = ("sft", "grpo")
+    answering = [part.model for system in recipe.generation.others for part in system.models]
+    return parts + [Part("answering model", name) for name in dict.fromkeys(answering) if name not in trained]
+
+
+def family(name: str) -> str:
+    """Family of a model by its name, ``""`` when the name does not tell."""
+    plain = _plain(name)
+    return next((kind for kind, marks in _FAMILIES.items() if any(mark in plain for mark in marks)), "")
+
+
+def hashes_of(calibration: Mapping[str, object], folder: Path) -> frozenset[str]:
+    """What identifies a model: ``model_hash`` of its ``calibration.json``, and the hashes of its weights.
+
+    Args:
+        calibration: content of the file, ``{}`` without one.
+        folder: the model's folder; need not exist.
+    """
+    found = {sha256(path) for path in folder.glob("*.safetensors")}
+    return frozenset(found | {str(value) for value in [calibration.get("model_hash")] if value})
+
+
+def _pairs(parts: Sequence[Part], first: str, second: str) -> list[tuple[Part, Part]]:
+    return [(a, b) for a in parts if a.role == first for b in parts if b.role == second]
+
+
+def _same(a: Part, b: Part) -> str:
+    if a.hashes & b.hashes:
+        return f"same weights: {_shown(a.name) or _shown(b.name) or 'no name'}"
+    if a.name and _plain(a.name) == _plain(b.name):
+        return f"same name: {_shown(b.name)}"
+    return ""
+
+
+def _plain(name: str) -> str:
+    """The name without owner, so that a copy in a folder is known again."""
+    return re.split(r"[/\\]", name.strip().rstrip("/\\"))[-1].casefold()
+
+
+def _shown(name: str) -> str:
+    # A folder's place on somebody's machine is nobody's business on a page that is sent around.
+    return name if name.count("/") <= 1 and not name.startswith(("/", "~", ".")) else _plain(name)
