@@ -384,18 +384,12 @@ def test_imports_only_what_a_reader_of_files_may() -> None:
     assert "rundir" in seen and seen <= allowed
 
 
-def test_models_that_grade_themselves_are_named_in_red(run: RunDir, tmp_path: Path) -> None:
-    import shutil
-
-    copy = RunDir(tmp_path / "run")
-    shutil.copytree(run.path, copy.path)
-    path = copy.stage("evaluation") / "summary.json"
-    line = "The policy and the judge are one model (<b>mine</b>): they agree."
+def test_models_that_grade_themselves_are_named_in_red(run: RunDir, sketched: None) -> None:
+    assert "alarm" not in {a.get("class") for a in page_of(run).all("aside")}
+    path = run.stage("evaluation") / "summary.json"
+    line = "The policy and the judge are one model (<b>mine</b>): a model grades itself."
     write_json(path, {**read_json(path), "warnings": [line]})
-    found = read_run(copy)
-    text = build_page(recipe(), found)
-    page = Page(text)
-    assert {"class": "alarm", "aria-labelledby": "alarm"} in page.all("aside")
-    assert line in page.text and "<b>mine</b>" not in text
-    assert "**Not independent:**" in build_markdown(recipe(), found)
-    assert "alarm" not in {a.get("class") for a in Page(build_page(recipe(), read_run(run))).all("aside")}
+    page = page_of(run)
+    assert "alarm" in {a.get("class") for a in page.all("aside")}
+    assert line in page.text
+    assert "**Not independent:**" in (run.path / "report/report.md").read_text(encoding="utf-8")

@@ -41,8 +41,8 @@ class Part:
 
     Attributes:
         role: ``reward estimator``, ``base of the reward estimator``, ``evaluation encoder``, ``NLI model``, ``judge``,
-            ``policy``, ``answering model`` (of a system that was not trained here) or ``data model`` (the language model
-            that wrote or chose data).
+            ``policy``, ``answering model`` (of a system that was not trained here) or ``data model`` (the language
+            model that wrote or chose data).
         name: hub name, folder or endpoint's name; ``""`` unknown.
         hashes: of its files, as far as they are known.
     """
