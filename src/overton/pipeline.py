@@ -48,20 +48,17 @@ STAGES = (
         ("policy", "reward", "training"),
         ("data/train.jsonl", "data/sft.jsonl", "estimator/model", "estimator/calibration.json"),
     ),
-    Stage(
-        "generation",
-        "generate",
-        ("policy", "generation"),
-        ("data/test.jsonl", "training/sft/model", "training/grpo/model"),
-    ),
+    # What else it reads, the recipe's systems decide.
+    Stage("generation", "generate", ("policy", "generation"), ("data/test.jsonl",)),
     Stage("evaluation", "evaluate", ("evaluation",), ("data/test.jsonl", "generation"), ("data/nli.jsonl",)),
     Stage(
         "report",
         "report",
         ("report",),
-        ("evaluation/summary.json", "generation", "training/grpo/metrics.jsonl"),
+        ("evaluation/summary.json", "generation"),
         (
             "data/test.jsonl",
+            "training/grpo/metrics.jsonl",
             "training/sft/metrics.jsonl",
             "estimator/calibration.json",
             "estimator/benchmark.json",
@@ -152,13 +149,15 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
 
 def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
     inputs = {}
-    for name in stage.reads:
+    for name in (*stage.reads, *(recipe.generation.reads if stage.name == "generation" else ())):
         path = run.path / name
         if not path.exists():
             source = find_stage(name.split("/")[0])
             raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
         inputs[name] = _input_hash(run, name)
     inputs |= {name: _input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
+    if stage.name == "generation":
+        inputs |= {str(path): sha256(path) for path in recipe.generation.outside}
     sections = {name: part for name in stage.sections if (part := getattr(recipe, name).deciding())}
     if stage.name == "data" and recipe.data.encodes:
         sections["estimator"] = {name: recipe.estimator.deciding()[name] for name in ("base", "max_seq_length", "bf16")}

@@ -500,10 +500,12 @@ class GenerationSection(Section):
         return tuple(found)
 
     @property
-    def folders(self) -> list[Path]:
-        """Folders outside the run with models that answer."""
-        named = {part.model for system in self.others for part in system.models if not part.base_url} - {*TRAINED}
-        return [Path(name) for name in sorted(named) if Path(name).is_dir()]
+    def outside(self) -> list[Path]:
+        """Models' folders and prompts outside the run that decide answers."""
+        models = {part.model for system in self.others for part in system.models if not part.base_url} - {*TRAINED}
+        folders = [path for name in sorted(models) if (path := Path(name).expanduser()).is_dir()]
+        prompts = {name for system in self.others for name in system.prompts.values()}
+        return folders + [path for name in sorted(prompts) if (path := Path(name)).is_file()]
 
     def deciding(self) -> dict[str, Any]:
         """Not how replies are fetched."""

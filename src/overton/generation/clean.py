@@ -1,0 +1,47 @@
+"""From what a model wrote to its answer: thinking and remains of chat templates are removed."""
+
+from __future__ import annotations
+
+import re
+
+_THOUGHT = r"(?:think|thinking|thought|reasoning)"
+# The beginning of a thought is often part of the prompt, so its end alone tells.
+_THOUGHT_END = re.compile(rf"</{_THOUGHT}>", re.IGNORECASE)
+# gpt-oss names its channels; the answer is in the last one.
+_CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>")
+_SPECIAL = r"(?:<\|[A-Za-z_]{1,40}\|>|</?s>|<(?:start|end)_of_turn>|<[be]os>|\[/?INST\])"
+# What opens the model's turn: special tokens, its role on a line or before a colon.
+_HEAD = re.compile(
+    rf"(?:{_SPECIAL}\s*)+(?:(?:assistant|model)\b\s*:?\s*)?(?:{_SPECIAL}\s*)*"
+    r"|(?:assistant|model)[ \t]*:?[ \t]*(?:\n|\Z)|assistant[ \t]*:",
+    re.IGNORECASE,
+)
+# What ends it: a special token, another turn's role alone on a line, or a thought without an end.
+_TAIL = re.compile(rf"{_SPECIAL}|\n[ \t]*(?:assistant|user)[ \t]*:?[ \t]*(?=\n|\Z)|<{_THOUGHT}>", re.IGNORECASE)
+
+
+def clean_answer(text: str) -> str:
+    """The answer within a reply.
+
+    - Everything up to the end of the last thought goes (``</think>`` and the like); a reply that was cut off within
+      its only thought has no answer, which is ``""``.
+    - The head of the model's turn goes (``<|im_start|>assistant``, ``assistant`` alone on a line, ``Assistant:``).
+    - The answer ends at the first special token (``<|im_end|>``, ``</s>`` ...), the head of another turn or a thought
+      without an end.
+
+    Nothing else is changed: tags of the answer's template stay. Cleaning twice is cleaning once.
+    """
+    while (shorter := _cleaned(text)) != text:
+        text = shorter
+    return text
+
+
+def _cleaned(text: str) -> str:
+    for ends in (_CHANNEL, _THOUGHT_END):
+        text = text[max((match.end() for match in ends.finditer(text)), default=0) :]
+    text = text.strip()
+    if head := _HEAD.match(text):
+        text = text[head.end() :]
+    if tail := _TAIL.search(text):
+        text = text[: tail.start()]
+    return text.strip()

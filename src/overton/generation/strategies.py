@@ -1,0 +1,208 @@
+"""How a model is asked for the spectrum of perspectives: one function a strategy, each for any model.
+
+A strategy asks about all questions of a list side by side, step by step. It returns one reply a question, or ``None``
+where the session knows why there is none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overton.generation.prompts import Prompt
+from overton.generation.session import AskedModel, Said, Session
+from overton.generation.union import Merger, merge
+from overton.segment import CORE_OPEN, layout
+
+Replies = list[Said | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a strategy works with.
+
+    Attributes:
+        writer: the model that writes the answer.
+        prompts: by name, those of the strategy.
+        community: the models that comment first (``modular``).
+        samples: answers that are merged (``parallel``).
+        sampled: the strategy of each of them.
+        merger: finds their near-duplicates; ``None`` in a dry run, which merges nothing.
+    """
+
+    writer: AskedModel
+    prompts: Mapping[str, Prompt]
+    community: tuple[AskedModel, ...] = ()
+    samples: int = 1
+    sampled: str = "implicit"
+    merger: Merger | None = None
+
+
+def single(name: str) -> Callable[[Session, Plan, Sequence[str]], Replies]:
+    """One call with one prompt: ``implicit``, ``explicit`` and ``few-shot``."""
+
+    def ask(session: Session, plan: Plan, questions: Sequence[str]) -> Replies:
+        return _ask(session, plan.writer, plan.prompts[name], questions, name)
+
+    return ask
+
+
+def verbalized(session: Session, plan: Plan, questions: Sequence[str]) -> Replies:
+    """Several responses with their probabilities in one reply: verbalized sampling.
+
+    Zhang et al. 2025, arXiv 2510.01171, who take JSON like this among other forms; the prompt is this project's own.
+
+    The answer is the list of all responses. A reply that cannot be read is kept as it is.
+    """
+    prompts = [plan.prompts["verbalized"].fill(question=q) for q in questions]
+    replies = session.ask(plan.writer, prompts, usable=lambda text: bool(read_responses(text)), step="verbalized")
+    return [
+        said and _changed(said, "\n".join(f"- {text}" for text, _ in read_responses(said.text))) for said in replies
+    ]
+
+
+def parallel(session: Session, plan: Plan, questions: Sequence[str]) -> Replies:
+    """The union of several samples, within the token budget of one answer; needs nothing but the samples' texts.
+
+    A union's tokens are estimated from the tokens that its samples have for each character.
+    """
+    samples = [
+        _ask(session, plan.writer, plan.prompts[plan.sampled], questions, f"sample {n + 1}", sample=n)
+        for n in range(plan.samples)
+    ]
+    if plan.merger is None:
+        return samples[0]
+    found: Replies = []
+    for i, question in enumerate(questions):
+        own = [said for said in (replies[i] for replies in samples) if said is not None]
+        found.append(None if i in session.failed else _union(own, question, plan.merger, session.settings.max_tokens))
+    return found
+
+
+def modular(session: Session, plan: Plan, questions: Sequence[str]) -> Replies:
+    """Community models comment and the writer answers from their comments: the Overton mode of Modular Pluralism.
+
+    Feng et al. 2024, arXiv 2406.15951. As in their code the community reads the bare question and the writer the
+    question with the numbered comments; the prompts are this project's own.
+    """
+    community = [
+        _ask(session, member, plan.prompts["community"], questions, f"community {n + 1}", sample=n)
+        for n, member in enumerate(plan.community)
+    ]
+    comments = []
+    for i in range(len(questions)):
+        said = [replies[i] for replies in community]
+        texts = [comment.text for comment in said if comment is not None and comment.text]
+        comments.append("\n\n".join(f"Comment {n}: {text}" for n, text in enumerate(texts, 1)))
+    prompt = plan.prompts["modular"]
+    prompts = [prompt.fill(question=q, comments=c) if c else None for q, c in zip(questions, comments, strict=True)]
+    replies = session.ask(plan.writer, prompts, usable=_format(plan.writer, prompt), step="modular")
+    silent = Said("", reason="no community model had a comment")
+    return [
+        reply if c or i in session.failed else silent
+        for i, (reply, c) in enumerate(zip(replies, comments, strict=True))
+    ]
+
+
+def self_refine(session: Session, plan: Plan, questions: Sequence[str]) -> Replies:
+    """A draft from the bare question, a critique that names missing perspectives, a rewrite.
+
+    After Self-Refine (Madaan et al. 2023, arXiv 2303.17651), with one round.
+    """
+    drafts = _ask(session, plan.writer, plan.prompts["implicit"], questions, "draft")
+    critique = plan.prompts["critique"]
+    prompts = [_after(critique, q, draft, draft=draft) for q, draft in zip(questions, drafts, strict=True)]
+    critiques = session.ask(plan.writer, prompts, step="critique")
+    rewrite = plan.prompts["rewrite"]
+    prompts = [
+        _after(rewrite, q, said, draft=draft, critique=said)
+        for q, draft, said in zip(questions, drafts, critiques, strict=True)
+    ]
+    final = session.ask(plan.writer, prompts, usable=_format(plan.writer, rewrite), step="rewrite")
+    # An empty draft is not criticised, and after an empty critique nothing is rewritten: then the draft is the answer.
+    return [
+        None if i in session.failed else last or draft
+        for i, (draft, last) in enumerate(zip(drafts, final, strict=True))
+    ]
+
+
+STRATEGIES: dict[str, Callable[[Session, Plan, Sequence[str]], Replies]] = {
+    "implicit": single("implicit"),
+    "explicit": single("explicit"),
+    "few-shot": single("few-shot"),
+    "verbalized": verbalized,
+    "parallel": parallel,
+    "modular": modular,
+    "self-refine": self_refine,
+}
+
+
+def read_responses(text: str) -> list[tuple[str, float | None]]:
+    """Responses and probabilities in a verbalized reply: JSON, perhaps within other text or a code block.
+
+    Args:
+        text: a reply.
+
+    Returns:
+        Each response on one line, and its probability, ``None`` where that is no number from 0 to 1. Nothing when the
+        reply cannot be read.
+    """
+    for opening, closing in ("{}", "[]"):
+        start, end = text.find(opening), text.rfind(closing)
+        if start < 0 or end < start:
+            continue
+        try:
+            rows = json.loads(text[start : end + 1])
+        except (ValueError, RecursionError):
+            continue
+        rows = rows.get("responses") if isinstance(rows, dict) else rows
+        if isinstance(rows, list):
+            return [found for row in rows if (found := _response(row))]
+    return []
+
+
+def _response(row: Any) -> tuple[str, float | None] | None:
+    text = row.get("text") if isinstance(row, dict) else row
+    if not isinstance(text, str) or not text.strip():
+        return None
+    probability = row.get("probability") if isinstance(row, dict) else None
+    known = isinstance(probability, int | float) and not isinstance(probability, bool) and 0 <= probability <= 1
+    return " ".join(text.split()), float(probability) if known else None  # type: ignore[arg-type]
+
+
+def _ask(
+    session: Session, model: AskedModel, prompt: Prompt, questions: Sequence[str], step: str, sample: int = 0
+) -> Replies:
+    prompts = [prompt.fill(question=question) for question in questions]
+    return session.ask(model, prompts, usable=_format(model, prompt), sample=sample, step=step)
+
+
+def _format(model: AskedModel, prompt: Prompt) -> Callable[[str], bool]:
+    """What a reply must be: in the template, where the model was trained to it or is shown it; else any text."""
+    if model.trained or CORE_OPEN in prompt.fill():
+        return lambda text: layout(text).valid
+    return bool
+
+
+def _after(prompt: Prompt, question: str, last: Said | None, **said: Said | None) -> str | None:
+    """The prompt of a further step; ``None`` where the step before brought no text."""
+    if last is None or not last.text:
+        return None
+    return prompt.fill(question=question, **{name: one.text for name, one in said.items() if one})
+
+
+def _changed(said: Said, text: str) -> Said:
+    return Said(text, said.raw, said.finished, said.tokens, said.reason) if text else said
+
+
+def _union(samples: Sequence[Said], question: str, merger: Merger, max_tokens: int) -> Said:
+    texts = [said.text for said in samples]
+    length = sum(map(len, texts))
+    tokens = [said.tokens for said in samples]
+    known = sum(n for n in tokens if n is not None) if None not in tokens else 0
+    rate = known / length if known and length else 0.25  # tokens a character; a quarter is usual in English
+    text = merge(texts, question, merger, max_tokens / rate)
+    reason = "" if text else "no sample states a perspective"
+    return Said(text, "\n\n".join(said.raw for said in samples), bool(text), round(len(text) * rate), reason)
