@@ -35,8 +35,9 @@ ALLOWED: dict[str, set[str]] = {
     # Of the rooms before it what scores; the encoder itself is loaded in another process.
     "serving": {"rewards", "integrations"},
     "training": {"matching", "data", "estimator", "rewards", "integrations"},
-    # The stage loads the policies that training saved, and samples as it does.
-    "generation": {"training.policy", "training.draw", "training.shrink"},
+    # The stage loads the policies that training saved, and samples as it does. It asks other models, and finds
+    # near-duplicates with an encoder.
+    "generation": {"training.policy", "training.draw", "training.shrink", "llm", "estimator.open"},
     # Never rewards, training or estimator: nothing grades its own homework.
     "evaluation": {"matching", "data", "llm"},
     "report": set(),
@@ -48,12 +49,16 @@ TOP = {
     "__main__",
     "cli",
     "ask",
+    "comparing",
+    "comparing_files",
+    "comparing_table",
     "doctor",
     "estimator_verbs",
     "failures",
     "hub",
     "init",
     "scoring",
+    "scoring_similarity",
     "scoring_table",
     "serve_verbs",
 }
