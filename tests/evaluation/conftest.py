@@ -89,3 +89,17 @@ def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.save_pretrained(folder / "plain")
     CrossEncoder(str(folder / "plain"), device="cpu").save_pretrained(str(folder / "saved"))
     return folder / "saved"
+
+
+@pytest.fixture(scope="session")
+def vivid_nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's tiny cross-encoder with larger weights: what it says differs from pair to pair."""
+    from safetensors.torch import load_file, save_file
+
+    from overton.testing import tiny_nli
+
+    folder = tiny_nli(tmp_path_factory.mktemp("vivid"), seed=3)
+    weights = load_file(folder / "model.safetensors")
+    weights = {name: (w * 8 if w.dim() > 1 else w).contiguous() for name, w in weights.items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

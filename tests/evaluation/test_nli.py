@@ -116,6 +116,11 @@ def test_rows_by_hand(model: NliModel, situation: Situation, answers: list[Answe
     assert row["best"] == pytest.approx([1.0, 1.0, 0.0, 0.2])
     assert row["nli_mean"] == pytest.approx(2.2 / 4)
     assert row["nli_accuracy"] == 1
+    # The other way round: "dogs bark loudly at night" has 0 of 5 words in them; of "the child has a right to some
+    # privacy" 1 of 8 is in "a parent should talk first", of "the mother keeps an eye on her child" none.
+    assert row["reverse_best"] == pytest.approx([1.0, 1.0, 0.0, 1 / 8])
+    assert row["nli_reverse_mean"] == pytest.approx(17 / 32)
+    assert row["nli_reverse_accuracy"] == 1
     text = answers[0].answer
     first = row["segments"][0]
     assert text[first["start"] : first["end"]].startswith("In the perspective of Safety")
@@ -161,7 +166,7 @@ def test_one_sentence_three_hundred_times_is_scored(model: NliModel, overlap: An
     (row,) = nli_rows(model, [answer], {"s1": situation})
     assert row["coverage"] == 0.25
     assert row["uniqueness"] == pytest.approx(1 / 300)
-    assert len(overlap.asked) == 3
+    assert len(overlap.asked) == 6  # both ways
 
 
 def test_paraphrases_of_one_reference_count_once(model: NliModel, situation: Situation) -> None:
