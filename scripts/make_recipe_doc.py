@@ -18,7 +18,7 @@ from typing import Any
 from overton.init import _describe, _yaml
 from overton.recipe import Recipe, _section_in
 from overton.rewards.presets import PRESETS
-from overton.sections import Section
+from overton.sections_model import Section
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = (DOCS / "recipe.md", DOCS / "reward.md")

@@ -14,7 +14,19 @@ import overton
 
 ROOT = Path(overton.__file__).parent
 # Without torch, numpy or any other room: everybody may use these.
-GROUND = {"errors", "types", "segment", "recipe", "sections", "rundir", "progress", "prompting", "address"}
+GROUND = {
+    "address",
+    "errors",
+    "progress",
+    "prompting",
+    "recipe",
+    "rundir",
+    "sections",
+    "sections_generation",
+    "sections_model",
+    "segment",
+    "types",
+}
 # What each room may import beside the ground and itself.
 ALLOWED: dict[str, set[str]] = {
     "matching": set(),
@@ -55,8 +67,12 @@ TOP = {
     "doctor",
     "estimator_verbs",
     "failures",
+    "generate_verbs",
     "hub",
     "init",
+    "judge_verbs",
+    "judging",
+    "judging_overtonbench",
     "scoring",
     "scoring_similarity",
     "scoring_table",

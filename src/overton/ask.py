@@ -66,7 +66,7 @@ def ask_model(
     if len(question.split()) > MAX_WORDS:
         raise OvertonError(f"the question has {len(question.split()):,} words, at most {MAX_WORDS:,} are read")
     source = find_model(model)
-    template = _run_template(source) if template is None else template
+    template = (run_template(source) or "{situation}") if template is None else template
     if "{situation}" not in template:
         raise OvertonError(f"--template {template!r}: {{situation}} is missing; it stands for the question")
     answer = _generate(question, source, template, temperature, top_p, max_new_tokens, seed)
@@ -97,10 +97,10 @@ def find_model(name: str) -> Path | str:
     return name
 
 
-def _run_template(source: Path | str) -> str:
-    bare = "{situation}"
+def run_template(source: Path | str) -> str | None:
+    """``policy.prompt_template`` of the run that a model was trained in; ``None`` when it belongs to no run."""
     if isinstance(source, str):
-        return bare
+        return None
     for parent in source.resolve().parents[:4]:
         stored = parent / "recipe.yaml"
         if stored.is_file():
@@ -110,8 +110,8 @@ def _run_template(source: Path | str) -> str:
                 # Only this key: a run of an older version may have others under names of their time.
                 return str(yaml.safe_load(stored.read_text(encoding="utf-8"))["policy"]["prompt_template"])
             except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
-                return bare
-    return bare
+                return None
+    return None
 
 
 def _generate(

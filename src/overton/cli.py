@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from overton.estimator_verbs import estimator_app
+from overton.generate_verbs import generate_command
+from overton.judge_verbs import judge, overtonbench
 from overton.serve_verbs import serve_app
 
 # One verb a stage; a test keeps them in step with overton.pipeline.
@@ -18,7 +20,7 @@ STAGE_HELP = {
     "data": "Make the situations, fine-tuning answers, triplets and labelled pairs.",
     "estimator": "Train, calibrate and benchmark the similarity estimator.",
     "train": "Fine-tune the policy, then train it with OP-GRPO.",
-    "generate": "Let the trained systems answer the held-out situations.",
+    "generate": "Let systems answer: those of a recipe its held-out situations, or any model a file of questions.",
     "evaluate": "Score those answers with evaluators that share nothing with the reward.",
     "report": "Write report/index.html and report/report.md.",
 }
@@ -87,6 +89,9 @@ def _add_stage(verb: str, text: str) -> None:
     if verb == "estimator":
         estimator_app.command("run", help=text)(stage)
         app.add_typer(estimator_app, name=verb, help=text, rich_help_panel="Stages, one at a time")
+    elif verb == "generate":
+        command = generate_command(lambda *given: _run_stages(*given))
+        app.command(verb, help=text, rich_help_panel="Stages, one at a time")(command)
     else:
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(stage)
 
@@ -190,6 +195,78 @@ def score(
         print(f"one row an answer: {output}")
 
 
+app.command()(judge)
+app.command()(overtonbench)
+
+
+@app.command()
+def compare(
+    answers: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="ANSWERS...",
+            help="JSONL, also gzipped: `answer`, and `id` or `prompt`; `system` where a file holds several.",
+            show_default=False,
+        ),
+    ],
+    references: Annotated[
+        Path | None,
+        typer.Option(metavar="REFS", help="Table of references, or a folder with one a split.", show_default=False),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables, page and JSON.")] = Path("comparison"),
+    table_format: Annotated[
+        str,
+        typer.Option("--format", metavar="FORMAT", help="Print this too: markdown, csv, latex or json."),
+    ] = "",
+    estimator: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Run directory, or folder or hub name of a Sentence Transformer."),
+    ] = None,
+    data_set: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Take the threshold calibrated on this data set, e.g. argkp."),
+    ] = "",
+    threshold: Annotated[
+        float | None, typer.Option(min=-1.0, max=1.0, help="Cosine of a match; default: the calibrated one.")
+    ] = None,
+    keep_labels: Annotated[
+        bool,
+        typer.Option("--keep-labels", help='Leave "In the perspective of LABEL," in the texts, as the paper does.'),
+    ] = False,
+    nli_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Also score entailment with this CrossEncoder (name or folder)."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep vectors of texts here: the next call encodes only what is new."),
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Resamples of every interval.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
+) -> None:
+    """Compare systems by their saved answers: tables, tests, faults and a page. Nothing is generated or trained."""
+    from overton.comparing import compare_files
+    from overton.comparing_table import FORMATS, terminal, write_comparison
+    from overton.scoring import Evaluators
+
+    if table_format and table_format not in FORMATS:
+        raise typer.BadParameter(f"{table_format!r}; known: {', '.join(FORMATS)}", param_hint="--format")
+    evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache, keep_labels)
+    comparison = compare_files(answers, references, evaluators, resamples=bootstrap, seed=seed)
+    write_comparison(comparison, output, output.name)
+    if table_format:
+        print(FORMATS[table_format](comparison), end="")
+        return
+    from rich.console import Console
+
+    Console().print(terminal(comparison))
+    for line in comparison["warnings"]:
+        print(f"NOT INDEPENDENT: {line}")
+    for line in comparison["notes"]:
+        print(f"note: {line}")
+    print(f"page: {output / 'index.html'}")
+
+
 app.add_typer(serve_app, name="serve")
 
 
@@ -265,7 +342,8 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
         make_preset(settings.reward.preset, settings.reward.overrides)
     folder = RunDir(run_dir or Path("runs") / settings.name)
     asked = "" if settings.llm.base_url else settings.llm.model
-    prefer_cache([settings.policy.model, settings.evaluation.nli_model, asked, *settings.data.datasets])
+    models = [settings.policy.model, settings.evaluation.nli_model, asked, *settings.generation.local_models]
+    prefer_cache([*models, *settings.data.datasets])
     try:
         run_stages(settings, folder, first, last)
     except OSError as error:

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from overton.errors import RunError
 from overton.recipe import Recipe
 from overton.rundir import write_text
-from overton.sections import Section
+from overton.sections_model import Section
 
 _WIDTH = 100
 

@@ -19,14 +19,13 @@ from overton.sections import (
     DataSection,
     EstimatorSection,
     EvaluationSection,
-    GenerationSection,
-    LlmSection,
     PolicySection,
     ReportSection,
     RewardSection,
-    Section,
     TrainingSection,
 )
+from overton.sections_generation import GenerationSection
+from overton.sections_model import LlmSection, Section
 
 
 class Recipe(Section):
@@ -101,6 +100,11 @@ def _fill_sections(raw: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def override(raw: dict[str, Any], item: str) -> None:
+    """Apply one ``KEY.PATH=VALUE`` to a recipe that is not validated yet.
+
+    Raises:
+        RecipeError: it is malformed.
+    """
     """Write one ``KEY.PATH=VALUE`` into a recipe that is still a dict.
 
     Raises:

@@ -5,19 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
-from overton.address import check_address
-
-
-class Section(BaseModel):
-    """Base of every section: unknown keys, NaN and infinity are errors; values are fixed once loaded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    def deciding(self) -> dict[str, Any]:
-        """The values that decide a stage's files, as JSON; when they change, the stage runs again."""
-        return self.model_dump(mode="json")
+from overton.sections_model import LlmSection, Section
 
 
 class DataPart(Section):
@@ -147,67 +137,6 @@ class DataSection(Section):
     def asks(self) -> bool:
         """Whether a language model is asked."""
         return self.refine.vote or self.refine.perspectives > 0 or "llm" in (self.miner, self.summary)
-
-
-class ModelSection(Section):
-    """A language model that is asked: at an endpoint, or on this machine."""
-
-    model: str = Field("", description="name at the endpoint, or hub name or folder; nothing = no model is asked")
-    base_url: str = Field(
-        "",
-        description="OpenAI-compatible endpoint, usually ending in /v1: https, or http on this machine; nothing = the "
-        "model runs here",
-    )
-    backend: Literal["transformers", "vllm"] = Field(
-        "transformers", description="model here only: what runs it; vllm wants a GPU and its package"
-    )
-    api_key_env: str = Field(
-        "OPENAI_API_KEY", description="environment variable that holds the endpoint's key; nothing = it wants none"
-    )
-    extra: dict[str, Any] = Field(
-        default_factory=dict,
-        description="more fields of the endpoint's request, e.g. `reasoning_effort`; null leaves one out",
-    )
-    concurrency: int = Field(8, ge=1, le=256, description="endpoint only: calls under way at once")
-    timeout: float = Field(120.0, gt=0, description="endpoint only: seconds to wait for one answer")
-    retries: int = Field(5, ge=0, le=20, description="endpoint only: after 429, 5xx, a timeout or a lost connection")
-    batch_size: int = Field(8, ge=1, description="model here only: replies generated side by side")
-    max_calls: int = Field(0, ge=0, description="no more calls than these in one go; 0 = no cap")
-    max_budget_tokens: int = Field(
-        0, ge=0, description="no new call after so many tokens, read and written together; 0 = no cap"
-    )
-    input_price: float = Field(
-        0.0, ge=0, description="US dollars for a million tokens read, for dry runs and the cost of answers"
-    )
-    output_price: float = Field(0.0, ge=0, description="the same for tokens written")
-
-    @model_validator(mode="after")
-    def _check_model(self) -> ModelSection:
-        if self.api_key_env and not self.api_key_env.isidentifier():
-            raise ValueError("api_key_env is the name of an environment variable, never the key itself")
-        if not self.base_url:
-            if set(self.extra) - {"chat_template_kwargs"}:
-                raise ValueError("without base_url, `extra` knows chat_template_kwargs alone")
-            return self
-        check_address(self.base_url)
-        return self
-
-
-# How replies are fetched, which decides none of them.
-_FETCHING = {"base_url", "backend", "api_key_env", "concurrency", "timeout", "retries", "batch_size"}
-
-
-class LlmSection(ModelSection):
-    """A language model that data preparation asks, where a part of it wants one; see docs/llm.md."""
-
-    temperature: float = Field(0.0, ge=0, description="of sampling; 0 = the likeliest token")
-    max_tokens: int = Field(256, ge=1, description="longest reply, in tokens")
-    dry_run: bool = Field(False, description="count the calls and their tokens, and make none")
-
-    def deciding(self) -> dict[str, Any]:
-        """Not how replies are fetched, nor what they cost; nothing when no model is asked."""
-        exclude = {*_FETCHING, "input_price", "output_price"}
-        return self.model_dump(mode="json", exclude=exclude) if self.model else {}
 
 
 class EstimatorSection(Section):
@@ -380,139 +309,6 @@ class TrainingSection(Section):
     report_to: list[str] = Field(default_factory=list, description="trackers: wandb, tensorboard, trackio ...")
 
 
-class SystemSection(ModelSection):
-    """One system that answers: a model, and how it is asked (docs/generation.md)."""
-
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the system and its file: letters, digits and ._-"
-    )
-    model: str = Field(
-        min_length=1,
-        description="`sft` or `grpo` of this run, a hub name or folder, or the name that `base_url` knows it by",
-    )
-    strategy: Literal["implicit", "explicit", "few-shot", "verbalized", "parallel", "modular", "self-refine"] = Field(
-        "implicit", description="how the model is asked"
-    )
-    temperature: float | None = Field(None, ge=0, description="of sampling; nothing = `generation.temperature`")
-    samples: int = Field(4, ge=2, le=64, description="`parallel`: answers that are merged; `verbalized`: in one reply")
-    sampled: Literal["implicit", "explicit", "few-shot"] = Field(
-        "implicit", description="`parallel`: how each of its answers is asked for"
-    )
-    encoder: str = Field(
-        "",
-        description="`parallel`: Sentence Transformer that finds near-duplicates; `run` = this run's estimator, "
-        "nothing = the untuned all-MiniLM-L6-v2 with the threshold that comes along",
-    )
-    threshold: float | None = Field(
-        None, gt=0, le=1, description="`parallel`: cosine of near-duplicates; nothing = the encoder's calibrated one"
-    )
-    shots: int = Field(3, ge=1, le=16, description="`few-shot`: worked examples")
-    examples: Literal["shipped", "run"] = Field(
-        "shipped", description="`few-shot`: examples that come along (at most 3), or drawn from `data/sft.jsonl`"
-    )
-    community: list[ModelSection] = Field(
-        default_factory=list, description="`modular`: the models that comment, each with keys like these (`model` ...)"
-    )
-    prompts: dict[str, str] = Field(
-        default_factory=dict, description="name of a prompt -> a file of yours, or another prompt that comes along"
-    )
-
-    @model_validator(mode="after")
-    def _check_system(self) -> SystemSection:
-        if (self.strategy == "modular") != bool(self.community):
-            raise ValueError(
-                "`community` goes with strategy `modular`, and that strategy with at least one model in it"
-            )
-        if not all(member.model for member in self.community):
-            raise ValueError("each model of `community` needs its `model`")
-        return self
-
-    @property
-    def models(self) -> list[ModelSection]:
-        """Every model that is asked; who writes the answer comes first."""
-        return [self, *self.community]
-
-    def deciding(self) -> dict[str, Any]:
-        """Not how replies are fetched."""
-        row = self.model_dump(mode="json", exclude=_FETCHING)
-        row["community"] = [{k: v for k, v in member.items() if k not in _FETCHING} for member in row["community"]]
-        return row
-
-
-TRAINED = ("sft", "grpo")
-
-
-def _kind_of_system(value: Any) -> str:
-    return "<trained>" if isinstance(value, str) else "<system>"
-
-
-# Tags in angle brackets stay out of messages: overton.recipe leaves them out of a key's path.
-System = Annotated[
-    Annotated[Literal["sft", "grpo"], Tag("<trained>")] | Annotated[SystemSection, Tag("<system>")],
-    Discriminator(_kind_of_system),
-]
-
-
-class GenerationSection(Section):
-    """Answers to the held-out situations, by trained systems and any others."""
-
-    systems: list[System] = Field(
-        ["sft", "grpo"],
-        description="who answers: `sft` and `grpo`, the models of this run asked as they were trained, and others, "
-        "each with the keys of `generation.systems[]`",
-    )
-    temperature: float = Field(0.7, gt=0, description="of sampling")
-    top_p: float = Field(0.9, gt=0, le=1, description="nucleus of sampling; 1 = all tokens")
-    greedy: bool = Field(True, description="also one greedy answer each of `sft` and `grpo`, as SYSTEM-greedy")
-    limit: int = Field(0, ge=0, description="0 = all test situations")
-    batch_size: int = Field(100, ge=1, description="answers of `sft` and `grpo` generated side by side")
-    max_new_tokens: int = Field(
-        256, ge=8, description="longest answer of every system, and of each of its calls, in tokens"
-    )
-    format_retries: int = Field(
-        0, ge=0, le=20, description="further tries, for every system alike, when an answer breaks the format asked for"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> GenerationSection:
-        names = [name if isinstance(name, str) else name.name for name in self.systems]
-        names += [f"{name}-greedy" for name in self.systems if self.greedy and isinstance(name, str)]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"two systems would write {twice[0]}.jsonl; give one of them another name")
-        return self
-
-    @property
-    def others(self) -> list[SystemSection]:
-        """The systems that are not asked as they were trained."""
-        return [system for system in self.systems if isinstance(system, SystemSection)]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Files of the run, beside the questions, that the answers depend on."""
-        policies: set[str] = {system for system in self.systems if isinstance(system, str)}
-        policies |= {part.model for system in self.others for part in system.models if not part.base_url}
-        found = [f"training/{name}/model" for name in TRAINED if name in policies]
-        if any(s.examples == "run" and "few-shot" in (s.strategy, s.sampled) for s in self.others):
-            found.append("data/sft.jsonl")
-        if any(s.strategy == "parallel" and s.encoder == "run" for s in self.others):
-            found += ["estimator/model", "estimator/calibration.json"]
-        return tuple(found)
-
-    @property
-    def outside(self) -> list[Path]:
-        """Models' folders and prompts outside the run that decide answers."""
-        models = {part.model for system in self.others for part in system.models if not part.base_url} - {*TRAINED}
-        folders = [path for name in sorted(models) if (path := Path(name).expanduser()).is_dir()]
-        prompts = {name for system in self.others for name in system.prompts.values()}
-        return folders + [path for name in sorted(prompts) if (path := Path(name)).is_file()]
-
-    def deciding(self) -> dict[str, Any]:
-        """Not how replies are fetched."""
-        systems = [s if isinstance(s, str) else s.deciding() for s in self.systems]
-        return {**self.model_dump(mode="json", exclude={"systems"}), "systems": systems}
-
-
 class JudgeModel(LlmSection):
     """A language model that judges answers; the keys of `llm`, with other defaults."""
 
@@ -544,6 +340,13 @@ class EvaluationSection(Section):
         "world",
         description="`world`: a small cross-encoder trained on the world's pairs; else the name or folder of "
         "any three-class CrossEncoder (microsoft/deberta-v2-xlarge-mnli)",
+    )
+    nli_also: list[str] = Field(
+        default_factory=list,
+        description="further CrossEncoders by name or folder, whose figures stand beside those of `nli_model`",
+    )
+    nli_published: bool = Field(
+        False, description="also the figures of the published evaluation code; needs `pip install sentence-splitter`"
     )
     nli_threshold: float = Field(0.33, ge=0, le=1, description="for Accuracy@threshold")
     bootstrap: int = Field(2000, ge=100, description="resamples of every interval")

@@ -10,7 +10,7 @@ import llm_server
 
 from overton.generation.session import Settings
 from overton.generation.systems import Home, Outcome, answers_of
-from overton.sections import SystemSection
+from overton.sections_generation import SystemSection
 from overton.segment import format_answer
 from overton.testing import scripted_policy, tiny_encoder
 from overton.types import Perspective, Situation

@@ -11,7 +11,7 @@ from overton.errors import RecipeError
 from overton.generation.prompts import PLACES, USED, Prompt, load_prompts, versions
 from overton.generation.strategies import STRATEGIES
 from overton.rundir import write_jsonl
-from overton.sections import SystemSection
+from overton.sections_generation import SystemSection
 from overton.segment import CORE_OPEN, layout, segment
 
 

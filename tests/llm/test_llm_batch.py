@@ -95,8 +95,10 @@ def test_a_second_batch_fills_what_the_first_left_out(tmp_path: Path) -> None:
 
 def test_many_requests_are_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_REQUESTS", 2)
-    BatchWriter(SECTION, tmp_path / "calls.jsonl").complete(ask(*"abcde"))
-    files = [tmp_path / name for name in ("calls.jsonl", "calls-2.jsonl", "calls-3.jsonl")]
-    assert [len(read_jsonl(file)) for file in files] == [2, 2, 1]
-    assert len({row["custom_id"] for file in files for row in read_jsonl(file)}) == 5
+    writer = BatchWriter(SECTION, tmp_path / "calls.jsonl")
+    writer.complete(ask(*"abcde"))
+    writer.complete(ask("f"))
+    files = [tmp_path / name for name in ("calls.jsonl", "calls-2.jsonl", "calls-3.jsonl", "calls-4.jsonl")]
+    assert [len(read_jsonl(file)) for file in files] == [2, 2, 1, 1]
+    assert len({row["custom_id"] for file in files for row in read_jsonl(file)}) == 6
     assert json.loads(files[2].read_text())["body"]["messages"] == [{"role": "user", "content": "e"}]

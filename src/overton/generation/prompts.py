@@ -13,7 +13,7 @@ from pathlib import Path
 
 from overton.errors import RecipeError
 from overton.rundir import read_jsonl
-from overton.sections import SystemSection
+from overton.sections_generation import SystemSection
 
 # What may stand in each prompt, and must, but for the number of samples.
 PLACES: dict[str, tuple[str, ...]] = {

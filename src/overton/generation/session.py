@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from overton.generation.clean import clean_answer
 from overton.llm import LanguageModel, Reply, Request
-from overton.sections import ModelSection
+from overton.sections_model import ModelSection
 
 _SAMPLE_STEP = 1000  # between the seeds of two samples, so that their retries do not meet
 REHEARSED = "dry run"  # the reason that llm gives in place of a reply

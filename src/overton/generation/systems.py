@@ -12,7 +12,8 @@ from overton.generation.strategies import STRATEGIES, Plan
 from overton.generation.union import load_merger
 from overton.llm import LanguageModel, Reply, Request, load_llm
 from overton.rundir import fingerprint, sha256
-from overton.sections import TRAINED, LlmSection, ModelSection, SystemSection
+from overton.sections_generation import TRAINED, SystemSection
+from overton.sections_model import LlmSection, ModelSection
 from overton.types import Answer, Situation
 
 

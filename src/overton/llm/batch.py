@@ -18,7 +18,7 @@ from overton.llm.front import clean
 from overton.llm.types import Reply, Request
 from overton.progress import console
 from overton.rundir import read_jsonl, write_jsonl
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 URL = "/v1/chat/completions"
 MOST_REQUESTS = 50_000  # that one file may hold, by the openai package's batch_create_params
@@ -30,19 +30,21 @@ class BatchWriter:
 
     Args:
         section: the model and the settings of its calls.
-        path: file of the requests; beyond 50,000 more files follow, ``NAME-2.jsonl`` and so on.
+        path: file of the requests. Beyond 50,000, and when more is asked later, files follow: ``NAME-2.jsonl`` and on.
     """
 
     def __init__(self, section: LlmSection, path: Path) -> None:
         self.name = section.model
         self._section = section
         self._path = path
+        self._files = 0
 
     def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
         """Write the requests, equal ones once; no reply has a text."""
         lines = list(self._lines(requests))
-        for number, start in enumerate(range(0, len(lines), MOST_REQUESTS), 1):
-            path = self._path if number == 1 else self._path.with_stem(f"{self._path.stem}-{number}")
+        for start in range(0, len(lines), MOST_REQUESTS):
+            self._files += 1
+            path = self._path if self._files == 1 else self._path.with_stem(f"{self._path.stem}-{self._files}")
             count = write_jsonl(path, lines[start : start + MOST_REQUESTS])
             console.print(f"{path}: {count:,} requests", soft_wrap=True, markup=False)
         return [Reply(None, "written for the Batch API")] * len(requests)

@@ -17,7 +17,7 @@ from overton.address import is_loopback
 from overton.errors import MissingDependencyError, ModelError
 from overton.llm.types import Reply, Request
 from overton.llm.workers import side_by_side
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 _GIVE_UP = 8  # calls in a row that failed alike, each after all its retries
 _SHOWN = 200  # characters of an error that are worth reading

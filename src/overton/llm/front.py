@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from overton.llm.cache import ReplyCache, cache_key
 from overton.llm.types import Backend, Reply, Request
 from overton.progress import console, progress
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 _BYTES_A_TOKEN = 4  # of English; other languages and code differ, so what is made of it is an estimate
 _TURN_TOKENS = 4  # marks around a message

@@ -8,7 +8,7 @@ from overton.errors import RecipeError
 from overton.llm.cache import ReplyCache
 from overton.llm.front import CarefulModel
 from overton.llm.types import Backend, LanguageModel
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 
 def load_llm(

@@ -19,7 +19,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from overton.errors import ModelError
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 _SMALL = 50_000_000  # parameters; below, bfloat16 gains nothing and the weights stay as they were saved
 _LIKELIEST = 256

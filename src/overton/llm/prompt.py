@@ -7,7 +7,7 @@ from typing import Any
 from overton.errors import ModelError
 from overton.llm.types import Reply, Request
 from overton.prompting import prompt_ids
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 
 class PromptEncoder:

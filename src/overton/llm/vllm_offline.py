@@ -10,7 +10,7 @@ from typing import Any
 from overton.errors import MissingDependencyError, ModelError
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 # Replies are stored after each block; vLLM itself decides how many of it run side by side.
 _BLOCK = 512
