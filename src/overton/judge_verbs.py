@@ -1,0 +1,156 @@
+"""``overton judge`` and ``overton overtonbench``: their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+_OPENAI = "https://api.openai.com/v1"
+
+ModelOption = Annotated[
+    list[str], typer.Option("--model", metavar="NAME", help="A judge, as the endpoint knows it. Repeatable.")
+]
+UrlOption = Annotated[
+    str,
+    typer.Option("--base-url", metavar="URL", help="OpenAI-compatible endpoint; '' = the model runs here."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A key of section llm, e.g. --set max_calls=100. Repeatable."),
+]
+OutputOption = Annotated[
+    Path, typer.Option("--output", metavar="DIR", help="Rows, transcript, figures and the cache of replies go here.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Count calls, tokens and cost; ask nothing.")]
+WriteOption = Annotated[
+    bool, typer.Option("--write-batch", help="Write the calls to DIR/batch for the Batch API; ask nothing.")
+]
+ReadOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--read-batch", metavar="FILE", help="Take replies from these results; ask nothing.", show_default=False
+    ),
+]
+SeedOption = Annotated[int, typer.Option(help="Of the bootstrap.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def judge(
+    answers: Annotated[
+        list[Path],
+        typer.Argument(metavar="ANSWERS...", help="JSONL: `answer`, and `id` or `prompt`.", show_default=False),
+    ],
+    output: OutputOption,
+    questions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Their questions: `id`, `text`; default: each answer's `prompt`."),
+    ] = None,
+    pairwise: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Compare these two systems in both orders instead.", show_default=False),
+    ] = None,
+    model: ModelOption = ["gpt-4.1"],  # noqa: B006  typer copies it
+    base_url: UrlOption = _OPENAI,
+    overrides: SetOption = None,
+    dry_run: DryRunOption = False,
+    write_batch: WriteOption = False,
+    read_batch: ReadOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Let language models grade answers from 1 to 5, or say which of two is better.
+
+    The same command goes on after a kill: no call is made twice.
+    """
+    from overton.judging import Asking, judge_files, judge_tables
+
+    asking = Asking(model, base_url, overrides or (), output, dry_run, write_batch, tuple(read_batch or ()))
+    _one_way(asking)
+    figures = judge_files(answers, questions, asking, pairwise, seed)
+    if figures is not None:
+        _show(figures, judge_tables(figures), as_json, output)
+
+
+def overtonbench(
+    answers: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[ANSWERS...]", help="JSONL: `answer`, and `id` or `prompt`.", show_default=False),
+    ] = None,
+    output: OutputOption = Path("overtonbench"),
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Data set of the hub, folder, or Parquet, CSV or JSONL file; default: elinorpd/overtonbench.",
+            show_default=False,
+        ),
+    ] = None,
+    variant: Annotated[
+        Literal["published", "multi-perspective"],
+        typer.Option(help="Is the view represented by the answer as a whole, or is it among the answer's?"),
+    ] = "published",
+    prompt: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A prompt of yours instead.", show_default=False)
+    ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Also predict people's ratings of this model of the data. Repeatable."),
+    ] = None,
+    tau: Annotated[float, typer.Option(min=1, max=5, help="Mean rating from which a cluster is covered.")] = 4.0,
+    write_questions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Only write the questions here, as JSONL.", show_default=False),
+    ] = None,
+    model: ModelOption = ["gpt-4.1"],  # noqa: B006  typer copies it
+    base_url: UrlOption = _OPENAI,
+    overrides: SetOption = None,
+    dry_run: DryRunOption = False,
+    write_batch: WriteOption = False,
+    read_batch: ReadOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure OvertonScores: of the models that people rated, and of your answers, rated by a judge in their place."""
+    from overton.evaluation.overtonbench_data import DATASET
+    from overton.hub import prefer_cache
+    from overton.judging import Asking
+    from overton.judging_overtonbench import overtonbench_files, overtonbench_tables, question_rows
+    from overton.rundir import write_jsonl
+
+    sources = data or [DATASET]
+    prefer_cache(sources)
+    if write_questions is not None:
+        count = write_jsonl(write_questions, question_rows(sources))
+        print(f"{count} questions: {write_questions}")
+        return
+    asking = Asking(model, base_url, overrides or (), output, dry_run, write_batch, tuple(read_batch or ()))
+    _one_way(asking)
+    figures = overtonbench_files(
+        answers or (), sources, asking, variant=variant, prompt_file=prompt, check=check or (), tau=tau, seed=seed
+    )
+    if figures is not None:
+        _show(figures, overtonbench_tables(figures), as_json, output)
+
+
+def _one_way(asking: Any) -> None:
+    if asking.dry_run + asking.write_batch + bool(asking.read_batch) > 1:
+        raise typer.BadParameter("--dry-run, --write-batch and --read-batch exclude each other")
+
+
+def _show(figures: dict[str, Any], tables: list[Any], as_json: bool, output: Path) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    from rich.console import Console
+
+    for table in tables:
+        Console().print(table)
+    for reason, count in list(figures["unscored"].items())[:5]:
+        print(f"unscored, {count} x {reason}")
+    for system, questions in figures.get("unanswered", {}).items():
+        print(f"{system}: {len(questions)} questions have no answer and do not count")
+    print(f"files: {output}")

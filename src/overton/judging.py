@@ -1,0 +1,229 @@
+"""What ``overton judge`` and ``overton overtonbench`` do: files in, judges asked, files and tables out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overton.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from overton.evaluation.judge import Judge
+    from overton.types import Answer
+
+Row = dict[str, Any]
+RESAMPLES = 2000
+_UNSAFE = re.compile(r"[^\w.-]+")  # in a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How judges are asked.
+
+    Attributes:
+        models: their names at the endpoint.
+        base_url: the endpoint; ``""`` for models on this machine.
+        overrides: ``KEY=VALUE`` of the recipe's section ``llm``, for all of them.
+        folder: where replies and results go.
+        dry_run: count the calls and make none.
+        write_batch: write the calls to files for the Batch API and make none.
+        read_batch: files of its results, to be taken instead of calls.
+    """
+
+    models: Sequence[str]
+    base_url: str
+    overrides: Sequence[str]
+    folder: Path
+    dry_run: bool = False
+    write_batch: bool = False
+    read_batch: Sequence[Path] = ()
+
+    @property
+    def answers(self) -> bool:
+        """Whether there will be replies."""
+        return not (self.dry_run or self.write_batch)
+
+
+def open_judges(asking: Asking) -> list[Judge]:
+    """The judges, with a cache in ``llm/`` of the folder, or with files of the Batch API in ``batch/``.
+
+    Raises:
+        RecipeError: an unknown key, a wrong value, or an address that must not be sent something.
+        DataError: a file of results cannot be read.
+    """
+    from overton.evaluation.judge import Judge, load_judges
+    from overton.hub import prefer_cache
+    from overton.llm.batch import BatchResults, BatchWriter, read_results
+    from overton.recipe import override, parse_recipe
+
+    settings: Row = {"base_url": asking.base_url, "dry_run": asking.dry_run}
+    for item in asking.overrides:
+        override(settings, item)
+    models = {name: {**settings, "model": name} for name in asking.models}
+    recipe = parse_recipe({"name": "judge", "evaluation": {"judge": {"models": models}}}, "judge")
+    sections = recipe.evaluation.judge.models
+    if asking.write_batch:
+        files = {name: asking.folder / "batch" / (_UNSAFE.sub("-", name) + ".jsonl") for name in sections}
+        return [Judge(name, BatchWriter(section, files[name]), section) for name, section in sections.items()]
+    if asking.read_batch:
+        replies = read_results(asking.read_batch)
+        return [Judge(name, BatchResults(section, replies), section) for name, section in sections.items()]
+    if not asking.base_url:
+        prefer_cache(asking.models)
+    return load_judges(sections, asking.folder / "llm")
+
+
+def judge_files(
+    paths: Sequence[Path], questions: Path | None, asking: Asking, pair: tuple[str, str] | None, seed: int
+) -> Row | None:
+    """Score answers, or compare two systems, and write rows, transcript and figures.
+
+    Args:
+        paths: answers in JSONL; rows without ``system`` are of the system that the file is named after.
+        questions: their questions: ``id`` and ``text``, in JSONL, CSV or Parquet; ``None`` when each answer's
+            ``prompt`` is its question.
+        asking: who is asked, and how.
+        pair: compare these two systems instead of scoring.
+        seed: of the bootstrap.
+
+    Returns:
+        The figures, or ``None`` when nothing was asked.
+
+    Raises:
+        DataError: a file cannot be read, an answer has no question, or a system has no answers.
+        RecipeError: a setting is wrong.
+        ModelError: a judge cannot be had.
+    """
+    from overton.evaluation.judge import compare_answers, judge_answers
+    from overton.evaluation.judge.summary import judge_figures, system_figures
+    from overton.rundir import versions, write_json, write_jsonl
+
+    answers = read_systems(paths)
+    answers, texts = with_questions(answers, questions)
+    judges, folder = open_judges(asking), asking.folder
+    if pair is None:
+        rows, transcript = judge_answers(judges, answers, texts)
+        name = "scores"
+    else:
+        a, b = (_of_system(answers, system) for system in pair)
+        rows, transcript = compare_answers(judges, a, b, texts)
+        name = "pairwise"
+    if not asking.answers:
+        return None
+    scored = pair is None
+    figures: Row = {"systems": system_figures(rows, RESAMPLES, seed)} if scored else {}
+    figures |= judge_figures(rows if scored else [], [] if scored else [rows], RESAMPLES, seed)
+    figures |= {"judges": list(asking.models), "unscored": reasons(rows), "seed": seed, "versions": versions()}
+    write_jsonl(folder / f"{name}.jsonl", rows)
+    write_jsonl(folder / f"{name}.transcript.jsonl", transcript)
+    write_json(folder / f"{name}.json", figures)
+    return figures
+
+
+def read_systems(paths: Sequence[Path]) -> list[Answer]:
+    """Answers of several files, each under its system.
+
+    Raises:
+        DataError: a file cannot be read, or two files hold the same answer of one system.
+    """
+    from overton.data.io import read_answers
+
+    answers = [replace(answer, system=answer.system or path.stem) for path in paths for answer in read_answers(path)]
+    twice = [key for key, count in Counter((a.system, a.id) for a in answers).items() if count > 1]
+    if twice:
+        raise DataError(f"system {twice[0][0]!r} has two answers with id {twice[0][1]!r}; keep one, or rename a file")
+    return answers
+
+
+def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[Answer], dict[str, str]]:
+    """Answers under the ids of their questions, and the questions' texts by id.
+
+    Raises:
+        DataError: an answer has no question.
+    """
+    from overton.data.io import check_new_id, id_value, read_rows, text_value
+    from overton.evaluation.join import join, short
+    from overton.types import Situation
+
+    if path is None:
+        texts: dict[str, str] = {}
+        for answer in answers:
+            text = texts.setdefault(answer.id, answer.prompt)
+            if not text or answer.prompt != text:
+                trouble = "answers with another `prompt`" if text else "no `prompt`"
+                raise DataError(f"id {short(answer.id)!r} has {trouble}; give the questions with --questions")
+        return list(answers), texts
+    questions, seen = [], dict[str, int]()
+    for number, (where, row) in enumerate(read_rows(path), 1):
+        missing = [name for name in ("id", "text") if name not in row]
+        if missing:
+            raise DataError(f"{where}: column {missing[0]!r} is missing; found: {', '.join(map(str, row))}")
+        question = Situation(id_value(row["id"], where), text_value(row["text"], "text", where), ())
+        check_new_id(question.id, number, seen, path)
+        questions.append(question)
+    joined = join(answers, questions)
+    for index in joined.unmatched:
+        raise DataError(
+            f"{path}: no question has the `id` or `text` of the answer with id {short(answers[index].id)!r}"
+        )
+    own = [replace(answers[index], id=question.id) for index, question in joined.pairs]
+    return own, {question.id: question.text for question in questions}
+
+
+def _of_system(answers: Sequence[Answer], system: str) -> list[Answer]:
+    own = [answer for answer in answers if answer.system == system]
+    if not own:
+        systems = ", ".join(dict.fromkeys(answer.system for answer in answers))
+        raise DataError(f"no answers of system {system!r}; systems in the files: {systems}")
+    return own
+
+
+def reasons(rows: Sequence[Row]) -> dict[str, int]:
+    """Why rows have no value, with how many; the most frequent first."""
+    return dict(Counter(row["reason"] for row in rows if row["reason"]).most_common())
+
+
+def judge_tables(figures: Row) -> list[Table]:
+    """Tables of :func:`judge_files`' figures for the terminal."""
+    from rich.table import Table
+
+    from overton.evaluation.judge.score import METRICS
+
+    tables = []
+    if systems := figures.get("systems"):
+        table = Table("", *METRICS, "scored", title=f"Grades from 1 to 5 by {', '.join(figures['judges'])} (95%)")
+        for system, metrics in systems.items():
+            counts = metrics["judge_mean"]
+            cells = (interval_cell(metrics[m]) for m in METRICS)
+            table.add_row(system, *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
+        tables.append(table)
+    for pair in figures["pairwise"]:
+        names = ("wins", "ties", "losses", "flips", "first")
+        table = Table("", "win rate", *names, "scored", title=f"{pair['a']} against {pair['b']}, both orders (95%)")
+        rate = pair["win_rate"]
+        shares = ("-" if pair[n] is None else f"{100 * pair[n]:.1f}%" for n in names)
+        scored = f"{rate['n']} of {rate['n'] + rate['unscored']}"
+        table.add_row(pair["a"], interval_cell(rate, 100, 1, "%"), *shares, scored)
+        tables.append(table)
+    if figures["agreement"]:
+        table = Table("", "alpha", "units", title="Agreement of the judges (Krippendorff)")
+        for name, found in figures["agreement"].items():
+            table.add_row(name, "-" if found["alpha"] is None else f"{found['alpha']:.3f}", str(found["units"]))
+        tables.append(table)
+    return tables
+
+
+def interval_cell(value: Row, scale: float = 1, digits: int = 2, unit: str = "") -> str:
+    """A mean with its bounds: ``4.12 (3.98 to 4.25)``."""
+    if value["mean"] is None:
+        return "-"
+    text = f"{scale * value['mean']:.{digits}f}{unit}"
+    if value["low"] is None:
+        return text
+    return f"{text} ({scale * value['low']:.{digits}f} to {scale * value['high']:.{digits}f})"

@@ -1,0 +1,161 @@
+"""What ``overton overtonbench`` does: scores of people's ratings, and of ratings that judges predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from overton.errors import DataError
+from overton.judging import RESAMPLES, Asking, interval_cell, open_judges, read_systems, reasons
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from overton.evaluation.overtonbench_data import Opinion
+    from overton.types import Answer
+
+Row = dict[str, Any]
+
+
+def overtonbench_files(
+    paths: Sequence[Path],
+    sources: Sequence[str],
+    asking: Asking,
+    *,
+    variant: Literal["published", "multi-perspective"] = "published",
+    prompt_file: Path | None = None,
+    check: Sequence[str] = (),
+    tau: float = 4.0,
+    seed: int = 0,
+) -> Row | None:
+    """Scores of people's ratings, and of predicted ratings of your answers; rows, transcripts and figures on disk.
+
+    Args:
+        paths: answers in JSONL, by ``id`` (the question's) or ``prompt``; none = people's ratings alone.
+        sources: see :func:`~overton.evaluation.overtonbench_data.read_overtonbench`.
+        asking: who is asked, and how.
+        variant: which prompt.
+        prompt_file: a prompt of yours instead.
+        check: models of the data whose ratings are predicted too, to be compared with people's.
+        tau: a cluster is covered from this mean rating on.
+        seed: of the bootstrap.
+
+    Returns:
+        ``people`` and ``judged`` (OvertonScores by model and by system), ``check``, ``prompt``, ``judges``,
+        ``agreement`` of the judges, ``unscored`` and ``unanswered`` (questions, by system); ``None`` when nothing was
+        asked.
+
+    Raises:
+        DataError: a file cannot be read, no answer belongs to a question, or a model is not in the data.
+        RecipeError: a setting is wrong.
+        ModelError: a judge cannot be had.
+    """
+    from overton.evaluation.overtonbench import overton_scores, people_rows
+    from overton.evaluation.overtonbench_data import read_overtonbench
+    from overton.evaluation.overtonbench_judge import check_figures, load_variant, predict_ratings, rating_agreement
+    from overton.rundir import versions, write_json, write_jsonl
+
+    opinions = read_overtonbench(sources)
+    people = people_rows(opinions)
+    unknown = [name for name in check if name not in people]
+    if unknown:
+        raise DataError(f"the data have no model {unknown[0]!r}; they have {', '.join(people)}")
+    figures: Row = {"people": {model: overton_scores(rows, tau, RESAMPLES, seed) for model, rows in people.items()}}
+    prompt = load_variant(variant, prompt_file)
+    tasks = [(name, _by_question(own, opinions)) for name, own in _systems(paths).items()]
+    own = {model: _own_answers(opinions, model) for model in check}
+    judges = open_judges(asking) if tasks or own else []
+    rows, transcript = [], []
+    for system, answers in [*tasks, *((f"{model} (check)", texts) for model, texts in own.items())]:
+        found, calls = predict_ratings(judges, prompt, opinions, answers, system)
+        rows += found
+        transcript += calls
+    if judges and not asking.answers:
+        return None
+    by_system = {
+        name: [row for row in rows if row["system"] == name] for name in dict.fromkeys(r["system"] for r in rows)
+    }
+    questions = {opinion.question for opinion in opinions}
+    figures |= {
+        "judged": {name: overton_scores(found, tau, RESAMPLES, seed) for name, found in by_system.items()},
+        "check": {model: check_figures(by_system[f"{model} (check)"], opinions, model) for model in check},
+        "prompt": prompt.version,
+        "judges": [judge.section.model for judge in judges],
+        "agreement": rating_agreement(rows) if len(judges) > 1 else None,
+        "unscored": reasons(rows),
+        "unanswered": {name: sorted(questions - set(answers)) for name, answers in tasks if questions - set(answers)},
+        "seed": seed,
+        "versions": versions(),
+    }
+    if rows:
+        write_jsonl(asking.folder / "overtonbench.jsonl", rows)
+        write_jsonl(asking.folder / "overtonbench.transcript.jsonl", transcript)
+    write_json(asking.folder / "overtonbench.json", figures)
+    return figures
+
+
+def overtonbench_tables(figures: Row) -> list[Table]:
+    """Tables of those figures for the terminal."""
+    from rich.table import Table
+
+    judge = f"ratings predicted by {', '.join(figures['judges'])}, {figures['prompt']}"
+    tables = []
+    for title, systems in (("people's own ratings", figures["people"]), (judge, figures["judged"])):
+        if not systems:
+            continue
+        tau = next(iter(systems.values()))["tau"]
+        table = Table(
+            "", "split", "unweighted", "weighted", "questions", title=f"OvertonScore, tau = {tau:g}: {title} (95%)"
+        )
+        for name, found in systems.items():
+            for split, scores in found["splits"].items():
+                cells = (interval_cell(scores[kind], digits=3) for kind in ("unweighted", "weighted"))
+                counts = scores["unweighted"]
+                table.add_row(name, split, *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
+        tables.append(table)
+    if figures["check"]:
+        names = ("n", "mae", "baseline_mae", "spearman", "baseline_spearman")
+        table = Table("", *names, title="The judge against people; baseline: mean of the participant's other ratings")
+        for model, found in figures["check"].items():
+            table.add_row(model, *(_number(found[name]) for name in names))
+        tables.append(table)
+    return tables
+
+
+def question_rows(sources: Sequence[str]) -> list[Row]:
+    """``id`` and ``text`` of each question, to be answered."""
+    from overton.evaluation.overtonbench_data import read_overtonbench
+
+    found = {opinion.question: opinion.text for opinion in read_overtonbench(sources)}
+    return [{"id": question, "text": text} for question, text in found.items()]
+
+
+def _systems(paths: Sequence[Path]) -> dict[str, list[Answer]]:
+    systems: dict[str, list[Answer]] = {}
+    for answer in read_systems(paths):
+        systems.setdefault(answer.system, []).append(answer)
+    return systems
+
+
+def _by_question(answers: Sequence[Answer], opinions: Sequence[Opinion]) -> dict[str, str]:
+    from overton.evaluation.join import join, short
+    from overton.types import Situation
+
+    questions = [Situation(key, text, ()) for key, text in {o.question: o.text for o in opinions}.items()]
+    joined = join(answers, questions)
+    if joined.unmatched:
+        stray = answers[joined.unmatched[0]]
+        raise DataError(
+            f"{stray.system}: the answer with id {short(stray.id)!r} has the `id` or `prompt` of no question"
+        )
+    return {question.id: answers[index].answer for index, question in joined.pairs}
+
+
+def _own_answers(opinions: Sequence[Opinion], model: str) -> dict[str, str]:
+    """A model's answers in the data, one a question."""
+    return {o.question: r.response for o in opinions for r in o.ratings if r.model == model}
+
+
+def _number(value: float | int | None) -> str:
+    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"

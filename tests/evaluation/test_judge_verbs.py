@@ -1,0 +1,241 @@
+"""`overton judge` and `overton overtonbench` as people call them, against a real endpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from judge_material import QUESTIONS, answers, chooser, grader, quoted
+from llm_server import Answer as Served
+from llm_server import completion, serving
+
+from overton.cli import main
+from overton.rundir import read_json, read_jsonl, write_jsonl
+
+
+def reply(body: dict[str, Any]) -> dict[str, Any]:
+    text = body["messages"][-1]["content"]
+    if "<view" in text:
+        rating = 5 if quoted(body, "view") in quoted(body, "answer") else 2
+        return completion(json.dumps({"reason": "so", "rating": rating}))
+    if "<answer-1" in text:
+        return chooser(lambda first, second: "1" if len(first) > len(second) else "2")(body)
+    return grader(lambda answer: min(5, len(answer.split())))(body)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two systems, one a file; questions beside them."""
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-a-test")
+    for system, texts in (("long", ("a b c", "a b c d", "a b")), ("short", ("a", "a b", "a"))):
+        rows = [{"id": a.id, "prompt": f"Please answer: {a.prompt}", "answer": a.answer} for a in answers("", *texts)]
+        write_jsonl(tmp_path / f"{system}.jsonl", rows)
+    write_jsonl(tmp_path / "questions.jsonl", [{"id": k, "text": t, "source": "x"} for k, t in QUESTIONS.items()])
+    return [str(tmp_path / f"{system}.jsonl") for system in ("long", "short")]
+
+
+def judge(files: list[str], url: str, *more: str) -> int:
+    folder = Path(files[0]).parent
+    given = [*files, "--questions", str(folder / "questions.jsonl"), "--output", str(folder / "out")]
+    return main(["judge", *given, "--base-url", url, *more])
+
+
+def test_scores(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url) == 0
+        assert {body["model"] for body in endpoint.bodies} == {"gpt-4.1"}
+        assert {quoted(body, "question") for body in endpoint.bodies} == set(QUESTIONS.values())
+        assert len(endpoint.bodies) == 6
+        assert judge(files, endpoint.url, "--json") == 0
+        assert len(endpoint.bodies) == 6
+    shown = capsys.readouterr().out
+    figures = read_json(tmp_path / "out" / "scores.json")
+    assert figures == json.loads(shown[shown.index("\n{") :])
+    assert {s: m["depth"]["mean"] for s, m in figures["systems"].items()} == {"long": 3, "short": pytest.approx(4 / 3)}
+    assert "3 of 3" in shown and "long" in shown
+    assert [row["system"] for row in read_jsonl(tmp_path / "out" / "scores.jsonl")] == ["long"] * 3 + ["short"] * 3
+    text = "".join(p.read_text() for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert "key-of-a-test" not in text
+
+
+def test_pairwise_with_two_judges(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url, "--pairwise", "short", "long", "--model", "x", "--model", "y/z") == 0
+        assert Counter(body["model"] for body in endpoint.bodies) == {"x": 6, "y/z": 6}
+    figures = read_json(tmp_path / "out" / "pairwise.json")
+    (pair,) = figures["pairwise"]
+    assert (pair["a"], pair["win_rate"]["mean"], pair["flips"]) == ("short", 0, 0)
+    assert figures["agreement"]["winner"]["units"] == 3
+    assert len(read_jsonl(tmp_path / "out" / "pairwise.transcript.jsonl")) == 12
+    assert "0.0%" in capsys.readouterr().out
+
+
+def test_a_dry_run_counts_and_prices_and_writes_nothing(
+    files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Served(reply)) as endpoint:
+        prices = ("--set", "input_price=2", "--set", "output_price=8")
+        assert judge(files, endpoint.url, "--dry-run", *prices) == 0
+        assert not endpoint.bodies
+    line = capfd.readouterr().err
+    assert "6 calls to gpt-4.1" in line and "at most 6,000 to write, at most about $0.05" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_batch_form_gives_the_same_files(files: list[str], tmp_path: Path) -> None:
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url) == 0
+        live = (tmp_path / "out" / "scores.jsonl").read_bytes()
+        (tmp_path / "out" / "scores.jsonl").unlink()
+        assert judge(files, endpoint.url, "--write-batch") == 0
+        assert not (tmp_path / "out" / "scores.jsonl").exists()
+        calls = read_jsonl(tmp_path / "out" / "batch" / "gpt-4.1.jsonl")
+        results = [
+            {"custom_id": c["custom_id"], "response": {"status_code": 200, "body": reply(c["body"])}} for c in calls
+        ]
+        write_jsonl(tmp_path / "results.jsonl", results[::-1])
+        assert judge(files, endpoint.url, "--read-batch", str(tmp_path / "results.jsonl")) == 0
+        assert len(endpoint.bodies) == 6
+    assert (tmp_path / "out" / "scores.jsonl").read_bytes() == live
+    assert judge(files, "http://localhost:1", "--dry-run", "--write-batch") == 2
+
+
+def test_a_killed_command_goes_on_without_repeating_or_losing_a_call(tmp_path: Path) -> None:
+    texts = {str(i): "word " * i for i in range(1, 41)}
+    rows = [{"id": key, "prompt": f"Question {key}?", "answer": text} for key, text in texts.items()]
+    write_jsonl(tmp_path / "mine.jsonl", rows)
+    with serving(Served(reply, wait=0.1)) as endpoint:
+        command = [
+            sys.executable,
+            "-m",
+            "overton",
+            "judge",
+            str(tmp_path / "mine.jsonl"),
+            "--output",
+            str(tmp_path / "out"),
+        ]
+        command += ["--base-url", endpoint.url, "--set", "concurrency=4", "--set", "api_key_env=''"]
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        replies = tmp_path / "out" / "llm" / "replies.jsonl"
+        deadline = time.monotonic() + 60
+        while (
+            time.monotonic() < deadline
+            and child.poll() is None
+            and not (replies.exists() and replies.read_bytes().count(b"\n") >= 12)
+        ):
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        time.sleep(0.2)
+        kept = {json.dumps(row["messages"]) for row in read_jsonl(replies)}
+        before = len(endpoint.bodies)
+        assert 12 <= len(kept) < 40
+        assert main(command[3:]) == 0
+        after = [json.dumps([[m["role"], m["content"]] for m in b["messages"]]) for b in endpoint.bodies[before:]]
+    assert not kept & set(after)  # none repeated
+    assert len(after) == len(set(after)) == 40 - len(kept)  # none lost
+    scored = read_jsonl(tmp_path / "out" / "scores.jsonl")
+    assert [row["depth"] for row in scored] == [min(5, int(row["id"])) for row in scored]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "concurrncy=4"], "did you mean evaluation.judge.models.gpt-4.1.concurrency?"),
+        (["--set", "concurrency=0"], "greater than or equal to 1"),
+        (["--base-url", "http://example.org/v1"], "another machine"),
+        (["--pairwise", "long", "nobody"], "no answers of system 'nobody'; systems in the files: long, short"),
+        (["--read-batch", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
+        (["--set", "api_key_env=NO_SUCH_KEY", "--base-url", "https://llm.invalid/v1"], "NO_SUCH_KEY is not set"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_one_message(files: list[str], more: list[str], message: str, capsys: Any) -> None:
+    assert judge(files, "http://localhost:1/v1", *more) == 1
+    err = capsys.readouterr().err
+    assert message in err and "Traceback" not in err
+
+
+def test_questions_must_be_known(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--output", str(tmp_path / "out"), "--base-url", "http://localhost:1/v1"]
+    write_jsonl(tmp_path / "other.jsonl", [{"id": "q9", "answer": "a"}])
+    assert main(["judge", str(tmp_path / "other.jsonl"), *out]) == 1
+    assert "'q9' has no `prompt`; give the questions with --questions" in capsys.readouterr().err
+    assert main(["judge", str(tmp_path / "other.jsonl"), "--questions", str(tmp_path / "questions.jsonl"), *out]) == 1
+    assert "no question has the `id` or `text` of the answer with id 'q9'" in capsys.readouterr().err
+    write_jsonl(tmp_path / "twice.jsonl", [{"id": "q1", "prompt": "Other?", "answer": "a"}])
+    assert main(["judge", files[0], str(tmp_path / "twice.jsonl"), *out]) == 1
+    assert "answers with another `prompt`" in capsys.readouterr().err
+    write_jsonl(tmp_path / "twice.jsonl", [{"id": "q1", "answer": "a", "system": "long"}])
+    assert main(["judge", files[0], str(tmp_path / "twice.jsonl"), *out]) == 1
+    assert "system 'long' has two answers with id 'q1'" in capsys.readouterr().err
+    write_jsonl(tmp_path / "questions.jsonl", [{"id": "q1"}])
+    assert judge(files, "http://localhost:1/v1") == 1
+    assert "column 'text' is missing" in capsys.readouterr().err
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two questions; on each a cluster of two people and one of a single person; two models that they rated."""
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-a-test")
+    rows = []
+    for question, split in ((1, "prism"), (2, "modelslant")):
+        for user, cluster, view, ratings in (
+            ("u1", 0, "yes", (5, 2)),
+            ("u2", 0, "yes", (4, 1)),
+            ("u3", 1, "no", (1, 4)),
+        ):
+            for model, text, rating in zip(("m1", "m2"), ("yes", "no"), ratings, strict=True):
+                row = {"user": user, "question_id": question, "question": f"Question {question}?", "source": split}
+                row |= {"freeresponse": view, "cluster_kmeans": cluster, "model": model}
+                rows.append(row | {"llm_response": f"I say {text}.", "representation_rating": rating})
+    write_jsonl(tmp_path / "bench.jsonl", rows)
+    return ["overtonbench", "--data", str(tmp_path / "bench.jsonl"), "--output", str(tmp_path / "out")]
+
+
+def test_overtonbench_without_answers_scores_people(bench: list[str], tmp_path: Path, capsys: Any) -> None:
+    assert main(bench) == 0
+    people = read_json(tmp_path / "out" / "overtonbench.json")["people"]
+    full = {m: tuple(p["splits"]["full"][k]["mean"] for k in ("unweighted", "weighted")) for m, p in people.items()}
+    assert full == {"m1": (0.5, pytest.approx(2 / 3)), "m2": (0.5, pytest.approx(1 / 3))}
+    assert "people's own ratings" in " ".join(capsys.readouterr().out.split())
+    assert main([*bench, "--write-questions", str(tmp_path / "q.jsonl")]) == 0
+    assert read_jsonl(tmp_path / "q.jsonl") == [{"id": str(i), "text": f"Question {i}?"} for i in (1, 2)]
+
+
+def test_overtonbench_with_answers_and_a_check(bench: list[str], tmp_path: Path, capsys: Any) -> None:
+    rows = [{"id": "1", "answer": "Some say yes, some no."}, {"prompt": "question 2?", "answer": "yes"}]
+    write_jsonl(tmp_path / "mine.jsonl", rows)
+    with serving(Served(reply)) as endpoint:
+        call = [bench[0], str(tmp_path / "mine.jsonl"), *bench[1:], "--base-url", endpoint.url]
+        assert main([*call, "--check", "m1", "--variant", "multi-perspective"]) == 0
+        assert len(endpoint.bodies) == 8  # two of three participants said the same
+        assert main([*call, "--check", "nobody"]) == 1
+    found = read_json(tmp_path / "out" / "overtonbench.json")
+    full = found["judged"]["mine"]["splits"]["full"]
+    assert (full["unweighted"]["mean"], full["weighted"]["mean"]) == (0.75, pytest.approx((1 + 2 / 3) / 2))
+    assert found["check"]["m1"]["n"] == 6
+    assert found["check"]["m1"]["mae"] == pytest.approx((0 + 1 + 1) / 3)  # 5 5 2 against 5 4 1
+    assert found["prompt"] == "representation-multi-1"
+    assert len(read_jsonl(tmp_path / "out" / "overtonbench.jsonl")) == 12
+    captured = capsys.readouterr()
+    assert "no model 'nobody'; they have m1, m2" in captured.err
+    assert "baseline" in captured.out
+
+
+def test_overtonbench_names_what_is_missing(bench: list[str], tmp_path: Path, capsys: Any) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "answer": "yes"}])
+    with serving(Served(reply)) as endpoint:
+        assert main([bench[0], str(tmp_path / "mine.jsonl"), *bench[1:], "--base-url", endpoint.url]) == 0
+    assert "mine: 1 questions have no answer and do not count" in capsys.readouterr().out
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "17", "answer": "yes"}])
+    assert main([bench[0], str(tmp_path / "mine.jsonl"), *bench[1:]]) == 1
+    assert "mine: the answer with id '17' has the `id` or `prompt` of no question" in capsys.readouterr().err
