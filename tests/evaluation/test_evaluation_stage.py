@@ -48,8 +48,8 @@ def test_summary(run: RunDir, tiny_cross_encoder: Path) -> None:
     summary = read_json(folder / "summary.json")
     assert list(summary["systems"]) == ["sft", "sft-greedy", "grpo"]
     for scores in summary["systems"].values():
-        # These are left out where no answer says what it took; and no judge is asked.
-        here = {metric for metric, (evaluator, _) in COLUMNS.items() if evaluator != "judge"}
+        # These are left out where no answer says what it took; and neither a judge nor the published code is asked.
+        here = {metric for metric, (evaluator, _) in COLUMNS.items() if evaluator not in ("judge", "published")}
         assert set(scores) == here - {"seconds", "calls", "cost"}
         assert all(s.keys() == {"mean", "low", "high", "n", "unscored"} for s in scores.values())
     mean = {m: s["mean"] for m, s in summary["systems"]["grpo"].items()}
@@ -83,6 +83,42 @@ def test_summary(run: RunDir, tiny_cross_encoder: Path) -> None:
     assert summary["nli_threshold"] == 0.33
     row = read_jsonl(folder / "grpo.oracle.jsonl")[0]
     assert {s["verdict"] for s in row["segments"]} == {"matched", "repeated"}
+
+
+def test_several_nli_models_and_the_published_figures(run: RunDir, tiny_cross_encoder: Path, vivid_nli: Path) -> None:
+    from overton.evaluation.nli import load_nli, nli_rows
+    from overton.evaluation.published import published_scores
+
+    pytest.importorskip("sentence_splitter", reason="the published sentences need sentence-splitter")
+    plain = recipe(tiny_cross_encoder)
+    changes = {"nli_also": [str(vivid_nli)], "nli_published": True}
+    several = plain.model_copy(update={"evaluation": plain.evaluation.model_copy(update=changes)})
+    stage.run(several, run)
+    folder = run.stage("evaluation")
+    summary = read_json(folder / "summary.json")
+    assert [entry["model"] for entry in summary["nli"]] == [str(tiny_cross_encoder), str(vivid_nli)]
+    by_id = {s.id: s for s in SITUATIONS}
+    answers = [Answer(**row) for row in read_jsonl(run.stage("generation") / "grpo.jsonl")]
+    expected = nli_rows(load_nli(vivid_nli), answers, by_id)
+    own = summary["nli"][1]["systems"]["grpo"]["nli_mean"]
+    assert own["mean"] == pytest.approx(sum(r["nli_mean"] for r in expected) / len(expected), abs=1e-6)
+    assert summary["nli"][0]["systems"]["grpo"]["nli_mean"]["mean"] == summary["systems"]["grpo"]["nli_mean"]["mean"]
+    references = [[p.explanation for p in by_id[a.id].perspectives] for a in answers]
+    scores = published_scores(load_nli(tiny_cross_encoder), references, [a.answer for a in answers])
+    assert summary["systems"]["grpo"]["published_nli"]["mean"] == pytest.approx(sum(scores) / len(scores), abs=1e-6)
+    # Without the second model its files go.
+    assert (folder / "grpo.nli-2.jsonl").is_file() and (folder / "grpo.published.jsonl").is_file()
+    stage.run(plain, run)
+    assert not list(folder.glob("*.nli-2.jsonl")) and not list(folder.glob("*.published.jsonl"))
+
+
+def test_rows_of_an_earlier_version_are_made_anew(run: RunDir, tiny_cross_encoder: Path) -> None:
+    stage.run(recipe(tiny_cross_encoder), run)
+    path = run.stage("evaluation") / "grpo.nli.jsonl"
+    rows = read_jsonl(path)
+    write_jsonl(path, [{k: v for k, v in row.items() if "reverse" not in k} for row in rows])
+    stage.run(recipe(tiny_cross_encoder), run)
+    assert read_jsonl(path) == rows
 
 
 def test_a_second_run_takes_what_is_there_and_a_lost_file_comes_back_the_same(

@@ -18,8 +18,10 @@ from overton.evaluation.coverage import ENTAILED
 from overton.evaluation.independence import parts_of_run, shared_models
 from overton.evaluation.judge import load_judges
 from overton.evaluation.judge.stage import judge_part, judge_system
-from overton.evaluation.nli import NliModel, load_nli
+from overton.evaluation.nli import METRICS, NliModel, load_nli
+from overton.evaluation.nli_curve import nli_part
 from overton.evaluation.oracle import is_world
+from overton.evaluation.published import published_rows
 from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_rows
 from overton.evaluation.summary import order_systems, summarise
 from overton.progress import console
@@ -29,14 +31,15 @@ from overton.types import Answer
 if TYPE_CHECKING:
     from overton.recipe import Recipe
 
-_EVALUATORS = ("form", "oracle", "nli", "judge")
+_EVALUATORS = ("form", "oracle", "nli", "published", "judge")
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
     """Judge ``generation/*.jsonl`` against ``data/test.jsonl``.
 
     Writes ``SYSTEM.{oracle,nli,form,judge}.jsonl``, ``summary.json`` and ``timings.json`` (seconds an evaluator),
-    for ``nli_model: world`` the cross-encoder in ``nli_model/``, and with judges their transcripts in ``judge/``.
+    for ``nli_model: world`` the cross-encoder in ``nli_model/``, with judges their transcripts in ``judge/``,
+    ``SYSTEM.nli-2.jsonl`` and so on for further NLI models, and ``SYSTEM.published.jsonl`` for the published figures.
 
     Args:
         recipe: section ``evaluation`` and the seed.
@@ -58,8 +61,17 @@ def run(recipe: Recipe, run: RunDir) -> None:
     }
     if is_world(situations):
         makers["oracle"] = lambda name, answers: oracle_rows(name, answers, by_id)
+    models: dict[str, str] = {}  # evaluator -> name of the NLI model
     if load:
+        models["nli"] = section.nli_model
         makers["nli"] = lambda name, answers: entailment_rows(name, load(), answers, by_id, section.nli_threshold)
+        if section.nli_published:
+            makers["published"] = lambda name, answers: published_rows(load(), answers, by_id, section.nli_threshold)
+    for number, other in enumerate(section.nli_also, 2):
+        models[f"nli-{number}"] = other
+        makers[f"nli-{number}"] = lambda name, answers, other=other: entailment_rows(  # type: ignore[misc]
+            name, _further(other), answers, by_id, section.nli_threshold
+        )
     judges = load_judges(section.judge.models, run.path / "llm")
     if judges:
         makers["judge"] = lambda name, answers: judge_system(judges, name, answers, by_id, folder)
@@ -67,8 +79,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     for name, answers in systems.items():
         for evaluator, make in makers.items():
             path = folder / f"{name}.{evaluator}.jsonl"
-            if not _is_complete(path, answers):
-                if evaluator == "nli" and load:
+            if not _is_complete(path, answers, METRICS if evaluator in models else ()):
+                if evaluator in ("nli", "published") and load:
                     load()  # its training has a time of its own
                 with timings.measure(evaluator, name):
                     write_jsonl(path, make(name, answers))
@@ -83,6 +95,10 @@ def run(recipe: Recipe, run: RunDir) -> None:
             seed=recipe.seed,
             settings=_settings(section.nli_model if load else None, folder),
         )
+    if models:
+        with timings.measure("statistics", "nli"):
+            found = {models[e]: {name: rows[name][e] for name in rows} for e in models}
+            summary["nli"] = nli_part(found, section.bootstrap, recipe.seed)
     if judges:
         with timings.measure("judge", "pairs"):
             summary["judge"] = judge_part(
@@ -135,17 +151,23 @@ def _nli_model(recipe: Recipe, run: RunDir, timings: _Timings) -> Callable[[], N
     return load
 
 
-def _is_complete(path: Path, answers: Sequence[Answer]) -> bool:
-    """Whether the file holds one row for each answer. Files appear whole, so the ids tell."""
+@cache
+def _further(name: str) -> NliModel:
+    return load_nli(name, offline=False)
+
+
+def _is_complete(path: Path, answers: Sequence[Answer], columns: Sequence[str]) -> bool:
+    """Whether the file holds one row for each answer, of this version. Files appear whole, so the ids tell."""
     try:
-        return [row.get("id") for row in read_jsonl(path)] == [a.id for a in answers]
+        rows = read_jsonl(path)
     except DataError:
         return False
+    return [row.get("id") for row in rows] == [a.id for a in answers] and all(c in row for row in rows for c in columns)
 
 
 def _remove_leftovers(folder: Path, wanted: set[str]) -> None:
     for path in folder.glob("*.jsonl"):
-        if path.name not in wanted and path.name.split(".")[-2] in _EVALUATORS:
+        if path.name not in wanted and path.name.split(".")[-2].split("-")[0] in _EVALUATORS:
             path.unlink()
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from overton.evaluation import form, nli, oracle
+from overton.evaluation import form, nli, oracle, published
 from overton.evaluation.diversity import MAX_K
 from overton.evaluation.judge.score import METRICS as JUDGED
 from overton.evaluation.statistics import compare_systems, interval, intervals, seed_of
@@ -19,6 +19,7 @@ Rows = Mapping[str, Sequence[Row]]  # evaluator (oracle, nli, form, judge) -> ro
 COLUMNS: dict[str, tuple[str, str]] = {
     **{name: ("oracle", name.removeprefix("oracle_")) for name in oracle.METRICS},
     **{name: ("nli", name) for name in nli.METRICS},
+    **{name: ("published", name) for name in published.METRICS},
     **{name: ("form", name) for name in form.METRICS},
     **{name: ("judge", name) for name in JUDGED},
 }

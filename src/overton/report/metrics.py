@@ -89,6 +89,24 @@ _ALL = (
         "Share of situations whose mean entailment is above the threshold (Accuracy@threshold).",
     ),
     Metric(
+        "nli_reverse_mean", "Mean entailment, reversed", "share", "up", NLI,
+        "The same with the roles swapped (premise = sentence, hypothesis = reference): high when a sentence says all "
+        "that the reference says.",
+    ),
+    Metric(
+        "nli_reverse_accuracy", "Accuracy, reversed", "share", "up", NLI,
+        "Share of situations whose reversed mean entailment is above the threshold.",
+    ),
+    Metric(
+        "published_nli", "Mean entailment, as published", "share", "up", NLI,
+        "Mean entailment by the arithmetic of the published evaluation code: sentences of the whole text, tags, labels "
+        "and summary included.",
+    ),
+    Metric(
+        "published_accuracy", "Accuracy, as published", "share", "up", NLI,
+        "Share of situations whose mean entailment as published is above the threshold.",
+    ),
+    Metric(
         "perspectives", "Perspectives per answer", "count", "", FORM,
         "How many perspectives the answer gives, repeated and irrelevant ones counted, without its summary.",
         2,

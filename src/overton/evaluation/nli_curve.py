@@ -1,0 +1,70 @@
+"""Accuracy@t for all t, so that nobody has to believe in 0.33, and the figures of several NLI models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from overton.evaluation.statistics import CONFIDENCE, interval, seed_of
+
+THRESHOLDS = tuple(round(i / 100, 2) for i in range(101))
+_FIGURES = (
+    *("nli_mean", "nli_accuracy", "nli_reverse_mean", "nli_reverse_accuracy"),
+    *("coverage", "precision", "f1", "uniqueness"),
+)
+Row = Mapping[str, Any]
+
+
+def accuracy_curve(means: Sequence[float | None]) -> dict[str, list[float]]:
+    """Share of situations whose mean entailment is above t, for t = 0, 0.01, ... 1.
+
+    Args:
+        means: one a situation; ``None`` = could not be scored, left out.
+
+    Returns:
+        ``accuracy``, ``low`` and ``high``, 101 numbers each: the share with Wilson's 95% score interval (Wilson 1927,
+        JASA 22), which holds for each t by itself. Empty lists without any value.
+    """
+    from scipy.stats import binomtest
+
+    values = np.array([m for m in means if m is not None], dtype=float)
+    if not values.size:
+        return {"accuracy": [], "low": [], "high": []}
+    above = (values[:, None] > np.array(THRESHOLDS)).sum(axis=0)
+    tests = [binomtest(int(k), values.size).proportion_ci(CONFIDENCE, method="wilson") for k in above]
+    return {
+        "accuracy": [round(float(k) / values.size, 4) for k in above],
+        "low": [round(float(t.low), 4) for t in tests],
+        "high": [round(float(t.high), 4) for t in tests],
+    }
+
+
+def nli_part(
+    models: Mapping[str, Mapping[str, Sequence[Row]]], resamples: int = 2000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """What ``summary.json`` holds under ``nli``: one entry a model.
+
+    Args:
+        models: name -> system -> rows of :func:`overton.evaluation.nli.nli_rows`.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        ``model``, ``systems`` (system -> metric -> mean with its 95% bootstrap interval) and ``curve`` (system ->
+        :func:`accuracy_curve` of ``nli_mean``), models in the order given.
+    """
+    return [
+        {
+            "model": model,
+            "systems": {
+                system: {
+                    name: interval([r[name] for r in rows], resamples, seed_of(seed, system, name)) for name in _FIGURES
+                }
+                for system, rows in systems.items()
+            },
+            "curve": {system: accuracy_curve([r["nli_mean"] for r in rows]) for system, rows in systems.items()},
+        }
+        for model, systems in models.items()
+    ]
