@@ -48,7 +48,7 @@ def generate_command(run_stages: RunStages) -> Callable[..., None]:
 
     def generate(
         recipe: Annotated[
-            Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML).", show_default=False)
+            Path | None, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).", show_default=False)
         ] = None,
         run_dir: Annotated[
             Path | None,
