@@ -21,7 +21,7 @@ from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
 from overton.sections_model import LlmSection
 
-_SMALL = 50_000_000  # parameters; below, bfloat16 gains nothing and the weights stay as they were saved
+_SMALL = 50_000_000  # parameters; below, a model is quick anyway and keeps the precision it was trained in
 _LIKELIEST = 256
 
 
