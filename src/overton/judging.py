@@ -191,25 +191,28 @@ def reasons(rows: Sequence[Row]) -> dict[str, int]:
 
 def judge_tables(figures: Row) -> list[Table]:
     """Tables of :func:`judge_files`' figures for the terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
     from overton.evaluation.judge.score import METRICS
 
     tables = []
     if systems := figures.get("systems"):
-        table = Table("", *METRICS, "scored", title=f"Grades from 1 to 5 by {', '.join(figures['judges'])} (95%)")
+        judges = escape(", ".join(figures["judges"]))
+        table = Table("", *METRICS, "scored", title=f"Grades from 1 to 5 by {judges} (95%)")
         for system, metrics in systems.items():
             counts = metrics["judge_mean"]
             cells = (interval_cell(metrics[m]) for m in METRICS)
-            table.add_row(system, *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
+            table.add_row(escape(system), *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
         tables.append(table)
     for pair in figures["pairwise"]:
         names = ("wins", "ties", "losses", "flips", "first")
-        table = Table("", "win rate", *names, "scored", title=f"{pair['a']} against {pair['b']}, both orders (95%)")
+        a, b = escape(pair["a"]), escape(pair["b"])
+        table = Table("", "win rate", *names, "scored", title=f"{a} against {b}, both orders (95%)")
         rate = pair["win_rate"]
         shares = ("-" if pair[n] is None else f"{100 * pair[n]:.1f}%" for n in names)
         scored = f"{rate['n']} of {rate['n'] + rate['unscored']}"
-        table.add_row(pair["a"], interval_cell(rate, 100, 1, "%"), *shares, scored)
+        table.add_row(a, interval_cell(rate, 100, 1, "%"), *shares, scored)
         tables.append(table)
     if figures["agreement"]:
         table = Table("", "alpha", "units", title="Agreement of the judges (Krippendorff)")

@@ -97,9 +97,10 @@ def overtonbench_files(
 
 def overtonbench_tables(figures: Row) -> list[Table]:
     """Tables of those figures for the terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
-    judge = f"ratings predicted by {', '.join(figures['judges'])}, {figures['prompt']}"
+    judge = f"ratings predicted by {escape(', '.join(figures['judges']))}, {figures['prompt']}"
     tables = []
     for title, systems in (("people's own ratings", figures["people"]), (judge, figures["judged"])):
         if not systems:
@@ -112,13 +113,13 @@ def overtonbench_tables(figures: Row) -> list[Table]:
             for split, scores in found["splits"].items():
                 cells = (interval_cell(scores[kind], digits=3) for kind in ("unweighted", "weighted"))
                 counts = scores["unweighted"]
-                table.add_row(name, split, *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
+                table.add_row(escape(name), split, *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
         tables.append(table)
     if figures["check"]:
         names = ("n", "mae", "baseline_mae", "spearman", "baseline_spearman")
         table = Table("", *names, title="The judge against people; baseline: mean of the participant's other ratings")
         for model, found in figures["check"].items():
-            table.add_row(model, *(_number(found[name]) for name in names))
+            table.add_row(escape(model), *(_number(found[name]) for name in names))
         tables.append(table)
     return tables
 

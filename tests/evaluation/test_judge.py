@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from judge_material import ASPECTS, QUESTIONS, answers, chooser, grader, judge, quoted, scores
 from llm_server import Answer as Served
@@ -219,6 +219,7 @@ def test_agreement_on_winners(tmp_path: Path) -> None:
 verdicts = st.sampled_from(["a", "b", "tie"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(verdicts, verdicts), min_size=2, max_size=12))
 def test_win_rates_of_both_sides_add_up(pairs: list[tuple[str, str]]) -> None:
     swap = {"a": "b", "b": "a", "tie": "tie"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.evaluation.judge.agreement import krippendorff_alpha
@@ -48,6 +48,7 @@ def test_a_missing_judge_leaves_the_others() -> None:
 units = st.lists(st.lists(st.one_of(st.none(), st.integers(1, 5)), min_size=2, max_size=4), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(units)
 def test_it_is_the_ratio_of_observed_to_expected_disagreement(given: list[list[int | None]]) -> None:
     """Pair by pair, without a coincidence matrix."""
@@ -70,6 +71,7 @@ def test_it_is_the_ratio_of_observed_to_expected_disagreement(given: list[list[i
     assert found == pytest.approx(1 - observed / expected)
 
 
+@settings(deadline=None)
 @given(units)
 def test_agreement_is_at_most_perfect_and_knows_no_order_of_judges(given: list[list[int | None]]) -> None:
     for level in ("nominal", "ordinal"):

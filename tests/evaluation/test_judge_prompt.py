@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from judge_material import ASPECTS, scores
 
@@ -53,6 +53,7 @@ def test_an_answer_stays_within_its_quotation(attack: str) -> None:
     user.encode()
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_the_mark_is_in_no_text_and_the_same_again(one: str, other: str) -> None:
     mark = mark_of([one, other])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_material import QUESTIONS, answers, chooser, grader, quoted
+from judge_material import QUESTIONS, answers, chooser, grader, quoted, scores
 from llm_server import Answer as Served
 from llm_server import completion, serving
 
@@ -162,6 +162,37 @@ def test_mistakes_are_one_message(files: list[str], more: list[str], message: st
     assert judge(files, "http://localhost:1/v1", *more) == 1
     err = capsys.readouterr().err
     assert message in err and "Traceback" not in err
+
+
+def test_names_of_systems_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": a.id, "prompt": a.prompt, "answer": a.answer} for a in answers("", "a", "b")]
+    for system in ("[red]one", "[/x]"):
+        write_jsonl(tmp_path / f"{len(system)}.jsonl", [{**row, "system": system} for row in rows])
+    given = [str(tmp_path / "8.jsonl"), str(tmp_path / "4.jsonl"), "--output", str(tmp_path / "out")]
+    with serving(Served(reply)) as endpoint:
+        call = ["judge", *given, "--base-url", endpoint.url, "--set", "api_key_env=''"]
+        assert main(call) == 0
+        assert main([*call, "--pairwise", "[red]one", "[/x]"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("[red]one") >= 2 and shown.count("[/x]") >= 2
+
+
+def test_a_model_on_this_machine_is_asked_in_words(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from overton.testing import scripted_policy
+
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "prompt": "Why?", "answer": "So."}])
+    call = ["judge", str(tmp_path / "mine.jsonl"), "--base-url", "", "--output", str(tmp_path / "out"), "--model"]
+    for name, said, grade in (("clear", scores(4), 4), ("chatty", "I give it 4.", None)):
+        folder = scripted_policy(tmp_path / name, said, max_length=8192)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+        tokenizer.save_pretrained(folder)
+        assert main([*call, str(folder)]) == 0
+        (row,) = read_jsonl(tmp_path / "out" / "scores.jsonl")
+        assert row["depth"] == grade
+    assert "the reply is not one JSON object" in row["reason"]
 
 
 def test_questions_must_be_known(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

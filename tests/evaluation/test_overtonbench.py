@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.errors import DataError
@@ -75,6 +75,7 @@ def test_a_missing_rating_leaves_the_others_and_a_missing_cluster_the_question()
 clusters = st.dictionaries(st.sampled_from("abcd"), st.lists(st.integers(1, 5), min_size=1, max_size=5), min_size=1)
 
 
+@settings(deadline=None)
 @given(clusters)
 def test_properties_of_a_score(given: dict[str, list[float | None]]) -> None:
     one = rows("1", given)
