@@ -343,7 +343,7 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     folder = RunDir(run_dir or Path("runs") / settings.name)
     asked = "" if settings.llm.base_url else settings.llm.model
     models = [settings.policy.model, settings.evaluation.nli_model, asked, *settings.generation.local_models]
-    prefer_cache([*models, *settings.data.datasets])
+    prefer_cache([*models, *settings.evaluation.judge.local_models, *settings.data.datasets])
     try:
         run_stages(settings, folder, first, last)
     except OSError as error:

@@ -332,6 +332,11 @@ class JudgeSection(Section):
         models = {name: model.deciding() for name, model in self.models.items()}
         return {"models": models, "pairwise": self.pairwise} if models else {}
 
+    @property
+    def local_models(self) -> list[str]:
+        """Judges that run on this machine."""
+        return [model.model for model in self.models.values() if not model.base_url]
+
 
 class EvaluationSection(Section):
     """Evaluators that share nothing with the reward."""
