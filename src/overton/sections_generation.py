@@ -28,6 +28,11 @@ class SystemSection(ModelSection):
     sampled: Literal["implicit", "explicit", "few-shot"] = Field(
         "implicit", description="`parallel`: how each of its answers is asked for"
     )
+    union_tokens: int = Field(
+        0,
+        ge=0,
+        description="`parallel`: longest union, in tokens, for comparisons at equal length; 0 = `generation.max_new_tokens`",
+    )
     encoder: str = Field(
         "",
         description="`parallel`: Sentence Transformer that finds near-duplicates; `run` = this run's estimator, "

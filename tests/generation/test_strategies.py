@@ -92,9 +92,14 @@ def test_a_union_keeps_to_the_budget_of_one_answer(tmp_path: Path) -> None:
     with serving(Answer(long)) as endpoint:
         system = section("parallel", samples=3, base_url=endpoint.url, **encoder(tmp_path / "encoder"))
         [row] = answered(system, tmp_path / "llm", QUESTIONS[:1], max_tokens=64).answers
-    assert row.completion_tokens == 180
-    assert row.tokens is not None and 40 < row.tokens <= 64
-    assert len(segment(row.answer)) == 4
+        assert row.completion_tokens == 180
+        assert row.tokens is not None and 40 < row.tokens <= 64
+        assert len(segment(row.answer)) == 4
+        shorter = system.model_copy(update={"union_tokens": 32})
+        [row] = answered(shorter, tmp_path / "llm", QUESTIONS[:1], max_tokens=64).answers
+        assert row.tokens is not None and 16 < row.tokens <= 32
+        assert len(segment(row.answer)) == 2
+        assert len(endpoint.bodies) == 3, "the samples are the same"
 
 
 def test_the_community_reads_the_question_and_the_writer_their_comments(tmp_path: Path) -> None:

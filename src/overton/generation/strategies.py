@@ -29,6 +29,7 @@ class Plan:
         community: the models that comment first (``modular``).
         samples: answers that are merged (``parallel``).
         sampled: the strategy of each of them.
+        union_tokens: longest union; 0 = as long as any answer.
         merger: finds their near-duplicates; ``None`` in a dry run, which merges nothing.
     """
 
@@ -37,6 +38,7 @@ class Plan:
     community: tuple[AskedModel, ...] = ()
     samples: int = 1
     sampled: str = "implicit"
+    union_tokens: int = 0
     merger: Merger | None = None
 
 
@@ -74,10 +76,11 @@ def parallel(session: Session, plan: Plan, questions: Sequence[str]) -> Replies:
     ]
     if plan.merger is None:
         return samples[0]
+    budget = plan.union_tokens or session.settings.max_tokens
     found: Replies = []
     for i, question in enumerate(questions):
         own = [said for said in (replies[i] for replies in samples) if said is not None]
-        found.append(None if i in session.failed else _union(own, question, plan.merger, session.settings.max_tokens))
+        found.append(None if i in session.failed else _union(own, question, plan.merger, budget))
     return found
 
 

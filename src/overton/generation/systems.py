@@ -113,7 +113,7 @@ def _plan(system: SystemSection, settings: Settings, home: Home) -> Plan:
     merger = None
     if system.strategy == "parallel" and not home.dry_run:
         merger = load_merger(system.encoder, system.threshold, home.run)
-    return Plan(models[0], prompts, tuple(models[1:]), system.samples, system.sampled, merger)
+    return Plan(models[0], prompts, tuple(models[1:]), system.samples, system.sampled, system.union_tokens, merger)
 
 
 def _key(part: ModelSection) -> str:
