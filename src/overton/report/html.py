@@ -13,6 +13,7 @@ from overton.report.estimator import estimator_part
 from overton.report.examples import choose
 from overton.report.files import Guard, Row, RunFiles, mapping, number
 from overton.report.heat import blocks, heat_rows, heat_systems
+from overton.report.judges import PAIR_HEAD, agreement_rows, pair_rows
 from overton.report.metrics import FORM, METRICS, TERMS, duration
 from overton.report.story import alarms, opening, points_note, series, warnings
 from overton.report.svg import css_variables
@@ -90,13 +91,19 @@ def build_page(recipe: Recipe, files: RunFiles) -> str:
         "times": safe("stages", lambda: _times(files)),
         "details": safe("stages", lambda: _details(recipe, files)) or [],
         "recipe_text": dump_recipe(recipe),
+        "judges": {
+            "head": PAIR_HEAD,
+            "pairs": safe("results", lambda: pair_rows(files)) or [],
+            "agreement": safe("results", lambda: agreement_rows(files)) or [],
+        },
         "glossary": _glossary(table, files.summary),
         "notes": safe.notes,
     }
-    return _environment().get_template("index.html.j2").render(context)
+    return environment().get_template("index.html.j2").render(context)
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Jinja with everything escaped but our own drawings (``| drawing``)."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:

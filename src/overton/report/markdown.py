@@ -9,6 +9,7 @@ from overton.recipe import Recipe
 from overton.report.estimator import estimator_rows
 from overton.report.files import Guard, Row, RunFiles, mapping
 from overton.report.heat import heat_rows, heat_systems
+from overton.report.judges import PAIR_HEAD, agreement_rows, pair_rows
 from overton.report.metrics import duration
 from overton.report.story import alarms, opening, points_note, warnings
 from overton.report.svg import printable
@@ -41,6 +42,7 @@ def build_markdown(recipe: Recipe, files: RunFiles) -> str:
         ("results", lambda: _warnings(files, table)),
         ("results", lambda: _results(table)),
         ("results", lambda: _other(files, table)),
+        ("results", lambda: _judges(files)),
         ("results", lambda: _by_count(files.summary, table)),
         ("results", lambda: _values(files.summary, table)),
         ("estimator", lambda: _estimator(files)),
@@ -104,6 +106,15 @@ def _other(files: RunFiles, table: Headline) -> list[str]:
         for a, b, m, c in other_comparisons(files.summary, table)
     ]
     return ["## More comparisons", grid(["pair", "metric", "difference", "relative", "p"], rows)] if rows else []
+
+
+def _judges(files: RunFiles) -> list[str]:
+    parts = []
+    if pairs := [[pair, *(_cell(cell) for cell in cells)] for pair, cells in pair_rows(files)]:
+        parts += ["## Compared by language models", grid([name.lower() for name in PAIR_HEAD], pairs)]
+    if agreement := agreement_rows(files):
+        parts += ["## Agreement of the judges", grid(["judged", "Krippendorff's alpha", "cases"], agreement)]
+    return parts
 
 
 def _by_count(summary: Row, table: Headline) -> list[str]:
