@@ -101,7 +101,7 @@ def judge_files(
         ModelError: a judge cannot be had.
     """
     from overton.evaluation.judge import compare_answers, judge_answers
-    from overton.evaluation.judge.summary import judge_figures, system_figures
+    from overton.evaluation.judge.summary import judge_figures, system_comparisons, system_figures
     from overton.rundir import versions, write_json, write_jsonl
 
     answers = read_systems(paths)
@@ -117,7 +117,10 @@ def judge_files(
     if not asking.answers:
         return None
     scored = pair is None
-    figures: Row = {"systems": system_figures(rows, RESAMPLES, seed)} if scored else {}
+    figures: Row = {}
+    if scored:
+        figures["systems"] = system_figures(rows, RESAMPLES, seed)
+        figures["comparisons"] = system_comparisons(rows, RESAMPLES, seed)
     figures |= judge_figures(rows if scored else [], [] if scored else [rows], RESAMPLES, seed)
     figures |= {"judges": list(asking.models), "unscored": reasons(rows), "seed": seed, "versions": versions()}
     write_jsonl(folder / f"{name}.jsonl", rows)

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 Grade = Annotated[int, Field(ge=1, le=5)]
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 _THINKING = re.compile(r"^.*</think>", re.DOTALL)
-_SHOWN = 60
 
 
 class Unreadable(ValueError):
-    """A reply that is not what was asked for; the message is the reason."""
+    """A reply that is not what was asked for. The message is the reason, without the reply: reasons are counted."""
 
 
 class _Reply(BaseModel):
@@ -68,15 +67,17 @@ def read_reply(text: str, shape: type[R]) -> R:
         plain = fenced[1].strip()
     try:
         value = json.loads(plain, object_pairs_hook=_once, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"the reply is not one JSON object: {error.msg}") from None
     except (ValueError, RecursionError) as error:
-        shown = " ".join(text.split())
-        cut = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
-        raise Unreadable(f"the reply is not one JSON object ({_first_line(error)}): {cut!r}") from None
+        raise Unreadable(f"the reply is not one JSON object: {error}") from None
     try:
         return shape.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "reply"
+        if first["type"] == "extra_forbidden":
+            raise Unreadable("the reply has another shape: a key that was not asked for") from None
+        where = ".".join(map(str, first["loc"])) or "the whole"
         raise Unreadable(f"the reply has another shape: {where}: {first['msg']}") from None
 
 
@@ -88,7 +89,7 @@ def read_number(text: str) -> int:
     """
     plain = text.strip() if "</think>" not in text else _THINKING.sub("", text).strip()
     if plain not in ("1", "2", "3", "4", "5"):
-        raise Unreadable(f"the reply is not one number from 1 to 5: {' '.join(text.split())[:_SHOWN]!r}")
+        raise Unreadable("the reply is not one number from 1 to 5")
     return int(plain)
 
 
@@ -101,7 +102,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no value")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ from typing import Any
 from overton.evaluation.judge.agreement import krippendorff_alpha
 from overton.evaluation.judge.pairwise import Row, judge_points, pair_summary, verdict_of
 from overton.evaluation.judge.score import ASPECTS, METRICS
-from overton.evaluation.statistics import interval, seed_of
+from overton.evaluation.statistics import compare_systems, interval, seed_of
 
 
 def system_figures(rows: Sequence[Row], resamples: int = 2000, seed: int = 0) -> dict[str, dict[str, Any]]:
@@ -28,6 +28,19 @@ def system_figures(rows: Sequence[Row], resamples: int = 2000, seed: int = 0) ->
         }
         for system in dict.fromkeys(row["system"] for row in rows)
     }
+
+
+def system_comparisons(rows: Sequence[Row], resamples: int = 2000, seed: int = 0) -> list[dict[str, Any]]:
+    """Every two systems in every metric, paired by question: rows of ``compare_systems``.
+
+    Args:
+        rows: of :func:`~overton.evaluation.judge.score.judge_answers`, of all systems.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+    """
+    systems = dict.fromkeys(row["system"] for row in rows)
+    values = {s: {m: {r["id"]: r[m] for r in rows if r["system"] == s} for m in METRICS} for s in systems}
+    return compare_systems(values, resamples, seed)
 
 
 def judge_figures(
