@@ -124,6 +124,30 @@ def parts_of_run(recipe: Recipe, run: RunDir) -> list[Part]:
     return parts + [Part("answering model", name) for name in dict.fromkeys(answering) if name not in trained]
 
 
+def parts_around(answers: Path) -> list[Part]:
+    """What trained the systems of a file of answers that lies in a run (``RUN/generation/SYSTEM.jsonl``).
+
+    Returns:
+        Reward estimator, its base, policy and data model; nothing for a file that lies elsewhere.
+    """
+    from overton.recipe import load_recipe
+
+    run = answers.resolve().parent.parent
+    if answers.resolve().parent.name != "generation" or not (run / "recipe.yaml").is_file():
+        return []
+    parts = parts_of_run(load_recipe(run / "recipe.yaml"), RunDir(run))
+    return [part for part in parts if part.role not in ("NLI model", "judge")]
+
+
+def encoder_part(name: str) -> Part:
+    """An encoder that scores answers: a run, its ``estimator/``, a model's folder or a hub name."""
+    folder = Path(name).expanduser()
+    homes = (folder / "estimator" / "model", folder / "model", folder)
+    model = next((home for home in homes if any(home.glob("*.safetensors"))), folder)
+    calibration = model.parent / "calibration.json"
+    return Part("evaluation encoder", name, hashes_of(read_json(calibration) if calibration.is_file() else {}, model))
+
+
 def family(name: str) -> str:
     """Family of a model by its name, ``""`` when the name does not tell."""
     plain = _plain(name)

@@ -26,10 +26,11 @@ def run(recipe: Recipe, run: RunDir) -> None:
     """
     files = read_run(run)
     folder = run.stage("report")
-    write_text(folder / "report.md", _writable(build_markdown(recipe, files)))
-    write_text(folder / "index.html", _writable(build_page(recipe, files)))
+    write_text(folder / "report.md", writable(build_markdown(recipe, files)))
+    write_text(folder / "index.html", writable(build_page(recipe, files)))
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
+    """Text without what no file of UTF-8 or HTML can hold."""
     # JSON may hold control characters, which HTML may not, and half a surrogate pair, which is no UTF-8.
     return "\n".join(_CONTROL.sub("\ufffd", line) for line in text.split("\n"))

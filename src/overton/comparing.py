@@ -1,0 +1,223 @@
+"""``overton compare``: saved answers of any number of systems, scored and compared. Nothing is generated or trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from overton.comparing_files import Saved, join_saved, read_references, read_saved
+from overton.errors import DataError
+from overton.scoring import FORM, NLI, ORACLE, SPENT, Evaluators, score_pairs
+from overton.scoring_similarity import SIMILARITY, Row
+from overton.types import Situation
+
+METRICS = (*SIMILARITY, *ORACLE, *NLI, "perspectives", "units", *FORM[1:], *SPENT)
+# What a ranking goes by: the first that the systems have.
+_RANKED_BY = ("oracle_f1", "nli_f1", "f1", "vendi", "words")
+_MOST = 10  # references; questions with more are one group
+
+
+def compare_files(
+    paths: Sequence[Path],
+    references: Path | None = None,
+    evaluators: Evaluators | None = None,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score saved answers and compare their systems.
+
+    Args:
+        paths: files of answers, see :func:`overton.comparing_files.read_saved`.
+        references: table or folder of tables with the reference perspectives; without it, only form, wording and
+            diversity have a value.
+        evaluators: encoder, threshold and NLI model; by default those of ``overton score``.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        ``systems`` (system -> metric -> mean, low, high, n, unscored), best first; ``ranked_by``; ``answers``, by
+        system their numbers; ``comparisons`` of every two systems
+        (:func:`overton.evaluation.statistics.compare_systems`); ``splits`` (``references`` and ``split`` -> group ->
+        system -> metric -> interval); ``coverage_at_k``; ``faults`` and ``fault_definitions``; ``unscored`` (system ->
+        reason -> answers); ``threshold``, ``settings``, ``notes`` and ``warnings``. JSON values only.
+
+    Raises:
+        DataError: a file is unusable, or no answer belongs to any reference.
+        ModelError: a model that was asked for cannot be had.
+    """
+    from overton.evaluation.faults import FAULTS
+    from overton.evaluation.join import short
+    from overton.evaluation.statistics import compare_systems, intervals
+
+    asked = evaluators or Evaluators()
+    if asked.nli_model is not None and references is None:
+        raise DataError("entailment is of references; give them with --references, or leave --nli-model out")
+    saved = read_saved(paths)
+    known = read_references(references, saved)
+    pairs, unmatched, other_text = join_saved(saved, known)
+    if not pairs:
+        raise DataError(
+            f"{', '.join(map(str, paths))}: none of {len(saved)} answers belongs to a row of {references} by `id` or "
+            f"`prompt` (first answer: {short(saved[0].answer.id)!r}; first reference: {short(known[''][0].id)!r})"
+        )
+    notes = _joined_notes(saved, unmatched, other_text)
+    answers = [row.answer for row in saved]
+    scored, threshold = score_pairs(answers, pairs, asked, notes, [row.sentences for row in saved])
+    table = _Table(saved, pairs, scored)
+    ranked_by = next(m for m in _RANKED_BY if m in table.metrics)
+    systems = {name: intervals(table.columns(name), resamples, seed) for name in table.names}
+    order = sorted(systems, key=lambda name: -(systems[name][ranked_by]["mean"] or 0.0))
+    table.names = order
+    values = {name: table.values(name) for name in order}
+    notes += table.notes()
+    return {
+        "ranked_by": ranked_by,
+        "systems": {name: systems[name] for name in order},
+        "answers": {name: table.counts(name) for name in order},
+        "comparisons": compare_systems({n: values[n] for n in reversed(order)}, resamples, seed),
+        "splits": {
+            kind: {
+                group: {
+                    name: intervals(columns, resamples, seed)
+                    for name in order
+                    if (columns := table.columns(name, kind, group))
+                }
+                for group in groups
+            }
+            for kind, groups in table.groups().items()
+        },
+        "coverage_at_k": {name: found for name in order if (found := table.curve(name, resamples, seed))},
+        "faults": {name: table.faults(name) for name in order},
+        "fault_definitions": FAULTS,
+        "unscored": {name: table.unscored(name) for name in order},
+        "threshold": threshold,
+        "settings": _settings(paths, references, asked, resamples, seed),
+        "notes": notes,
+        "warnings": _warnings(paths, asked, threshold),
+    }
+
+
+class _Table:
+    """Rows of all answers, looked at by system, by metric and by group of questions."""
+
+    def __init__(self, saved: Sequence[Saved], pairs: Sequence[tuple[int, Situation]], rows: Sequence[Row]) -> None:
+        self.saved = saved
+        self.rows = rows
+        self.situations = dict(pairs)
+        self.names = list(dict.fromkeys(row.answer.system for row in saved))
+        self.metrics = [m for m in METRICS if any(row.get(m) is not None for row in rows)]
+        self.of = {name: [i for i, row in enumerate(saved) if row.answer.system == name] for name in self.names}
+
+    def columns(self, name: str, kind: str = "", group: str = "") -> dict[str, list[float | None]]:
+        """Values of one system's metrics; of one group of questions, when it has answers there."""
+        own = [i for i in self.of[name] if not kind or self.group(i, kind) == group]
+        if not own:
+            return {}
+        known = [m for m in self.metrics if m not in SPENT or any(self.rows[i].get(m) is not None for i in own)]
+        return {m: [self.rows[i].get(m) for i in own] for m in known}
+
+    def values(self, name: str) -> dict[str, dict[str, float | None]]:
+        """Metric -> situation -> value."""
+        keys = {i: self.situations[i].id for i in self.of[name] if i in self.situations}
+        metrics = self.columns(name)
+        return {m: {key: self.rows[i].get(m) for i, key in keys.items()} for m in metrics}
+
+    def group(self, index: int, kind: str) -> str:
+        if kind == "split":
+            return self.saved[index].split
+        count = len(self.situations[index].perspectives) if index in self.situations else 0
+        return "" if not count else f"{count}p" if count <= _MOST else f">{_MOST}p"
+
+    def groups(self) -> dict[str, list[str]]:
+        """Groups of either kind, where there are at least two."""
+        found = {}
+        for kind in ("references", "split"):
+            names = {g for i in range(len(self.saved)) if (g := self.group(i, kind))}
+            if len(names) > 1:
+                found[kind] = sorted(names, key=lambda g: (g.startswith(">"), len(g), g))
+        # One split for each number of references would be the same table twice.
+        if "references" in found and found.get("split") == found["references"]:
+            del found["split"]
+        return found
+
+    def counts(self, name: str) -> dict[str, int]:
+        ids = [{self.situations[i].id for i in self.of[n] if i in self.situations} for n in self.names]
+        own = len([i for i in self.of[name] if i in self.situations])
+        return {"answers": len(self.of[name]), "with_references": own, "shared_by_all": len(set.intersection(*ids))}
+
+    def curve(self, name: str, resamples: int, seed: int) -> dict[str, Row]:
+        from overton.evaluation.diversity import MAX_K
+        from overton.evaluation.statistics import intervals
+
+        curves = [c for i in self.of[name] if (c := self.rows[i].get("coverage_curve"))]
+        columns = {str(k + 1): [curve[k] for curve in curves] for k in range(MAX_K)} if curves else {}
+        return intervals(columns, resamples, seed)
+
+    def faults(self, name: str) -> dict[str, Row]:
+        from overton.evaluation.faults import count_faults, find_faults
+
+        own = [self.saved[i] for i in self.of[name]]
+        return count_faults([(row.answer.id, find_faults(row.answer, row.sentences)) for row in own])
+
+    def unscored(self, name: str) -> dict[str, int]:
+        return dict(Counter(r for i in self.of[name] if (r := self.rows[i]["reason"])).most_common())
+
+    def notes(self) -> list[str]:
+        """Questions that not all systems answered: their means are then no fair comparison."""
+        asked = {name: {self.situations[i].id for i in self.of[name] if i in self.situations} for name in self.names}
+        every = set.union(*asked.values())
+        fewer = [f"{name} {len(ids)}" for name, ids in asked.items() if len(ids) < len(every)]
+        if not fewer:
+            return []
+        return [
+            f"not every system answered all {len(every)} questions ({', '.join(fewer)}): means are over each system's "
+            "own, comparisons of two systems over those that both answered"
+        ]
+
+
+def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int) -> list[str]:
+    from overton.evaluation.join import short
+
+    notes = []
+    if other_text:
+        notes.append(
+            f"{other_text} answers were joined by `id` to a reference whose text is not their `prompt`; right when the "
+            "prompt has a template around the situation, wrong when the ids are another file's"
+        )
+    if unmatched:
+        shown = ", ".join(short(saved[i].answer.id) for i in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
+        notes.append(f"{len(unmatched)} of {len(saved)} answers have no reference and no score: {shown}")
+    return notes
+
+
+def _settings(
+    paths: Sequence[Path], references: Path | None, asked: Evaluators, resamples: int, seed: int
+) -> dict[str, Any]:
+    from overton.rundir import sha256, versions
+
+    return {
+        "files": {path.name: sha256(path) for path in paths},
+        "references": {references.name: sha256(references)} if references else {},
+        "labels": "kept" if asked.keep_labels else "stripped",
+        "nli_model": asked.nli_model,
+        "bootstrap": resamples,
+        "confidence": 0.95,
+        "seed": seed,
+        "versions": versions(),
+    }
+
+
+def _warnings(paths: Sequence[Path], asked: Evaluators, threshold: Mapping[str, Any]) -> list[str]:
+    """Whether what scored the answers is what a run that they lie in was rewarded by."""
+    from overton.estimator.open import DEFAULT_BASE
+    from overton.evaluation.independence import Part, encoder_part, hashes_of, parts_around, shared_models
+
+    parts = [part for path in paths for part in parts_around(path)]
+    if threshold:
+        parts.append(encoder_part(asked.estimator or DEFAULT_BASE))
+    if asked.nli_model is not None:
+        parts.append(Part("NLI model", asked.nli_model, hashes_of({}, Path(asked.nli_model).expanduser())))
+    return shared_models(parts)

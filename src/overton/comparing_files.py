@@ -1,0 +1,154 @@
+"""Saved answers of any number of systems and their references, read and joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from overton.errors import DataError
+from overton.types import Answer, Situation
+
+_TABLES = (".jsonl", ".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One saved answer.
+
+    Attributes:
+        answer: with the name of its system.
+        split: of the file's column ``split``, ``""`` when it has none.
+        sentences: where the file holds sentences instead of the text, else ``None``.
+    """
+
+    answer: Answer
+    split: str = ""
+    sentences: tuple[str, ...] | None = None
+
+
+def read_saved(paths: Sequence[Path]) -> list[Saved]:
+    """Read answers of one or more systems.
+
+    Rows are those of :func:`overton.data.io.read_answers` and may have ``split``; or the log of a published
+    evaluation: ``system``, ``prompt``, ``response_sentences`` and whatever else. A file may be gzipped. A system
+    without a name is called as its file; a name that two files use gets the file's in front.
+
+    Raises:
+        DataError: a file is missing or broken, or a system answers one situation twice.
+    """
+    files = {path: _read_file(path) for path in dict.fromkeys(paths)}
+    owners: dict[str, set[Path]] = {}
+    for path, rows in files.items():
+        for row in rows:
+            owners.setdefault(row.answer.system or _stem(path), set()).add(path)
+    found = []
+    for path, rows in files.items():
+        for row in rows:
+            name = row.answer.system or _stem(path)
+            if len(owners[name]) > 1:
+                name = f"{path.parent.name}/{name}" if name == _stem(path) else f"{_stem(path)}/{name}"
+            found.append(replace(row, answer=replace(row.answer, system=name)))
+    seen: set[tuple[str, str, str]] = set()
+    for row in found:
+        key = (row.answer.system, row.split, row.answer.id)
+        if key in seen:
+            raise DataError(f"system {key[0]!r} answers {key[2][:60]!r} twice; keep one")
+        seen.add(key)
+    return found
+
+
+def read_references(path: Path | None, saved: Sequence[Saved]) -> dict[str, list[Situation]]:
+    """References by split.
+
+    Args:
+        path: a table (:func:`overton.data.table.read_table`), or a folder of tables; ``None`` takes the questions from
+            the answers, without references.
+        saved: the answers.
+
+    Returns:
+        Split -> its situations; ``""`` holds all. ``SPLIT.csv`` or ``test_SPLIT.csv`` in the folder is a split's file.
+
+    Raises:
+        DataError: nothing is there, or a table is broken.
+    """
+    from overton.data.table import read_table
+
+    if path is None:
+        texts = {row.answer.prompt or row.answer.id for row in saved}
+        return {"": [Situation(text, text, ()) for text in sorted(texts)]}
+    if not path.is_dir():
+        return {"": [row.situation for row in read_table(path, {})]}
+    tables = sorted(p for p in path.iterdir() if p.suffix.lower() in _TABLES)
+    if not tables:
+        raise DataError(f"{path}: the folder holds no table; wanted: {', '.join(_TABLES)}")
+    found: dict[str, list[Situation]] = {"": []}
+    for table in tables:
+        own = [replace(r.situation, id=f"{table.stem}/{r.situation.id}") for r in read_table(table, {})]
+        found[table.stem.removeprefix("test_")] = own
+        found[""] += own
+    return found
+
+
+def join_saved(
+    saved: Sequence[Saved], references: Mapping[str, Sequence[Situation]]
+) -> tuple[list[tuple[int, Situation]], list[int], int]:
+    """Find the situation of each answer, among those of its split when there are any.
+
+    Returns:
+        (index, situation) pairs in the order of the answers; indices without one; how many were joined by ``id`` to a
+        situation whose text is not their prompt.
+
+    Raises:
+        DataError: two answers of one system belong to the same situation.
+    """
+    from overton.evaluation.join import join
+
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(saved):
+        groups.setdefault(row.split if row.split in references else "", []).append(index)
+    pairs: list[tuple[int, Situation]] = []
+    unmatched: list[int] = []
+    other_text = 0
+    for split, indices in groups.items():
+        joined = join([saved[i].answer for i in indices], references[split])
+        pairs += [(indices[i], situation) for i, situation in joined.pairs]
+        unmatched += [indices[i] for i in joined.unmatched]
+        other_text += joined.other_text
+    return sorted(pairs, key=lambda pair: pair[0]), sorted(unmatched), other_text
+
+
+def _read_file(path: Path) -> list[Saved]:
+    from overton.data.io import answers_from_rows
+    from overton.rundir import read_jsonl
+
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise DataError(f"{path}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
+    rows = read_jsonl(path)
+    if "response_sentences" in rows[0]:
+        return [_logged(row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+    splits = [_text(row, "split", f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+    answers = answers_from_rows([{k: v for k, v in row.items() if k != "split"} for row in rows], path)
+    return [Saved(answer, split) for answer, split in zip(answers, splits, strict=True)]
+
+
+def _logged(row: Mapping[str, Any], where: str) -> Saved:
+    sentences, prompt = row.get("response_sentences"), _text(row, "prompt", where)
+    if not isinstance(sentences, list) or not all(isinstance(s, str) for s in sentences):
+        raise DataError(f"{where}: `response_sentences` must be a list of texts")
+    if not prompt:
+        raise DataError(f"{where}: `prompt` is missing; it says which question is answered")
+    answer = Answer(prompt, prompt, "\n".join(sentences), _text(row, "system", where))
+    return Saved(answer, _text(row, "split", where), tuple(sentences))
+
+
+def _text(row: Mapping[str, Any], name: str, where: str) -> str:
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise DataError(f"{where}: `{name}` must be text, found {type(value).__name__}")
+    return value or ""
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")

@@ -1,0 +1,157 @@
+"""The result of ``overton compare`` as Markdown, CSV, LaTeX, for the terminal, and as files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FILES = ("comparison.json", "table.md", "table.csv", "comparisons.csv", "table.tex", "index.html")
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "–": "--", "−": "$-$",
+}  # fmt: skip
+_MAIN = ("coverage", "precision", "f1")
+_SHORT = {"vendi": "Vendi", "perspectives": "Persp.", "words": "Words"}
+_SCORE = ("mean", "low", "high", "n", "unscored")
+_PAIR = (
+    "a", "b", "metric", "difference", "low", "high", "p_value", "p_holm", "relative", "cohens_dz", "cliffs_delta", "n",
+    "unscored",
+)  # fmt: skip
+
+
+def write_comparison(comparison: Mapping[str, Any], folder: Path, title: str) -> list[Path]:
+    """Write :data:`FILES` into a folder, each whole or not at all.
+
+    Raises:
+        RunError: the folder cannot be written.
+        MissingDependencyError: what draws the page is not installed.
+    """
+    from overton.report.compare import build_comparison
+    from overton.report.stage import writable
+    from overton.rundir import write_json, write_text
+
+    page = build_comparison(dict(comparison), title)
+    texts = (markdown(comparison), table_csv(comparison), comparisons_csv(comparison), latex(comparison), page)
+    paths = [folder / name for name in FILES]
+    write_json(paths[0], comparison)
+    for path, text in zip(paths[1:], texts, strict=True):
+        write_text(path, writable(text))
+    return paths
+
+
+def markdown(comparison: Mapping[str, Any]) -> str:
+    """One table a group of metrics, one of faults, and what to keep in mind."""
+    from overton.report.compare import blocks, opening
+    from overton.report.markdown import grid, plain
+
+    result = dict(comparison)
+    parts = [plain(opening(result))]
+    for head, lines in (("Not independent", comparison["warnings"]), ("Keep in mind", comparison["notes"])):
+        if lines:
+            parts.append(f"**{head}:**\n\n" + "\n".join(f"- {plain(line)}" for line in lines))
+    for block in blocks(result):
+        rows = [[s, *(f"{c.text} ({c.interval})" if c.interval else c.text for c in cells)] for s, cells in block.rows]
+        parts += [f"## {block.title}", grid(["system", *(m.label for m in block.metrics)], rows)]
+    faults = comparison["faults"]
+    names = [n for n in comparison["fault_definitions"] if any(n in own for own in faults.values())]
+    if names:
+        rows = [[s, *(str(own[n]["answers"]) if n in own else "0" for n in names)] for s, own in faults.items()]
+        parts += ["## Answers with faults", grid(["system", *(n.replace("_", " ") for n in names)], rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table_csv(comparison: Mapping[str, Any]) -> str:
+    """One row a system and metric: ``mean``, ``low``, ``high``, ``n``, ``unscored``."""
+    rows = [
+        [system, metric, *(score[k] for k in _SCORE)]
+        for system, own in comparison["systems"].items()
+        for metric, score in own.items()
+    ]
+    return _csv(("system", "metric", *_SCORE), rows)
+
+
+def comparisons_csv(comparison: Mapping[str, Any]) -> str:
+    """One row a pair of systems and metric."""
+    return _csv(_PAIR, [[row[k] for k in _PAIR] for row in comparison["comparisons"]])
+
+
+def latex(comparison: Mapping[str, Any]) -> str:
+    """One ``tabular`` a group of metrics (package booktabs); intervals in brackets."""
+    from overton.report.compare import blocks
+
+    parts = ["% \\usepackage{booktabs}"]
+    for block in blocks(dict(comparison)):
+        head = " & ".join(["System", *(_tex(m.label) for m in block.metrics)])
+        rows = [
+            " & ".join([_tex(s), *(_tex(f"{c.text} [{c.interval}]" if c.interval else c.text) for c in cells)])
+            for s, cells in block.rows
+        ]
+        parts.append(
+            "\n".join(
+                [
+                    f"% {block.title}",
+                    f"\\begin{{tabular}}{{l{'r' * len(block.metrics)}}}",
+                    "\\toprule",
+                    f"{head} \\\\",
+                    "\\midrule",
+                    *(f"{row} \\\\" for row in rows),
+                    "\\bottomrule",
+                    "\\end{tabular}",
+                ]
+            )
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def terminal(comparison: Mapping[str, Any]) -> Table:
+    """Systems x the main figures, for the terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from overton.report.compare import blocks
+    from overton.report.compare_metrics import DIVERSITY, FORM
+    from overton.report.svg import printable
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("system", overflow="fold")
+    rows: list[list[str]] = [[] for _ in comparison["systems"]]
+    for block in blocks(dict(comparison)):
+        source = "" if block.title in (DIVERSITY, FORM) else f"\n{block.title.split()[0].lower()}"
+        for index, m in enumerate(block.metrics):
+            if m.name in _SHORT or m.name.removeprefix("oracle_").removeprefix("nli_") in _MAIN:
+                table.add_column(_SHORT.get(m.name, m.label) + source, justify="right", no_wrap=True)
+                for row, (_, cells) in zip(rows, block.rows, strict=True):
+                    row.append(cells[index].text)
+    for system, row in zip(comparison["systems"], rows, strict=True):
+        table.add_row(Text(printable(system)), *row)
+    return table
+
+
+FORMATS = {
+    "markdown": markdown,
+    "csv": table_csv,
+    "latex": latex,
+    "json": lambda comparison: json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+}
+
+
+def _csv(head: tuple[str, ...], rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([["" if v is None else v for v in row] for row in rows])
+    return text.getvalue()
+
+
+def _tex(text: str) -> str:
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda m: _LATEX[m.group()], text)

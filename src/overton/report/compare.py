@@ -1,0 +1,203 @@
+"""The page of ``overton compare`` from its ``comparison.json``: one file, no scripts, everything escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overton.report.compare_figures import curve_figure, scores_figure
+from overton.report.compare_metrics import COMPARED, GROUPS, MAIN
+from overton.report.files import Row, mapping, number
+from overton.report.html import environment
+from overton.report.metrics import Metric, difference_text, interval_text, p_text, value_text
+from overton.report.svg import css_variables
+from overton.report.tables import Cell
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One table: systems x the metrics of one group.
+
+    Attributes:
+        title: the group.
+        metrics: columns; those that no system has are left out.
+        rows: system and one cell a metric.
+    """
+
+    title: str
+    metrics: tuple[Metric, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One paired comparison; texts. ``verdict`` is ``better`` or ``worse`` where p after Holm is below 0.05."""
+
+    a: str
+    b: str
+    metric: Metric
+    difference: Cell
+    relative: str
+    effect: str
+    delta: str
+    p: str
+    n: str
+    verdict: str
+
+
+def blocks(comparison: Row) -> list[Block]:
+    """The tables of means, one a group of metrics."""
+    scores = mapping(comparison.get("systems"))
+    names = {m for own in scores.values() for m in mapping(own)}
+    found = []
+    for group in GROUPS:
+        metrics = tuple(m for m in COMPARED.values() if m.group == group and m.name in names)
+        if metrics:
+            rows = tuple(
+                (s, tuple(_cell(m, mapping(mapping(own).get(m.name))) for m in metrics)) for s, own in scores.items()
+            )
+            found.append(Block(group, metrics, rows))
+    return found
+
+
+def pairs(comparison: Row, metrics: Sequence[str] = MAIN) -> list[Pair]:
+    """Comparisons of every two systems in the metrics named."""
+    return [
+        _pair(COMPARED[row["metric"]], row)
+        for row in comparison.get("comparisons", ())
+        if row["metric"] in metrics and row["difference"] is not None
+    ]
+
+
+def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[str], list[tuple[str, list[Cell]]]]]:
+    """Kind of group, metric, groups, and (system, one cell a group): the tables by group of questions."""
+    ranked = comparison["ranked_by"]
+    found = []
+    for kind, groups in mapping(comparison.get("splits")).items():
+        for name in dict.fromkeys((ranked.removesuffix("f1") + "coverage", ranked)):
+            if (m := COMPARED.get(name)) and any(
+                mapping(mapping(g).get(s)).get(name) for g in groups.values() for s in g
+            ):
+                rows = [
+                    (s, [_cell(m, mapping(mapping(mapping(g).get(s)).get(name))) for g in groups.values()])
+                    for s in comparison["systems"]
+                ]
+                found.append((kind, m, list(groups), rows))
+    return found
+
+
+def opening(comparison: Row) -> str:
+    """Who ranks first and by how much, in one sentence or two."""
+    systems = list(comparison["systems"])
+    m = COMPARED[comparison["ranked_by"]]
+    first = mapping(comparison["systems"][systems[0]]).get(m.name)
+    if not first or first["mean"] is None:
+        return f"{len(systems)} systems. None of them has a score."
+    text = f"Ranked by {_inside(m)}, {systems[0]} is first of {len(systems)} with {value_text(m, first['mean'])}"
+    text += "." if first["low"] is None else f" (95% interval {interval_text(m, first['low'], first['high'])})."
+    if len(systems) < 2:
+        return text.replace("Ranked by", "By").replace(f"is first of {len(systems)} with", "has")
+    for pair in pairs(comparison, (m.name,)):
+        if {pair.a, pair.b} == set(systems[:2]):
+            sure = "" if pair.verdict else ", which may be chance"
+            text += f" Against {systems[1]}, on {pair.n} common questions, the difference is {pair.difference.text}"
+            text += f" (95% interval {pair.difference.interval}; p after Holm's correction {pair.p}){sure}."
+    return text
+
+
+def build_comparison(comparison: Row, title: str = "Comparison") -> str:
+    """The whole page.
+
+    Args:
+        comparison: what :func:`overton.comparing.compare_files` returns.
+        title: heading.
+
+    Returns:
+        HTML without scripts and without references to anything outside itself.
+
+    Raises:
+        MissingDependencyError: jinja2 or matplotlib is not installed.
+    """
+    systems = list(comparison["systems"])
+    m = COMPARED[comparison["ranked_by"]]
+    tables = blocks(comparison)
+    context: dict[str, Any] = {
+        "title": title,
+        "opening": opening(comparison),
+        "alarms": comparison["warnings"],
+        "notes": comparison["notes"],
+        "palette": {"light": css_variables("light"), "dark": css_variables("dark")},
+        "systems": systems,
+        "answers": comparison["answers"],
+        "scores": scores_figure(comparison["systems"], systems),
+        "curve": curve_figure(comparison["coverage_at_k"], systems),
+        "blocks": tables,
+        "ranked": m,
+        "matrix": _matrix(pairs(comparison, (m.name,)), systems),
+        "pairs": pairs(comparison),
+        "family": len([row for row in comparison["comparisons"] if row["p_holm"] is not None]),
+        "splits": split_blocks(comparison),
+        "faults": comparison["faults"],
+        "fault_words": {
+            name: words
+            for name, words in comparison["fault_definitions"].items()
+            if any(name in own for own in comparison["faults"].values())
+        },
+        "unscored": comparison["unscored"],
+        "details": _details(comparison),
+        "terms": [(f"{x.label} · {b.title.lower()}", x.definition) for b in tables for x in b.metrics if x.definition],
+    }
+    return str(environment().get_template("compare.html.j2").render(context))
+
+
+def _matrix(found: Sequence[Pair], systems: Sequence[str]) -> list[tuple[str, list[Pair | None]]]:
+    """Row system against column system."""
+    known = {(p.a, p.b): p for p in found}
+    return [(a, [known.get((a, b)) for b in systems]) for a in systems]
+
+
+def _pair(m: Metric, row: Row) -> Pair:
+    low, high, p = number(row["low"]), number(row["high"]), number(row["p_holm"])
+    interval = "" if low is None or high is None else f"{difference_text(m, low)} to {difference_text(m, high)}"
+    clear = p is not None and p < ALPHA
+    relative, d_z, delta = (number(row[k]) for k in ("relative", "cohens_dz", "cliffs_delta"))
+    return Pair(
+        a=row["a"],
+        b=row["b"],
+        metric=m,
+        difference=Cell(difference_text(m, row["difference"]), interval),
+        relative="" if relative is None else f"{100 * relative:+.0f}%".replace("-", "−"),
+        effect="" if d_z is None else f"{d_z:+.2f}".replace("-", "−"),
+        delta="" if delta is None else f"{delta:+.2f}".replace("-", "−"),
+        p="" if p is None else p_text(p),
+        n=str(row["n"]),
+        verdict=("better" if row["difference"] > 0 else "worse") if clear and m.better == "up" else "",
+    )
+
+
+def _details(comparison: Row) -> list[tuple[str, str]]:
+    settings, used = comparison["settings"], comparison["threshold"]
+    rows = [(f"answers: {name}", digest[:16]) for name, digest in settings["files"].items()]
+    rows += [(f"references: {name}", digest[:16]) for name, digest in settings["references"].items()]
+    if used:
+        measured = "calibrated" if used["calibrated"] else "not calibrated"
+        rows += [("encoder", used["estimator"]), ("cosine of a match", f"{used['value']:.3f}, {measured}")]
+        rows.append(("label prefix", settings["labels"]))
+    if settings["nli_model"]:
+        rows.append(("entailment by", settings["nli_model"]))
+    rows += [("bootstrap resamples", str(settings["bootstrap"])), ("seed", str(settings["seed"]))]
+    return rows + list(settings["versions"].items())
+
+
+def _cell(m: Metric, score: Row) -> Cell:
+    value, low, high = (number(score.get(k)) for k in ("mean", "low", "high"))
+    if value is None:
+        return Cell()
+    return Cell(value_text(m, value), "" if low is None or high is None else interval_text(m, low, high))
+
+
+def _inside(m: Metric) -> str:
+    return m.label if m.label == "F1" else m.label.lower()

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_material import ANSWER, write_rows
+
+from overton.comparing import compare_files
+from overton.comparing_files import read_references, read_saved
+from overton.comparing_table import FILES, latex, markdown
+from overton.evaluation.statistics import compare, interval
+from overton.report.compare import build_comparison, pairs
+from overton.rundir import read_json, read_jsonl
+from overton.scoring import Evaluators, score_files
+from overton.testing import tiny_nli
+
+Call = Callable[..., tuple[int, str, str]]
+Fails = Callable[..., str]
+QUESTIONS = ("Is it right to lie?", "May one steal bread?", "Who owns the sea?", "Should dogs vote?")
+VIEWS = (
+    "the truth matters",
+    "a friend should be kept safe",
+    "hunger is a need",
+    "property is property",
+    "laws bind all",
+)
+RESPONSES = Path(__file__).parents[3] / "shared" / "data" / "responses" / "responses_5p_7p.jsonl.gz"
+
+
+@pytest.fixture
+def refs(tmp_path: Path) -> Path:
+    rows = [
+        {"id": f"q{i}", "text": q, "perspectives": [{"label": "L", "explanation": v} for v in VIEWS[: 2 + i % 3]]}
+        for i, q in enumerate(QUESTIONS)
+    ]
+    return write_rows(tmp_path / "refs.jsonl", rows)
+
+
+def answer(views: tuple[str, ...]) -> str:
+    return "\n".join(f"In the perspective of L{i}, {v}." for i, v in enumerate(views))
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    rows = [{"id": f"q{i}", "answer": answer(VIEWS[: 2 + i % 3]), "calls": 2} for i in range(4)]
+    return write_rows(tmp_path / "good.jsonl", rows)
+
+
+@pytest.fixture
+def poor(tmp_path: Path) -> Path:
+    rows = [{"prompt": q, "answer": f"</think>\n1.\n{answer(VIEWS[:1])}", "finished": False} for q in QUESTIONS[:3]]
+    return write_rows(tmp_path / "poor.jsonl", rows)
+
+
+def strict(encoder: Path) -> Evaluators:
+    """Only equal texts match."""
+    return Evaluators(estimator=str(encoder), threshold=0.9999)
+
+
+def test_figures_by_hand(good: Path, poor: Path, refs: Path, encoder: Path) -> None:
+    found = compare_files([poor, good], refs, strict(encoder))
+    assert list(found["systems"]) == ["good", "poor"]  # best first
+    assert found["ranked_by"] == "f1"
+    assert found["systems"]["good"]["coverage"]["mean"] == 1.0
+    assert found["systems"]["good"]["absolute_coverage"]["mean"] == 1.0
+    assert found["systems"]["good"]["calls"]["mean"] == 2
+    assert "calls" not in found["systems"]["poor"]
+    # One of 2, of 3 and of 4 references.
+    assert found["systems"]["poor"]["coverage"] == pytest.approx(interval([1 / 2, 1 / 3, 1 / 4]))
+    assert found["systems"]["poor"]["absolute_coverage"]["mean"] == 0.0
+    assert found["coverage_at_k"]["good"]["1"]["mean"] == pytest.approx(np.mean([1 / 2, 1 / 3, 1 / 4, 1 / 2]))
+    assert found["coverage_at_k"]["good"]["10"]["mean"] == 1.0
+    assert found["answers"]["poor"] == {"answers": 3, "with_references": 3, "shared_by_all": 3}
+    (row,) = [r for r in found["comparisons"] if r["metric"] == "coverage"]
+    assert (row["a"], row["b"], row["n"]) == ("good", "poor", 3)
+    own = {f"q{i}": 1 / (2 + i) for i in range(3)}
+    assert {k: row[k] for k in ("difference", "cohens_dz", "cliffs_delta", "p_value")} == pytest.approx(
+        {k: v for k, v in compare(dict.fromkeys(own, 1.0), own).items() if k in row and k in
+         ("difference", "cohens_dz", "cliffs_delta", "p_value")}
+    )  # fmt: skip
+    assert list(found["splits"]) == ["references"]
+    assert list(found["splits"]["references"]) == ["2p", "3p", "4p"]
+    assert found["splits"]["references"]["2p"]["good"]["coverage"]["n"] == 2
+    faults = found["faults"]["poor"]
+    assert {f: row["answers"] for f, row in faults.items()} == {
+        "think": 3, "label_prefix": 3, "number_only": 3, "cut_end": 3,
+    }  # fmt: skip
+    assert any("poor 3" in note for note in found["notes"])
+    assert found["warnings"] == []
+
+
+def test_one_file_gives_what_overton_score_gives(good: Path, refs: Path, encoder: Path) -> None:
+    found = compare_files([good], refs, strict(encoder))
+    score = score_files(good, refs, estimator=str(encoder), threshold=0.9999)
+    for metric, value in score.systems[""].items():
+        assert found["systems"]["good"][metric] == pytest.approx(value), metric
+    assert found["comparisons"] == []
+
+
+def test_all_files_are_written_and_agree(overton: Call, good: Path, poor: Path, refs: Path, encoder: Path) -> None:
+    code, out, _ = overton("compare", good, poor, "--references", refs, "--estimator", encoder, "--output", "out")
+    assert code == 0
+    assert "page: out/index.html" in out
+    assert sorted(p.name for p in Path("out").iterdir()) == sorted(FILES)
+    stored = read_json(Path("out/comparison.json"))
+    rows = list(csv.DictReader(io.StringIO(Path("out/table.csv").read_text())))
+    for row in rows:
+        score = stored["systems"][row["system"]][row["metric"]]
+        assert row["mean"] == ("" if score["mean"] is None else str(score["mean"]))
+    assert len(rows) == sum(len(own) for own in stored["systems"].values())
+    tests = list(csv.DictReader(io.StringIO(Path("out/comparisons.csv").read_text())))
+    assert len(tests) == len(stored["comparisons"]) > 10
+    assert Path("out/table.md").read_text() == markdown(stored)
+    assert Path("out/table.tex").read_text() == latex(stored)
+    assert Path("out/index.html").read_text() == build_comparison(stored, "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("markdown", "Ranked by"), ("csv", "system,metric"), ("latex", "% "), ("json", "{")]
+)
+def test_a_format_goes_to_the_output_alone(
+    overton: Call, good: Path, poor: Path, refs: Path, encoder: Path, name: str, start: str
+) -> None:
+    args = ("compare", good, poor, "--references", refs, "--estimator", encoder, "--format", name)
+    code, out, _ = overton(*args)
+    assert code == 0
+    assert out.startswith(start)
+    if name == "json":
+        assert json.loads(out) == read_json(Path("comparison/comparison.json"))
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.tags = "", set[str]()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_what_models_wrote_is_escaped_everywhere(tmp_path: Path, refs: Path, encoder: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    rows = [{"id": f"q{i}", "answer": f"<|{evil[1:7]}|>{evil}", "system": f"{evil}_%&|$x"} for i in range(3)]
+    rows += [{"id": f"q{i}", "answer": answer(VIEWS[:2]), "system": "b"} for i in range(3)]
+    found = compare_files([write_rows(tmp_path / "evil.jsonl", rows)], refs, strict(encoder))
+    page = build_comparison(found, evil)
+    parsed = _Text()
+    parsed.feed(page)
+    assert "script" not in parsed.tags
+    assert evil in parsed.text
+    assert "<script" not in markdown(found)
+    tex = latex(found)
+    assert r"\textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{}\_\%\&|\$x" in tex
+
+
+def test_every_pair_of_the_page_is_a_row_of_the_file(good: Path, poor: Path, refs: Path, encoder: Path) -> None:
+    found = compare_files([good, poor], refs, strict(encoder))
+    for pair in pairs(found):
+        (row,) = [
+            r for r in found["comparisons"] if (r["a"], r["b"], r["metric"]) == (pair.a, pair.b, pair.metric.name)
+        ]
+        assert (pair.verdict != "") == (row["p_holm"] < 0.05)
+
+
+def test_the_log_of_a_published_evaluation(tmp_path: Path, encoder: Path) -> None:
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    lines = "\n".join(f"In the perspective of L, {v}." for v in VIEWS[:2])
+    for split, question in (("5p", "Is it so?"), ("6p", "is it so?")):  # one text in two splits
+        with open(folder / f"test_{split}.csv", "w", newline="") as file:
+            csv.writer(file).writerows([["prompt", "answer"], [question, lines]])
+    rows = [
+        {"system": "s", "split": split, "prompt": "IS IT SO?", "logged": {"pairs": []}, "response_sentences": said}
+        for split, said in (
+            ("5p", ["</think>\n\nIn the perspective of A, the truth matters", "1", "e"]),
+            ("6p", ["In the perspective of B, nobody knows", VIEWS[0], VIEWS[1]]),
+        )
+    ]
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode()))
+    found = compare_files([path], folder, strict(encoder))
+    score = found["systems"]["s"]
+    assert score["units"]["mean"] == 2.0  # one sentence with letters, and three
+    assert score["coverage"] == pytest.approx(interval([0.5, 1.0]))
+    assert score["precision"] == pytest.approx(interval([1.0, 2 / 3]))
+    assert list(found["splits"]) == ["split"]
+    assert found["faults"]["s"]["think"]["answers"] == 1
+    assert found["faults"]["s"]["label_prefix"]["answers"] == 2
+    kept = compare_files([path], folder, Evaluators(estimator=str(encoder), threshold=0.9999, keep_labels=True))
+    assert kept["systems"]["s"]["coverage"]["mean"] == 0.0  # no label is the reference's
+    assert any("without labels" in note for note in kept["notes"])
+
+
+def test_without_references_form_and_diversity_are_compared(
+    overton: Call, good: Path, poor: Path, encoder: Path
+) -> None:
+    code, out, _ = overton("compare", good, poor, "--estimator", encoder, "--format", "json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["ranked_by"] == "vendi"
+    assert "coverage" not in found["systems"]["good"]
+    assert found["systems"]["poor"]["vendi"]["n"] == 3
+
+
+def test_entailment_when_asked(good: Path, poor: Path, refs: Path, encoder: Path, tmp_path: Path) -> None:
+    asked = Evaluators(estimator=str(encoder), nli_model=str(tiny_nli(tmp_path / "nli")))
+    found = compare_files([good, poor], refs, asked)
+    assert found["ranked_by"] == "nli_f1"
+    assert found["systems"]["poor"]["nli_mean"]["n"] == 3
+
+
+def test_systems_keep_their_names_apart(tmp_path: Path, refs: Path, encoder: Path) -> None:
+    rows = [{"id": "q0", "answer": ANSWER}]
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_rows(tmp_path / folder / "sft.jsonl", rows)
+        write_rows(tmp_path / folder / f"{folder}.jsonl", [{**rows[0], "system": "mine"}])
+    saved = read_saved([tmp_path / a / f"{b}.jsonl" for a in ("one", "two") for b in (a, "sft")])
+    assert [row.answer.system for row in saved] == ["one/mine", "one/sft", "two/mine", "two/sft"]
+
+
+def test_a_runs_own_reward_model_is_no_judge_of_its_answers(
+    overton: Call, tmp_path: Path, refs: Path, encoder: Path
+) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(encoder, run / "estimator" / "model")
+    (run / "recipe.yaml").write_text("name: run\n")
+    (run / "generation").mkdir()
+    path = write_rows(run / "generation" / "grpo.jsonl", [{"id": f"q{i}", "answer": ANSWER} for i in range(3)])
+    code, out, _ = overton("compare", path, "--references", refs, "--estimator", run)
+    assert code == 0
+    assert "NOT INDEPENDENT: The reward estimator and the evaluation encoder are one model (same weights" in out
+    assert 'class="alarm"' in Path("comparison/index.html").read_text()
+    overton("compare", shutil.copy(path, tmp_path / "elsewhere.jsonl"), "--references", refs, "--estimator", run)
+    assert 'class="alarm"' not in Path("comparison/index.html").read_text()
+
+
+def test_bad_input_is_one_message_and_nothing_is_written(
+    fails: Fails, overton: Call, tmp_path: Path, good: Path, refs: Path
+) -> None:
+    assert "none.jsonl: no such file" in fails("compare", "none.jsonl", "--references", refs)
+    assert "none.jsonl: no such file" in fails("compare", good, "--references", "none.jsonl")
+    (tmp_path / "empty").mkdir()
+    assert "holds no table" in fails("compare", good, "--references", tmp_path / "empty")
+    assert "entailment is of references" in fails("compare", good, "--nli-model", "x")
+    bad = tmp_path / "bad.jsonl"
+    for row, wanted in (
+        ({"prompt": "a", "response_sentences": "text"}, "row 1: `response_sentences` must be a list"),
+        ({"response_sentences": ["text"]}, "row 1: `prompt` is missing"),
+        ({"id": "q0", "answer": "x", "split": 5}, "row 1: `split` must be text"),
+        ({"id": "q0", "answer": "x", "colour": 5}, "row 1: unknown column 'colour'"),
+        ({"id": "other", "answer": "x"}, "none of 1 answers belongs to a row of"),
+    ):
+        write_rows(bad, [row])
+        assert wanted in fails("compare", bad, "--references", refs)
+    write_rows(bad, [{"prompt": "a", "response_sentences": ["x"], "system": "s"}] * 2)
+    assert "system 's' answers 'a' twice" in fails("compare", bad, "--references", refs)
+    assert overton("compare", good, "--format", "word")[0] == 2
+    assert not Path("comparison").exists()
+
+
+@pytest.mark.skipif(not RESPONSES.is_file(), reason="the saved answers of published systems are not there")
+def test_the_published_log_is_read_whole() -> None:
+    saved = read_saved([RESPONSES])
+    assert len(saved) == sum(1 for _ in read_jsonl(RESPONSES)) == 7368
+    assert len({row.answer.system for row in saved}) == 10
+    from overton.comparing_files import join_saved
+
+    pairs, unmatched, _ = join_saved(saved, read_references(RESPONSES.parents[1] / "op_bench", saved))
+    assert (len(pairs), unmatched) == (7368, [])
+    assert all(len(s.perspectives) == int(saved[i].split[0]) for i, s in pairs)
