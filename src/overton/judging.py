@@ -202,20 +202,19 @@ def judge_tables(figures: Row) -> list[Table]:
     tables = []
     if systems := figures.get("systems"):
         judges = escape(", ".join(figures["judges"]))
-        table = Table("", *METRICS, "scored", title=f"Grades from 1 to 5 by {judges} (95%)")
-        for system, metrics in systems.items():
-            counts = metrics["judge_mean"]
-            cells = (interval_cell(metrics[m]) for m in METRICS)
-            table.add_row(escape(system), *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
+        table = Table("", title=f"Grades from 1 to 5 by {judges} (95%)")
+        for system in systems:
+            table.add_column(escape(system), overflow="fold", justify="right")
+        for metric in METRICS:
+            table.add_row(metric, *(interval_cell(found[metric]) for found in systems.values()))
+        table.add_row("scored", *(scored_cell(found["judge_mean"]) for found in systems.values()))
         tables.append(table)
     for pair in figures["pairwise"]:
-        names = ("wins", "ties", "losses", "flips", "first")
-        a, b = escape(pair["a"]), escape(pair["b"])
-        table = Table("", "win rate", *names, "scored", title=f"{a} against {b}, both orders (95%)")
-        rate = pair["win_rate"]
-        shares = ("-" if pair[n] is None else f"{100 * pair[n]:.1f}%" for n in names)
-        scored = f"{rate['n']} of {rate['n'] + rate['unscored']}"
-        table.add_row(a, interval_cell(rate, 100, 1, "%"), *shares, scored)
+        table = Table("", "", title=f"{escape(pair['a'])} against {escape(pair['b'])}, both orders (95%)")
+        table.add_row("win rate", interval_cell(pair["win_rate"], 100, 1, "%"))
+        for name in ("wins", "ties", "losses", "flips", "first"):
+            table.add_row(name, "-" if pair[name] is None else f"{100 * pair[name]:.1f}%")
+        table.add_row("scored", scored_cell(pair["win_rate"]))
         tables.append(table)
     if figures["agreement"]:
         table = Table("", "alpha", "units", title="Agreement of the judges (Krippendorff)")
@@ -233,3 +232,8 @@ def interval_cell(value: Row, scale: float = 1, digits: int = 2, unit: str = "")
     if value["low"] is None:
         return text
     return f"{text} ({scale * value['low']:.{digits}f} to {scale * value['high']:.{digits}f})"
+
+
+def scored_cell(value: Row) -> str:
+    """How many were scored: ``98 of 100``."""
+    return f"{value['n']} of {value['n'] + value['unscored']}"

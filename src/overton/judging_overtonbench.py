@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from overton.errors import DataError
-from overton.judging import RESAMPLES, Asking, interval_cell, open_judges, read_systems, reasons
+from overton.judging import RESAMPLES, Asking, interval_cell, open_judges, read_systems, reasons, scored_cell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -112,8 +112,7 @@ def overtonbench_tables(figures: Row) -> list[Table]:
         for name, found in systems.items():
             for split, scores in found["splits"].items():
                 cells = (interval_cell(scores[kind], digits=3) for kind in ("unweighted", "weighted"))
-                counts = scores["unweighted"]
-                table.add_row(escape(name), split, *cells, f"{counts['n']} of {counts['n'] + counts['unscored']}")
+                table.add_row(escape(name), split, *cells, scored_cell(scores["unweighted"]))
         tables.append(table)
     if figures["check"]:
         names = ("n", "mae", "baseline_mae", "spearman", "baseline_spearman")
