@@ -51,7 +51,7 @@ def overtonbench_files(
         RecipeError: a setting is wrong.
         ModelError: a judge cannot be had.
     """
-    from overton.evaluation.overtonbench import overton_scores, people_rows
+    from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
     from overton.evaluation.overtonbench_judge import check_figures, load_variant, predict_ratings, rating_agreement
     from overton.rundir import versions, write_json, write_jsonl
@@ -88,6 +88,13 @@ def overtonbench_files(
         "seed": seed,
         "versions": versions(),
     }
+    by_question = [
+        {"system": name, "ratings": whose, **score}
+        for whose, systems in (("people", people), ("judge", by_system))
+        for name, found in systems.items()
+        for score in question_scores(found, tau)
+    ]
+    write_jsonl(asking.folder / "overtonbench.questions.jsonl", by_question)
     if rows:
         write_jsonl(asking.folder / "overtonbench.jsonl", rows)
         write_jsonl(asking.folder / "overtonbench.transcript.jsonl", transcript)

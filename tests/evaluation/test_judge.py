@@ -260,3 +260,6 @@ def test_a_batch_gives_the_same_rows(tmp_path: Path) -> None:
     write_jsonl(file, results[:2])
     reader = type(live)(live.name, BatchResults(live.section, read_results([file])), live.section)
     assert judge_answers([reader], given, QUESTIONS)[0][2]["reason"] == "m: the results of the batch do not hold it"
+    write_jsonl(file, [{**results[0], "response": {"status_code": 400, "body": {"error": {"message": "too long"}}}}])
+    reader = type(live)(live.name, BatchResults(live.section, read_results([file])), live.section)
+    assert "m: HTTP 400: too long; without a schema: " in judge_answers([reader], given, QUESTIONS)[0][0]["reason"]

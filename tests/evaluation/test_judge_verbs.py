@@ -259,6 +259,11 @@ def test_overtonbench_with_answers_and_a_check(bench: list[str], tmp_path: Path,
     assert found["check"]["m1"]["mae"] == pytest.approx((0 + 1 + 1) / 3)  # 5 5 2 against 5 4 1
     assert found["prompt"] == "representation-multi-1"
     assert len(read_jsonl(tmp_path / "out" / "overtonbench.jsonl")) == 12
+    scored = read_jsonl(tmp_path / "out" / "overtonbench.questions.jsonl")
+    assert [(q["system"], q["ratings"], q["question"], q["unweighted"]) for q in scored if q["question"] == "1"] == [
+        *(("m1", "people", "1", 0.5), ("m2", "people", "1", 0.5)),
+        *(("mine", "judge", "1", 1), ("m1 (check)", "judge", "1", 0.5)),
+    ]
     captured = capsys.readouterr()
     assert "no model 'nobody'; they have m1, m2" in captured.err
     assert "baseline" in captured.out

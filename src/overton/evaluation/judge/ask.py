@@ -110,7 +110,8 @@ def ask(
         )
         plain = [replace(requests[i], schema=None) for i in refused]
         for i, reply in zip(refused, judge.llm.complete(plain, f"{judge.name}: {description}"), strict=True):
-            replies[i] = reply
+            both = f"{replies[i].reason}; without a schema: {reply.reason}"
+            replies[i] = reply if reply.text is not None else replace(reply, reason=both)
     return [
         _verdict(judge.name, prompt.version, call, request, reply, read)
         for call, request, reply in zip(calls, requests, replies, strict=True)
