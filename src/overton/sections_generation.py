@@ -31,7 +31,7 @@ class SystemSection(ModelSection):
     union_tokens: int = Field(
         0,
         ge=0,
-        description="`parallel`: longest union, in tokens, for comparisons at equal length; 0 = `generation.max_new_tokens`",
+        description="`parallel`: longest union, in tokens, to compare at equal length; 0 = `generation.max_new_tokens`",
     )
     encoder: str = Field(
         "",
