@@ -24,7 +24,11 @@ ORACLE = (
     "oracle_absolute_coverage",
     "oracle_coverage_at_references",
 )
-NLI = ("nli_mean", "nli_accuracy", "nli_coverage", "nli_precision", "nli_uniqueness", "nli_f1")
+NLI = (
+    *("nli_mean", "nli_accuracy", "nli_reverse_mean", "nli_reverse_accuracy"),
+    *("nli_coverage", "nli_precision", "nli_uniqueness", "nli_f1"),
+    *("nli_absolute_coverage", "nli_coverage_at_references"),
+)
 _WORLD_KEYS = {"kind", "actor", "affected", "thing", "act"}
 
 

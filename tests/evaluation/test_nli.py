@@ -177,3 +177,11 @@ def test_paraphrases_of_one_reference_count_once(model: NliModel, situation: Sit
     (row,) = nli_rows(model, [Answer("s1", "", "Dogs bark.")], {"s1": both})
     assert row["coverage"] == 0.5
     assert len(row["best"]) == 2
+
+
+def test_coverage_over_the_first_sentences(model: NliModel, situation: Situation) -> None:
+    lines = [p.explanation for p in situation.perspectives]
+    text = "\n".join([lines[0], "Dogs bark loudly at night.", lines[1], lines[0], lines[2]])
+    (row,) = nli_rows(model, [Answer("s1", "", text)], {"s1": situation})
+    assert row["coverage_curve"] == [0.25, 0.25, 0.5, 0.5, *[0.75] * 6]
+    assert (row["coverage"], row["coverage_at_references"], row["absolute_coverage"]) == (0.75, 0.5, 0)

@@ -393,3 +393,18 @@ def test_models_that_grade_themselves_are_named_in_red(run: RunDir, sketched: No
     assert "alarm" in {a.get("class") for a in page.all("aside")}
     assert line in page.text
     assert "**Not independent:**" in (run.path / "report/report.md").read_text(encoding="utf-8")
+
+
+def test_coverage_over_the_first_perspectives_is_drawn(run: RunDir, sketched: None) -> None:
+    assert "Coverage over the first perspectives" not in page_of(run).text
+    path = run.stage("evaluation") / "summary.json"
+    curve = {str(k): {"mean": k / 10, "low": k / 10, "high": k / 10} for k in range(1, 11)}
+    write_json(path, {**read_json(path), "coverage_at_k": {"grpo": curve}})
+    assert "Coverage over the first perspectives" in page_of(run).text
+
+
+def test_the_p_value_is_the_corrected_one(run: RunDir, sketched: None) -> None:
+    path = run.stage("evaluation") / "summary.json"
+    summary = read_json(path)
+    write_json(path, {**summary, "comparisons": [{**row, "p_holm": 0.123} for row in summary["comparisons"]]})
+    assert "0.123" in page_of(run).text

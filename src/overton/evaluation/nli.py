@@ -22,6 +22,7 @@ from overton.evaluation.coverage import (
     score_coverage,
     split_sentences,
 )
+from overton.evaluation.diversity import coverage_by_k, stated_by_k
 from overton.evaluation.nli_model import (
     MAX_SENTENCES,
     Advance,
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 METRICS = (
-    *("coverage", "precision", "f1", "uniqueness"),
+    *("coverage", "precision", "f1", "uniqueness", "absolute_coverage", "coverage_at_references"),
     *("nli_mean", "nli_accuracy", "nli_reverse_mean", "nli_reverse_accuracy"),
 )
 
@@ -137,12 +138,16 @@ def _row(
     best, back = entailment.max(axis=1, initial=0.0), reverse.max(axis=1, initial=0.0)
     mean, reverse_mean = float(best.mean()), float(back.mean())
     score = score_coverage(entailment, _matrix(texts, texts, known), ENTAILED)
+    stated = entailment >= ENTAILED
+    firsts = [int(row.argmax()) if row.any() else None for row in stated]
     found: dict[str, Any] = {
         "id": answer.id,
         "coverage": score.coverage,
         "precision": score.precision,
         "f1": score.f1,
         "uniqueness": score.uniqueness,
+        "absolute_coverage": int(score.coverage == 1),
+        **coverage_by_k(stated_by_k(firsts, len(texts)), len(groups)),
         "nli_mean": mean,
         "nli_accuracy": int(mean > threshold),
         "nli_reverse_mean": reverse_mean,

@@ -43,7 +43,10 @@ _DIVERSITY = (
 )  # fmt: skip
 _ENTAILMENT = tuple(
     replace(METRICS[name], name=f"nli_{name.removeprefix('nli_')}", group=ENTAILMENT)
-    for name in ("coverage", "precision", "f1", "uniqueness", "nli_mean", "nli_accuracy")
+    for name in (
+        *("coverage", "precision", "f1", "coverage_at_references", "absolute_coverage", "uniqueness"),
+        *("nli_mean", "nli_accuracy", "nli_reverse_mean", "nli_reverse_accuracy"),
+    )
 )
 _FORM = (
     METRICS["perspectives"],

@@ -9,6 +9,7 @@ from typing import Any
 from overton.errors import MissingDependencyError
 from overton.recipe import Recipe, dump_recipe
 from overton.report import figures
+from overton.report.compare_figures import curve_figure
 from overton.report.estimator import estimator_part
 from overton.report.examples import choose
 from overton.report.files import Guard, Row, RunFiles, mapping, number
@@ -84,6 +85,7 @@ def build_page(recipe: Recipe, files: RunFiles) -> str:
         "hero": safe("results", lambda: figures.headline_figure(files.summary)),
         "curves": safe("training", lambda: _curves(files, table)),
         "by_count": safe("results", lambda: _by_count(files.summary, table)),
+        "at_k": safe("results", lambda: curve_figure(mapping(files.summary.get("coverage_at_k")), table.systems)),
         "heat": safe("results", lambda: _heat(files.summary, table)),
         "estimator": safe("estimator", lambda: estimator_part(files)),
         "examples": examples,

@@ -80,6 +80,14 @@ _ALL = (
         "Groups of sentences that entail each other, divided by the answer's sentences.",
     ),
     Metric(
+        "absolute_coverage", "Fully covered", "share", "up", INDEPENDENT,
+        "Share of situations whose references are all covered so.",
+    ),
+    Metric(
+        "coverage_at_references", "Coverage at the number of references", "share", "up", INDEPENDENT,
+        "Coverage counted over the first R sentences only, where R is the number of references.",
+    ),
+    Metric(
         "nli_mean", "Mean entailment", "share", "up", NLI,
         "For each reference, the highest probability that it entails a sentence of the answer (premise = "
         "reference, hypothesis = sentence), averaged over the references.",
@@ -174,7 +182,11 @@ TERMS = (
         "Answers are drawn at the recipe's temperature; SYSTEM-greedy takes the likeliest token.",
     ),
     ("95% interval", "Bootstrap over situations: the middle 95% of the means of redrawn test sets."),
-    ("p", "How probable so large a difference would be if the systems were alike, from a paired test."),
+    (
+        "p",
+        "How probable so large a difference would be if the systems were alike: Wilcoxon's signed-rank test, "
+        "corrected by Holm's method for all comparisons of the run together.",
+    ),
 )
 
 

@@ -133,7 +133,10 @@ def mean(summary: Row, system: str, name: str) -> float | None:
 
 
 def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
-    """The comparison of two systems for one metric, turned round when it was stored the other way."""
+    """The comparison of two systems for one metric, turned round when it was stored the other way.
+
+    The p-value is the one corrected for all comparisons; summaries of earlier releases have only the plain one.
+    """
     for row in _comparisons(summary):
         if row.get("metric") != m.name or {row.get("a"), row.get("b")} != {baseline, treated}:
             continue
@@ -142,7 +145,7 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
         if difference is None:
             return Change()
         difference *= sign
-        low, high, p = number(row.get("low")), number(row.get("high")), number(row.get("p_value"))
+        low, high, p = number(row.get("low")), number(row.get("high")), number(row.get("p_holm", row.get("p_value")))
         interval = None if low is None or high is None else tuple(sorted((sign * low, sign * high)))
         relative = number(row.get("relative"))
         if sign < 0 or relative is None:
