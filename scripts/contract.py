@@ -54,6 +54,9 @@ FRAMEWORKS = {
     ),
     # It imports msgspec without asking for it.
     "swift": Framework(("ms-swift==4.6.0", "msgspec")),
+    # The harnesses that the benchmark's tasks run in; neither asks for what its local models need.
+    "inspect": Framework(("inspect-ai==0.3.285", "accelerate")),
+    "lm_eval": Framework(("lm-eval[hf]==0.4.13",)),
 }
 
 

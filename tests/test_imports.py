@@ -77,6 +77,7 @@ TOP = {
     "scoring_similarity",
     "scoring_table",
     "serve_verbs",
+    "tasks",
 }
 HEAVY = (
     "accelerate",

@@ -1,0 +1,106 @@
+"""What the harnesses' tasks are made of; the harnesses themselves run in tests/contract."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from overton.errors import DataError, RecipeError
+from overton.evaluation.nli import load_nli, nli_rows
+from overton.segment import format_answer
+from overton.tasks import FOLDER
+from overton.tasks.measure import METRICS, Evaluator, load_questions, prompt_text, score_answer
+from overton.testing import tiny_encoder, tiny_nli
+from overton.types import Answer, Situation
+
+
+@pytest.fixture(scope="module")
+def question() -> Situation:
+    return load_questions()[0]
+
+
+def test_without_a_file_the_questions_are_held_out_situations_of_the_world() -> None:
+    questions = load_questions()
+    assert len(questions) == len({q.id for q in questions}) == 200
+    assert all(len(q.perspectives) >= 5 for q in questions)
+    assert questions == load_questions()
+
+
+def test_any_table_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(
+        'prompt,answer\nMay he go?,"In the perspective of A, he may.\nIn the perspective of B, he must not."\n'
+    )
+    (one,) = load_questions(str(path))
+    assert (one.text, len(one.perspectives)) == ("May he go?", 2)
+    with pytest.raises(DataError, match="no such file"):
+        load_questions(str(tmp_path / "none.csv"))
+
+
+def test_prompts(tmp_path: Path) -> None:
+    assert prompt_text("May he {go}?", "implicit") == "May he {go}?"
+    assert "May he go?" in prompt_text("May he go?", "explicit") != "May he go?"
+    own = tmp_path / "own.txt"
+    own.write_text("Think about this: {question}")
+    assert prompt_text("May he go?", str(own)) == "Think about this: May he go?"
+    with pytest.raises(RecipeError, match=r"none\.txt"):
+        prompt_text("May he stay?", str(tmp_path / "none.txt"))
+
+
+def test_the_references_themselves_score_full_marks_and_thoughts_do_not_count(
+    question: Situation, tmp_path: Path
+) -> None:
+    judge = Evaluator(estimator=str(tiny_encoder(tmp_path / "encoder")))
+    text = format_answer(question.perspectives, "All of it.")
+    full = score_answer(question, text, judge)
+    assert full["coverage"] == full["precision"] == 1.0 and full["reason"] == ""
+    assert score_answer(question, f"<think>In the perspective of Fog, fog.</think>{text}", judge) == full
+    nothing = score_answer(question, "<think>Hm.", judge)
+    assert (nothing["coverage"], nothing["precision"], nothing["uniqueness"]) == (0.0, None, None)
+    assert "no perspective" in nothing["reason"]
+
+
+def test_entailment_gives_the_evaluations_figures(question: Situation, tmp_path: Path) -> None:
+    folder = str(tiny_nli(tmp_path / "nli"))
+    text = format_answer(question.perspectives[:2], "Some of it.")
+    found = score_answer(question, text, Evaluator(nli_model=folder))
+    (row,) = nli_rows(load_nli(folder), [Answer(question.id, "", text)], {question.id: question})
+    assert found == pytest.approx({name: row[name] for name in METRICS} | {"reason": ""})
+
+
+def test_a_question_without_references_is_refused() -> None:
+    with pytest.raises(DataError, match="no references"):
+        score_answer(Situation("q", "?", ()), "A view.", Evaluator())
+
+
+def test_the_yaml_names_functions_that_exist() -> None:
+    from importlib import import_module
+
+    done = subprocess.run([sys.executable, "-m", "overton.tasks"], capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == FOLDER
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!function", lambda loader, node: str(loader.construct_scalar(node)))  # type: ignore[arg-type]
+    task = yaml.load((FOLDER / "overton.yaml").read_text(encoding="utf-8"), Loader)
+    for key in ("custom_dataset", "process_results"):
+        module, _, name = task[key].rpartition(".")
+        assert callable(getattr(import_module(module), name))
+    assert [m["metric"] for m in task["metric_list"]] == list(METRICS)
+
+
+def test_rows_for_lm_eval_carry_all_that_scoring_needs(question: Situation, tmp_path: Path) -> None:
+    from overton.tasks.lm_eval import dataset, process_results
+
+    folder = str(tiny_encoder(tmp_path / "encoder"))
+    rows = dataset(estimator=folder, pretrained="what the harness adds")["test"]
+    assert rows[0]["prompt"] == question.text
+    text = format_answer(question.perspectives[:3], "Some of it.")
+    wanted = score_answer(question, text, Evaluator(folder))
+    assert process_results(rows[0], [text]) == pytest.approx({name: wanted[name] for name in METRICS})
+    assert process_results(rows[0], [""])["precision"] != process_results(rows[0], [""])["precision"]  # NaN
