@@ -138,10 +138,12 @@ class Session:
         open_ = [i for i, prompt in enumerate(prompts) if prompt is not None and i not in self.failed]
         tries = 1 + (self.settings.format_retries if self.settings.temperature else 0)
         for turn in range(tries):
+            if not open_:
+                break
             asked = [self._request(str(prompts[i]), sample, turn) for i in open_]
             again = []
             label = f"{step or 'asking'} ({model.llm.name})" + f", try {turn + 1}" * bool(turn)
-            for i, reply in zip(open_, model.llm.complete(asked, label) if asked else [], strict=True):
+            for i, reply in zip(open_, model.llm.complete(asked, label), strict=True):
                 self.spent[i].add(reply, model.section)
                 self.spent[i].retries += bool(turn)
                 new = _said(reply)
