@@ -1,1 +1,1 @@
-"""Generation: answers of a policy to situations."""
+"""Generation: answers of a run's policies, and of any other systems, to questions."""

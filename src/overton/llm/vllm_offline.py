@@ -1,4 +1,4 @@
-"""A model on this machine, run by vLLM in this process: many times the throughput of transformers on a GPU."""
+"""A model on this machine, run by vLLM in this process, which is made for throughput on a GPU."""
 
 from __future__ import annotations
 
