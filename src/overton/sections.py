@@ -178,7 +178,7 @@ class EstimatorSection(Section):
     )
     max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
     situation: Literal["mask", "prepend", "ignore"] = Field(
-        "mask", description="replace the situation's words by a mask on both sides, or write it before both, or neither"
+        "mask", description="leave the situation's words out on both sides, or write it before both, or neither"
     )
     strip_label: bool = Field(True, description="drop a leading `In the perspective of LABEL,` on both sides")
     subtract_situation: float = Field(
@@ -245,8 +245,9 @@ class PolicySection(Section):
 class RewardSection(Section):
     """The reward: a preset and its overrides."""
 
-    preset: Literal["overton", "op-grpo"] = Field(
-        "overton", description="`overton`, or `op-grpo` for the arithmetic of the paper"
+    preset: Literal["overton", "op-grpo", "quality-diversity"] = Field(
+        "overton",
+        description="`overton`; `op-grpo`, the arithmetic of the paper; `quality-diversity`, rewards of other methods",
     )
     overrides: dict[str, float | bool | str] = Field(
         default_factory=dict, description="any field of the preset (see docs/reward.md)"

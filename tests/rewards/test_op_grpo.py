@@ -9,6 +9,7 @@ from fake_encoder import FakeEncoder, axis
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from overton.errors import RecipeError
 from overton.rewards import OvertonReward
 from overton.rewards.op_grpo import OpGrpoPreset, coverage_ladder, uniqueness_ladder
 from overton.rewards.op_grpo_text import format_score, keywords, mask, segments, strict_core
@@ -111,6 +112,17 @@ def test_total_by_hand(names: list[str], value: float) -> None:
     core = "\n".join(LINE[n] for n in names)
     assert score(core).value == pytest.approx(value)
     assert score(core, tags=False).value == pytest.approx(value - 0.2)
+
+
+def test_smooth_steps_have_the_ladders_range() -> None:
+    core = "\n".join(LINE[n] for n in ["A", "B", "B2"])
+    answer = f"<core perspectives>\n{core}\n</core perspectives>\n\n<summary>\nA, B, C and Z.\n</summary>"
+    reward = OvertonReward(FakeEncoder(VECTORS), "op-grpo", steps="smooth")
+    found = reward.score([Group("?", REFERENCES, (answer,))])[0][0]
+    # 2 of 5 covered, 2 of 3 unique, form 1.5
+    assert found.value == pytest.approx(0.3 * 5 * 2 / 5 + 0.3 * 2 / 3 + 0.1 * 1.5)
+    with pytest.raises(RecipeError, match="'stairs'; known: ladder, smooth"):
+        OvertonReward(FakeEncoder(VECTORS), "op-grpo", steps="stairs")
 
 
 def test_matches_repetitions_and_credits() -> None:

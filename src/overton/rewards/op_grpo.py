@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from overton.errors import RecipeError
 from overton.matching import greedy_matching, redundant_in_order
 from overton.rewards.op_grpo_text import format_score, keywords, mask, segments, strict_core
 from overton.rewards.plan import Plan, unscorable
 from overton.types import Group, Match, Score, Segment
 
 Vectors = npt.NDArray[np.float32]
+STEPS = ("ladder", "smooth")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class OpGrpoPreset:
         uniqueness_weight: weight of the uniqueness ladder (0 to 1).
         format_weight: weight of the format term (0 to 2).
         tag_penalty: charged when the tag layout is broken.
+        steps: ``ladder``, or ``smooth`` for 5 times the covered share and the unique share themselves, which have the
+            same range.
     """
 
     threshold: float = 0.70
@@ -41,7 +45,12 @@ class OpGrpoPreset:
     uniqueness_weight: float = 0.3
     format_weight: float = 0.1
     tag_penalty: float = 0.2
+    steps: str = "ladder"
     masks_alike = False
+
+    def __post_init__(self) -> None:
+        if self.steps not in STEPS:
+            raise RecipeError(f"reward: unknown steps {self.steps!r}; known: {', '.join(STEPS)}")
 
     def plan(self, group: Group) -> Plan:
         """References with their labels; segments with theirs and the prompt's words masked by ``[KW]``."""
@@ -76,11 +85,15 @@ class OpGrpoPreset:
         unique = (n - len(redundant)) / n if n else 1.0
         form = format_score(answer)
         valid = strict_core(answer) is not None
+        if self.steps == "ladder":
+            covered, distinct = coverage_ladder(rate), uniqueness_ladder(unique)
+        else:
+            covered, distinct = 5 * rate, unique
         # In the order of the public code, so that sums round alike.
-        value = self.coverage_weight * coverage_ladder(rate)
+        value = self.coverage_weight * covered
         value += self.format_weight * form
         value += 0.0 if valid else -self.tag_penalty
-        value += self.uniqueness_weight * uniqueness_ladder(unique)
+        value += self.uniqueness_weight * distinct
         matched = {s for _, s in pairs}
         return Score(
             value=max(value, 0.0),

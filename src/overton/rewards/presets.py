@@ -10,15 +10,18 @@ from typing import Any
 from overton.errors import RecipeError
 from overton.rewards.op_grpo import OpGrpoPreset
 from overton.rewards.overton import OvertonPreset
+from overton.rewards.quality_diversity import QualityDiversityPreset
 
-PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset]] = {
+Preset = OpGrpoPreset | OvertonPreset | QualityDiversityPreset
+PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset] | type[QualityDiversityPreset]] = {
     "overton": OvertonPreset,
     "op-grpo": OpGrpoPreset,
+    "quality-diversity": QualityDiversityPreset,
 }
 FILE_KEYS = ("preset", "overrides", "estimator", "data_set")
 
 
-def make_preset(name: str | Path, overrides: dict[str, Any]) -> OpGrpoPreset | OvertonPreset:
+def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
     """The preset with some fields replaced.
 
     Args:
