@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +89,9 @@ class NliModel:
         if not rough:
             return self._encoder
         if self._rough is None:
-            import torch
+            from overton.evaluation.nli_rough import rough_copy
 
-            self._rough = deepcopy(self._encoder).to(torch.bfloat16)
+            self._rough = rough_copy(self._encoder)
         return self._rough
 
 
