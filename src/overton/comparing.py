@@ -198,8 +198,10 @@ def _settings(
 ) -> dict[str, Any]:
     from overton.rundir import sha256, versions
 
+    names = Counter(path.name for path in paths)
+    shown = {path: path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in paths}
     return {
-        "files": {path.name: sha256(path) for path in paths},
+        "files": {shown[path]: sha256(path) for path in paths},
         "references": {references.name: sha256(references)} if references else {},
         "labels": "kept" if asked.keep_labels else "stripped",
         "nli_model": asked.nli_model,

@@ -58,6 +58,11 @@ def markdown(comparison: Mapping[str, Any]) -> str:
     for head, lines in (("Not independent", comparison["warnings"]), ("Keep in mind", comparison["notes"])):
         if lines:
             parts.append(f"**{head}:**\n\n" + "\n".join(f"- {plain(line)}" for line in lines))
+    rows = [
+        [s, str(own["answers"]), str(own["with_references"]), str(sum(comparison["unscored"][s].values()))]
+        for s, own in comparison["answers"].items()
+    ]
+    parts += ["## Answers", grid(["system", "answers", "with a question", "not scored in some metric"], rows)]
     for block in blocks(result):
         rows = [[s, *(f"{c.text} ({c.interval})" if c.interval else c.text for c in cells)] for s, cells in block.rows]
         parts += [f"## {block.title}", grid(["system", *(m.label for m in block.metrics)], rows)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from overton.report.compare_metrics import COMPARED
-from overton.report.figures import _name, _percent, _score
+from overton.report.figures import percent_axis, score_of
 from overton.report.files import Row, mapping
 from overton.report.svg import COLOURS, MARKERS, draw, printable
 
@@ -31,7 +31,7 @@ def scores_figure(scores: Row, systems: Sequence[str]) -> str:
     names = next((s for s in _SETS if any(mapping(scores[x]).get(s[0]) for x in systems)), ())
     if not names:
         return ""
-    points = {m: [_score(mapping(scores[s]).get(m)) for s in systems] for m in names}
+    points = {m: [score_of(mapping(scores[s]).get(m)) for s in systems] for m in names}
     said = [
         f"{s}: " + ", ".join(f"{COMPARED[m].label} {100 * p[0]:.0f}%" for m in names if (p := points[m][i]))
         for i, s in enumerate(systems)
@@ -48,7 +48,7 @@ def scores_figure(scores: Row, systems: Sequence[str]) -> str:
         axes.set_yticks(range(len(systems)), [_long(s) for s in systems])
         axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
         axes.set_ylim(len(systems) - 0.5, -0.5)
-        _percent(axes, "x")
+        percent_axis(axes, "x")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2)
 
     alt = "Means with 95% intervals. " + "; ".join(said) + "."
@@ -67,7 +67,7 @@ def curve_figure(curves: Row, systems: Sequence[str]) -> str:
     """
     lines = []
     for s in systems:
-        cells = {int(k): p for k, v in mapping(curves.get(s)).items() if str(k).isdigit() and (p := _score(v))}
+        cells = {int(k): p for k, v in mapping(curves.get(s)).items() if str(k).isdigit() and (p := score_of(v))}
         if cells:
             lines.append((s, sorted((k, p[0]) for k, p in cells.items())))
     if not lines:
@@ -77,18 +77,19 @@ def curve_figure(curves: Row, systems: Sequence[str]) -> str:
         for index, (s, points) in enumerate(lines):
             axes.plot(
                 [k for k, _ in points], [y for _, y in points], color=COLOURS[f"c{index % 5}"], linewidth=1.6,
-                linestyle=_LINES[index // 5 % 3], marker=MARKERS[index % len(MARKERS)], markersize=4, label=_name(s),
+                linestyle=_LINES[index // 5 % 3], marker=MARKERS[index % len(MARKERS)], markersize=4, label=_long(s),
             )  # fmt: skip
         axes.set_xlabel("perspectives of the answer that count")
         axes.set_xticks(sorted({k for _, points in lines for k, _ in points}))
         axes.grid(False, axis="x")
-        _percent(axes, "y")
+        percent_axis(axes, "y")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), borderaxespad=0.2, handlelength=2.4)
 
     said = "; ".join(f"{s}: {100 * p[0][1]:.0f}% at 1, {100 * p[-1][1]:.0f}% at {p[-1][0]}" for s, p in lines)
-    return draw("compare-curve", (560.0, 280.0), f"Coverage over the first perspectives. {said}.", paint)
+    return draw("compare-curve", (620.0, 280.0), f"Coverage over the first perspectives. {said}.", paint)
 
 
 def _long(system: str) -> str:
-    text = printable(system)
+    # A leading underscore would hide the entry from matplotlib's legend.
+    text = printable(system).lstrip("_")
     return text if len(text) <= 32 else text[:31] + "…"

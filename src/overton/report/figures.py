@@ -37,7 +37,7 @@ def headline_figure(summary: Row, theme: Theme = "page") -> str:
     rows: list[tuple[Metric, list[tuple[str, float, float, float]]]] = []
     for names in sets:
         for name in names:
-            found = [(s, *score) for s in systems if (score := _score(mapping(scores[s]).get(name)))]
+            found = [(s, *score) for s in systems if (score := score_of(mapping(scores[s]).get(name)))]
             if found:
                 rows.append((METRICS[name], found))
         if rows:
@@ -70,7 +70,7 @@ def headline_figure(summary: Row, theme: Theme = "page") -> str:
         axes.tick_params(axis="y", labelsize=10, labelcolor=COLOURS["ink"])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(False, axis="y")
-        _percent(axes, "x")
+        percent_axis(axes, "x")
         for index, s in enumerate(systems):
             axes.barh(math.nan, math.nan, color=COLOURS[f"c{index}"], alpha=0.85 if index else 0.6, label=_name(s))
         _legend(axes, len(systems))
@@ -105,7 +105,7 @@ def curve(name: str, title: str, points: Points, share: bool = False, target: fl
         axes.figure.suptitle(title, x=0.008, ha="left", fontsize=9.5, color=COLOURS["ink"])
         axes.locator_params(axis="both", nbins=5)
         if share and max(y) <= 1.001 and min(y) >= -0.001:
-            _percent(axes, "y")
+            percent_axis(axes, "y")
         elif target is not None:
             axes.set_ylim(0, 1.15 * max(*y, target))
         axes.grid(False, axis="x")
@@ -125,7 +125,7 @@ def coverage_by_count(by_count: Row, systems: Sequence[str]) -> str:
     """
     lines: list[tuple[str, list[tuple[int, float, float, float]]]] = []
     for s in systems:
-        cells = {int(k): _score(v) for k, v in mapping(by_count.get(s)).items() if str(k).isdigit()}
+        cells = {int(k): score_of(v) for k, v in mapping(by_count.get(s)).items() if str(k).isdigit()}
         points = [(k, *score) for k, score in sorted(cells.items()) if score]
         if points:
             lines.append((s, points))
@@ -148,7 +148,7 @@ def coverage_by_count(by_count: Row, systems: Sequence[str]) -> str:
         axes.set_xticks(sorted({k for _, points in lines for k, *_ in points}))
         axes.set_xlabel("reference perspectives of the situation")
         axes.grid(False, axis="x")
-        _percent(axes, "y")
+        percent_axis(axes, "y")
         _legend(axes, len(lines))
 
     alt = "Coverage against the number of reference perspectives. " + "; ".join(said) + "."
@@ -190,8 +190,8 @@ def reliability(bins: Sequence[Row]) -> str:
         )  # fmt: skip
         axes.set_xlabel("predicted probability: same perspective")
         axes.set_ylabel("observed share")
-        _percent(axes, "x")
-        _percent(axes, "y")
+        percent_axis(axes, "x")
+        percent_axis(axes, "y")
 
     alt = f"Calibration plot, predicted against observed share of same pairs: {said}. "
     alt += f"Mean gap {100 * gap:.1f} points."
@@ -270,7 +270,7 @@ def moving_average(values: Sequence[float], reach: int) -> list[float]:
     return result
 
 
-def _score(value: Any) -> tuple[float, float, float] | None:
+def score_of(value: Any) -> tuple[float, float, float] | None:
     """Mean, low, high; the mean stands in for a bound that is missing."""
     row = mapping(value)
     mean, low, high = number(row.get("mean")), number(row.get("low")), number(row.get("high"))
@@ -282,7 +282,8 @@ def _colour(system: str, systems: Sequence[str]) -> str:
     return f"c{min(5, systems.index(base if base in systems else system))}"
 
 
-def _percent(axes: Any, which: str) -> None:
+def percent_axis(axes: Any, which: str) -> None:
+    """Make the ``x`` or ``y`` axis one of shares, 0 to 100%."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xlim if which == "x" else axes.set_ylim)(0, 1.04)
     axis.set_ticks([0, 0.25, 0.5, 0.75, 1.0])
