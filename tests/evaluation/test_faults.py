@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from overton.evaluation.faults import FAULTS, count_faults, find_faults
 from overton.types import Answer
@@ -72,3 +74,12 @@ def test_faults_are_counted_with_an_example() -> None:
 
 def test_every_fault_has_its_words() -> None:
     assert all(FAULTS.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from("aB1.,<>|/{}[]\n sthink想"), max_size=80))
+def test_any_text_has_known_faults_and_short_examples(text: str) -> None:
+    for sentences in (None, text.split("\n")):
+        found = find_faults(Answer("q", "", text), sentences)
+        assert found.keys() <= FAULTS.keys()
+        assert all(len(example) <= 80 and "\n" not in example for example in found.values())
