@@ -6,9 +6,10 @@
 One answer, of a system drawn with the seed, to each of 300 situations. Modular Pluralism's code calls the pipeline once
 a pair, OP-GRPO's once a situation with batches of 300; both are written anew here from their description. They are
 slow, so they run on a random part of the situations, and so do ours, once as it is and once in float32 alone; ours
-then runs on all, and what a pair costs there is what they are compared with. No weights of an NLI model come with this project: the model is all-MiniLM-L6-v2 with a random head of
-three classes, which is as fast as a trained one. Its probabilities lie closer together than a trained one's, so
-screening in bfloat16 leaves more to read again than there would be. CPU seconds, one thread.
+then runs on all, and what a pair costs there is what they are compared with. No weights of an NLI model come with this
+project: the model is all-MiniLM-L6-v2 with a random head of three classes, which is as fast as a trained one. Its
+probabilities lie closer together than a trained one's, so screening in bfloat16 leaves more to read again than there
+would be. CPU seconds, one thread.
 """
 
 from __future__ import annotations

@@ -101,6 +101,31 @@ for _verb, _text in STAGE_HELP.items():
 
 
 @app.command()
+def questions(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="perspectrum, argkp, table or valueprism.", show_default=False)
+    ],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Its folder or file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="JSONL to write: `id`, `text`, `perspectives`.")
+    ] = Path("questions.jsonl"),
+    split: Annotated[str, typer.Option(help="One of the set's own splits; default: all.")] = "",
+) -> None:
+    """Write a set that people wrote as questions with references, for generate --questions and score --references."""
+    from overton.data.questions import read_questions
+    from overton.progress import console
+    from overton.rundir import write_jsonl
+
+    warnings: list[str] = []
+    found = read_questions(source, path, split, warnings)
+    write_jsonl(output, [situation.to_json() for situation in found])
+    for line in warnings:
+        console.print(line, style="yellow", markup=False)
+    references = sum(len(situation.perspectives) for situation in found)
+    print(f"{output}: {len(found)} questions, {references} references")
+
+
+@app.command()
 def ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="Any question or situation.", show_default=False)],
     model: Annotated[
