@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from overton.estimator import SimilarityEstimator
-from overton.estimator.models import load_sentence_transformer, resolve_base
 from overton.estimator.people import measure, read_labels
+from overton.estimator.shipped import load_base
 from overton.pipeline import run_stages
 from overton.recipe import load_recipe
 from overton.rundir import RunDir, read_json, versions, write_json
@@ -62,8 +62,8 @@ def main() -> None:
         run_stages(recipe, run, "data", "estimator")
         tuned = SimilarityEstimator.load(run.path / "estimator", bf16=recipe.estimator.bf16)
         if not systems["base"]:
-            model = load_sentence_transformer(resolve_base(recipe.estimator.base), recipe.estimator.max_seq_length)
-            systems["base"].append(measure(SimilarityEstimator(model), labels))
+            base = load_base(recipe.estimator.base, max_seq_length=recipe.estimator.max_seq_length)
+            systems["base"].append(measure(base, labels))
         manifest = run.manifest("estimator") or {}
         cost = {name: manifest.get(name) for name in ("seconds", "cpu_seconds")}
         training = read_json(run.path / "estimator" / "benchmark.json")["training"]

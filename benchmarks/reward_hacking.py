@@ -11,7 +11,8 @@ Honest answers come from four sources, as far as their paths are given:
 
 All but the first are scored with the untuned base and its shipped calibration, or with --estimator. What an attacker
 knows is learnt from the part that is not measured; `--part tune` measures on the part that may be looked at while a
-reward is changed. `--page` writes the table of --out into docs/reward_hacking.md.
+reward is changed. Attacks that --out holds already, measured on the same answers with the same settings, stay in it, so
+that new ones can be measured alone. `--page` writes the table of --out into docs/reward_hacking.md.
 """
 
 from __future__ import annotations
@@ -69,9 +70,12 @@ def main() -> None:
         "seed": options.seed,
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
-        "attacks": {name: {"what": a.what, "oracle": a.oracle} for name, a in attacks.items()},
+        "attacks": {},
         "sources": {},
     }
+    earlier = read_json(options.out) if options.out.exists() else {"attacks": {}, "sources": {}}
+    if any(earlier.get(key) != report[key] for key in ("part", "seed")):
+        earlier = {"attacks": {}, "sources": {}}
     makers = _makers(options)
     for name in options.sources:
         if name not in makers:
@@ -86,11 +90,28 @@ def main() -> None:
         settings = {**source.settings, **overrides}
         found = measure(chosen, estimator, attacks, options.seed, settings, name)
         about = {"estimator": title, "threshold": round(estimator.threshold, 4), "overrides": settings}
-        report["sources"][name] = {**about, **found}
+        report["sources"][name] = _with_earlier({**about, **found}, earlier["sources"].get(name))
+        report["attacks"] = {n: w for n, w in _all_attacks().items() if _measured(n, report)}
         write_json(options.out, report)
     if not report["sources"]:
         parser.error("give the paths of at least one source: --run, --perspectrum, or --op-bench and --responses")
     print(markdown(report))
+
+
+def _all_attacks() -> dict[str, dict[str, Any]]:
+    return {name: {"what": a.what, "oracle": a.oracle} for name, a in ATTACKS.items()}
+
+
+def _measured(attack: str, report: dict[str, Any]) -> bool:
+    return any(attack in source["attacks"] for source in report["sources"].values())
+
+
+def _with_earlier(found: dict[str, Any], earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """What was measured now, and the other attacks that were measured before on the same answers, which scored the
+    same then."""
+    if earlier is None or any(found[k] != earlier[k] for k in found if k != "attacks"):
+        return found
+    return {**found, "attacks": {**earlier["attacks"], **found["attacks"]}}
 
 
 def _makers(options: argparse.Namespace) -> dict[str, Callable[[], tuple[Source, tuple[SimilarityEstimator, str]]]]:

@@ -17,8 +17,7 @@ from overton.estimator.calibrate import calibrate
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, resolve_base
 from overton.estimator.pairs import read_pairs
-from overton.estimator.preprocess import Preprocessing
-from overton.estimator.shipped import weights_hash
+from overton.estimator.shipped import UNTUNED, weights_hash
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir, sha256, write_json
 
@@ -43,7 +42,7 @@ def main() -> None:
         pairs = read_pairs(file)
         for base in options.bases:
             folder = resolve_base(base)
-            model = SimilarityEstimator(load_sentence_transformer(folder), Preprocessing())
+            model = SimilarityEstimator(load_sentence_transformer(folder), UNTUNED)
             found, quality = calibrate(model, pairs, model_hash="", data_hash="", different_per_same=0.0)
             entries[weights_hash(folder)] = {
                 "base": base,

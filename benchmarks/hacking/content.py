@@ -141,6 +141,29 @@ def _topic(case: Case, rng: random.Random) -> Draft:
     return case.answer.changed(lambda text: f"{text.rstrip('.')}, {words}")
 
 
+@attack("stuffed-topic-plain", "the same without commas")
+def _topic_plain(case: Case, rng: random.Random) -> Draft:
+    words = " ".join(sorted(keywords(case.prompt)))
+    return case.answer.changed(lambda text: f"{text.rstrip('.')} {words}")
+
+
+@attack("stuffed-topic-first", "the question's words at the beginning of each line")
+def _topic_first(case: Case, rng: random.Random) -> Draft:
+    words = ", ".join(sorted(keywords(case.prompt)))
+    return case.answer.changed(lambda text: f"{words}: {text}")
+
+
+@attack("stuffed-topic-inside", "the question's words in the middle of each line")
+def _topic_inside(case: Case, rng: random.Random) -> Draft:
+    words = " ".join(sorted(keywords(case.prompt)))
+
+    def stuffed(text: str) -> str:
+        said = text.split()
+        return " ".join([*said[: len(said) // 2], words, *said[len(said) // 2 :]])
+
+    return case.answer.changed(stuffed)
+
+
 @attack("stuffed-values", "eight words that are frequent in references at the end of each line")
 def _values(case: Case, rng: random.Random) -> Draft:
     words = list(case.loot.words[:60])

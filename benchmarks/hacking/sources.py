@@ -36,7 +36,7 @@ TRAINED = (
 )
 PROMPTED = ("qwen3-8b-explicit", "qwen3-8b-implicit", "qwen2.5-1.5b-explicit", "qwen2.5-1.5b-implicit")
 # What docs/reward.md recommends for prose: no tags are asked for, and several sentences may speak for one reference.
-FREE_FORM = {"tag_penalty": 0.0, "matching": "many-to-one"}
+FREE_FORM = {"tag_penalty": 0.0, "matching": "many-to-one", "beta": 1.2}
 _SPLITS = {"tune": ("5p",), "report": ("6p", "7p")}
 _WORD = re.compile(r"[a-z]{4,}")
 _UNIVERSAL = 8

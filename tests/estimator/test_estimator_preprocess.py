@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from overton.errors import ModelError
 from overton.estimator import Preprocessing
@@ -13,28 +15,50 @@ from overton.estimator.preprocess import mask_situation
 SITUATION = "A mother reads the diary of her daughter in secret."
 
 
-def test_inflected_words_and_what_joins_them_become_one_mask() -> None:
+def test_inflected_words_and_what_joins_them_are_left_out() -> None:
     text = "By reading the diary of a daughter the mother breaks her trust"
-    assert mask_situation(text, SITUATION, "X") == "By X breaks her trust"
+    assert mask_situation(text, SITUATION) == "By breaks her trust"
 
 
 @pytest.mark.parametrize("word", ["read", "reads", "reading", "Reads", "READ"])
-def test_every_form_of_a_word_is_masked(word: str) -> None:
-    assert mask_situation(f"to {word} is wrong", SITUATION, "X") == "to X is wrong"
+def test_every_form_of_a_word_is_left_out(word: str) -> None:
+    assert mask_situation(f"to {word} is wrong", SITUATION) == "to is wrong"
 
 
 def test_words_that_carry_meaning_between_masked_words_stay() -> None:
-    assert mask_situation("The mother must not read the diary", SITUATION, "X") == "X must not X"
-    assert mask_situation("The mother, the daughter", SITUATION, "X") == "X, X"
+    assert mask_situation("The mother must not read the diary", SITUATION) == "must not"
+
+
+def test_what_separated_the_words_goes_with_them() -> None:
+    assert mask_situation("It is fair, the mother, to ask", SITUATION) == "It is fair, to ask"
+    assert mask_situation("Mother: daughter; it is fair -- diary.", SITUATION) == "it is fair"
+    assert mask_situation("Truth — the diary — matters", SITUATION) == "Truth — matters"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["mother", "reading", "diaries", "daughter", "secret"]))),
+)
+def test_the_situations_words_change_nothing_wherever_they_are_put(stuffing: list[tuple[int, str]]) -> None:
+    """The rule that makes stuffing worthless."""
+    words = "Nobody may break such great trust".split()
+    for place, word in stuffing:
+        words.insert(place, word)
+    [prepared] = Preprocessing()([" ".join(words)], [SITUATION])
+    assert prepared == "Nobody may break such great trust"
+
+
+@pytest.mark.parametrize("text", ["The mother, the daughter", "Reading"])
+def test_a_text_of_nothing_else_stays(text: str) -> None:
+    assert mask_situation(text, SITUATION) == text
 
 
 def test_other_words_and_empty_situations_change_nothing() -> None:
-    assert mask_situation("Honesty matters here", SITUATION, "X") == "Honesty matters here"
-    assert mask_situation("the mother", "", "X") == "the mother"
+    assert mask_situation("Honesty matters here", SITUATION) == "Honesty matters here"
+    assert mask_situation("the mother", "") == "the mother"
 
 
 def test_possessives_follow_their_owner() -> None:
-    assert mask_situation("The daughter's secrets matter", SITUATION, "X") == "X matter"
+    assert mask_situation("The daughter's secrets matter", SITUATION) == "matter"
 
 
 def test_both_sides_are_treated_alike() -> None:
@@ -46,8 +70,8 @@ def test_both_sides_are_treated_alike() -> None:
 
 def test_the_texts_own_situation_decides() -> None:
     texts = ["the mother is kind", "the baker is kind"]
-    prepared = Preprocessing(mask="X")(texts, ["A mother sings.", "A mother sings."])
-    assert prepared == ["X is kind", "The baker is kind"]
+    prepared = Preprocessing()(texts, ["A mother sings.", "A mother sings."])
+    assert prepared == ["Is kind", "The baker is kind"]
 
 
 def test_masking_can_be_switched_off() -> None:
@@ -73,8 +97,8 @@ def test_lengths_must_agree() -> None:
 
 
 def test_settings_survive_the_folder(tmp_path: Path) -> None:
-    Preprocessing(mask="it", strip_label=False).save(tmp_path, {"base": "b"})
-    assert Preprocessing.load(tmp_path) == Preprocessing(mask="it", strip_label=False)
+    Preprocessing(subtract_situation=0.25, strip_label=False).save(tmp_path, {"base": "b"})
+    assert Preprocessing.load(tmp_path) == Preprocessing(subtract_situation=0.25, strip_label=False)
 
 
 def test_a_foreign_folder_is_not_masked(tmp_path: Path) -> None:

@@ -122,7 +122,6 @@ def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(tiny_base:
     assert settings["preprocessing"] == {
         "situation": "mask",
         "strip_label": True,
-        "mask": "someone",
         "subtract_situation": 0.0,
     }
     assert settings["training"]["loss"] == "supcon"
@@ -167,8 +166,8 @@ def test_triplets_are_masked_and_senseless_ones_dropped() -> None:
         "negative": "rude",
     }
     same = good | {"anchor": "pilot is rude", "positive": "a pilot is rude"}
-    columns = prepare_triplets([good, same, good | {"anchor": "kind is the pilot"}], Preprocessing(mask="X"))
-    assert columns["anchor"] == ["X is kind", "Kind is X"]
+    columns = prepare_triplets([good, same, good | {"anchor": "kind is the pilot"}], Preprocessing())
+    assert columns["anchor"] == ["Is kind", "Kind is"]
 
 
 @pytest.mark.parametrize(("name", "value"), [("anchor", " "), ("negative", None), ("situation", 3)])

@@ -60,8 +60,8 @@ def test_value_by_hand(names: list[str], overrides: dict[str, float], value: flo
 
 
 def test_coverage_weighs_a_little_more_than_precision() -> None:
-    # F_beta of k / m and k / n is (1 + beta^2) k / (beta^2 m + n); here k 2, m 3, n 4, beta 1.2.
-    assert score(answer("one", "two", "beside", "astray")).value == pytest.approx(2.44 * 2 / (1.44 * 3 + 4))
+    # F_beta of k / m and k / n is (1 + beta^2) k / (beta^2 m + n); here k 2, m 3, n 4, beta 1.4.
+    assert score(answer("one", "two", "beside", "astray")).value == pytest.approx(2.96 * 2 / (1.96 * 3 + 4))
 
 
 def test_penalties_by_hand() -> None:

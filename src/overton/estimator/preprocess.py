@@ -20,10 +20,10 @@ from overton.rundir import read_json, write_json
 from overton.segment import keywords, strip_label
 
 SETTINGS_FILE = "overton.json"
-_FORMAT = 2
-# A plain word serves an untuned encoder better than its mask token, which it met in pretraining only: on the
-# bundled world's dev pairs the ROC AUC of all-MiniLM-L6-v2 is .56 with [MASK] and .61 with this one.
-_MASK = "someone"
+_FORMAT = 3
+_SEPARATING = " .,;:–—-"
+# What stood around a word that is gone: of a comma before it and another behind it, one stays.
+_SEPARATORS = re.compile(r"(\s*[,;:–—-])(?:\s*[,;:–—-])+")
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 # Between two masked words these carry nothing: "the letter of a friend" is one thing of the situation.
@@ -39,17 +39,15 @@ class Preprocessing:
     """How texts are prepared.
 
     Attributes:
-        situation: ``mask`` replaces runs of the situation's words, in any inflection, by one mask; ``prepend``
-            writes the situation before the text; ``ignore`` does neither.
+        situation: ``mask`` leaves the situation's words out, in any inflection; ``prepend`` writes the situation
+            before the text; ``ignore`` does neither.
         strip_label: drop a leading ``In the perspective of LABEL,``.
-        mask: what stands for the masked words.
         subtract_situation: this much of the situation's own unit vector is taken from each text's, before the text's
             is made of length 1 again. What every text of a situation shares then counts for less.
     """
 
     situation: Literal["mask", "prepend", "ignore"] = "mask"
     strip_label: bool = True
-    mask: str = _MASK
     subtract_situation: float = 0.0
 
     def __call__(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[str]:
@@ -79,7 +77,7 @@ class Preprocessing:
         if self.strip_label:
             text = strip_label(text)
         if self.situation == "mask" and context:
-            text = mask_situation(text, context, self.mask)
+            text = mask_situation(text, context)
         if self.situation == "prepend" and context:
             return f"{plain_layout(context)}: {plain_layout(text)}"
         return plain_layout(text)
@@ -129,18 +127,20 @@ def base_of(folder: Path) -> str | None:
         raise ModelError(f"{folder / SETTINGS_FILE}: unreadable settings ({error})") from None
 
 
-def mask_situation(text: str, situation: str, mask: str = _MASK) -> str:
-    """Replace each run of the situation's words in a text by one mask.
+def mask_situation(text: str, situation: str) -> str:
+    """Leave the situation's words out of a text, so that nothing can be said with them.
 
-    Words match in any English inflection ("reads", "reading"), since the situation and what is said about it
-    differ in tense; articles and prepositions between two masked words, and an article before the first, go
-    with them. So "By reading the diary of a daughter the mother breaks her trust" becomes "By someone breaks
-    her trust".
+    Words match in any English inflection ("reads", "reading"), since the situation and what is said about it differ in
+    tense; articles and prepositions between two of them, and an article before the first, go with them. So "By reading
+    the diary of a daughter the mother breaks her trust" becomes "By breaks her trust". Nothing stands in their place: a
+    stand-in draws any text with many of them to any other.
 
     Args:
         text: any text.
         situation: the text whose words are hidden, all but stop words.
-        mask: what to write instead.
+
+    Returns:
+        The rest of the text; the text itself when nothing else is in it.
     """
     stems = _stems(situation)
     words = list(_WORD.finditer(text))
@@ -156,10 +156,10 @@ def mask_situation(text: str, situation: str, mask: str = _MASK) -> str:
         first, last = index, _end_of_run(text, words, hidden, index)
         while first > 0 and words[first - 1].start() >= position and words[first - 1].group().lower() in _ARTICLES:
             first -= 1
-        out += [text[position : words[first].start()], mask]
+        out.append(text[position : words[first].start()])
         position, index = words[last].end(), last + 1
-    out.append(text[position:])
-    return "".join(out)
+    rest = _SEPARATORS.sub(r"\1", " ".join("".join([*out, text[position:]]).split())).strip(_SEPARATING)
+    return rest if _WORD.search(rest) else text
 
 
 def _end_of_run(text: str, words: list[re.Match[str]], hidden: list[bool], start: int) -> int:

@@ -57,7 +57,7 @@ class OvertonPreset:
 
     threshold: float | None = None
     matching: str = "optimal"
-    beta: float = 1.2
+    beta: float = 1.4
     tag_penalty: float = 0.5
     cut_off_penalty: float = 0.5
     faithfulness_penalty: float = 0.0
