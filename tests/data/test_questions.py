@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from people_files import write_argkp, write_perspectrum
 
 from overton.cli import main
 from overton.data import read_situations
@@ -13,6 +12,7 @@ from overton.data.questions import read_questions
 from overton.data.table import read_table
 from overton.errors import DataError
 from overton.rundir import write_jsonl
+from people_files import write_argkp, write_perspectrum
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 

@@ -22,9 +22,15 @@ Matrix = npt.NDArray[np.floating]
 # Parts of an answer that are no statement of a perspective: reasoning debris, the summary, and the tags.
 _DEBRIS = re.compile(r"\A.*</think>|<summary>.*?(?:</summary>|\Z)|</?(?:core perspectives|summary)>", re.DOTALL | re.I)
 _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[,:])?[ \t]*", re.I)
-_MARKER = re.compile(r"[ \t>#*•–-]*(?:\(?\d{1,3}[.)](?=\s))?[ \t*_]*")
+_MARKER = re.compile(r"[ \t>*•–|-]*(?:\(?(?:\d{1,3}|[a-z])[.)](?=\s))?[ \t*_]*")
+# Headings, and lines that announce what follows them ("Several views matter here:"), state nothing.
+_TITLE = re.compile(r"[ \t]{0,3}#{1,6}[ \t]|.*:[ \t*_]*\Z")
+_BOLD = re.compile(r"\*\*|__")
 _END = re.compile(r"[.!?…]+[\"'”’)\]*_]*|[。！？]")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|cf|vs|approx|[Dd]r|[Mm]rs?|[Mm]s|[Pp]rof|St|[A-Z])\.\Z")
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|[Cc]f|vs|approx|[Dd]r|[Mm]rs?|[Mm]s|[Pp]rof|St|[A-Z])\.\Z")
+_BEFORE_NUMBER = re.compile(
+    r"\b(?:[Nn]os?|[Vv]ol|pp?|[Ff]igs?|[Ss]ec|[Aa]rt|[Cc]h|al|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.\Z"
+)
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -33,8 +39,8 @@ class Sentence:
     """One sentence of an answer.
 
     Attributes:
-        text: without list marker and "In the perspective of LABEL,"; starts with a capital where that was cut
-            off.
+        text: without list marker, bold type and "In the perspective of LABEL,"; starts with a capital where that was
+            cut off.
         start: character offset in the answer of the sentence, its lead included (inclusive).
         end: character offset of its end (exclusive).
         led: whether it had a lead.
@@ -70,8 +76,9 @@ class CoverageScore:
 def split_sentences(answer: str) -> list[Sentence]:
     """Cut an answer into the sentences that may state a perspective.
 
-    The summary, the tags and everything up to ``</think>`` are left out. A line break ends a sentence, and so
-    does an "In the perspective of" that begins the next one. Sentences without a letter are dropped.
+    The summary, the tags and everything up to ``</think>`` are left out, and so are headings and lines that end with
+    a colon. A line break ends a sentence, and so does an "In the perspective of" that begins the next one; a full stop
+    does not before a small letter, unless the sentence began with one. Sentences without a letter are dropped.
 
     Args:
         answer: text of one completion.
@@ -83,14 +90,16 @@ def split_sentences(answer: str) -> list[Sentence]:
     found: list[Sentence] = []
     position = 0
     for line in text.split("\n"):
+        if _TITLE.match(line):
+            position += len(line) + 1
+            continue
         leads = list(_LEAD.finditer(line))
         cuts = sorted({0, *(m.start() for m in leads), len(line)})
         bodies = {m.start(): m.end() for m in leads if m.group("label")}
         for start, stop in pairwise(cuts):
             body = bodies.get(start)
             if body is None:
-                marker = _MARKER.match(line, start, stop)
-                found += _sentences(line, marker.end() if marker else start, stop, position)
+                found += _sentences(line, start, stop, position)
                 continue
             said = _sentences(line, body, stop, position)
             if said:
@@ -105,16 +114,30 @@ def _sentences(line: str, start: int, stop: int, offset: int) -> list[Sentence]:
     found = []
     for match in [*_END.finditer(line, start, stop), None]:
         end = match.end() if match else stop
-        if match and end < stop and match.group() not in "。！？" and not line[end].isspace():
+        if match and not _ends(line, start, match, stop):
             continue
-        if match and _ABBREVIATION.search(line, max(start, end - 8), end):
-            continue
-        text = line[start:end]
-        if _LETTER.search(text):
-            left, right = len(text) - len(text.lstrip()), len(text.rstrip())
-            found.append(Sentence(text.strip(), offset + start + left, offset + start + right))
+        marker = _MARKER.match(line, start, end)
+        begin = marker.end() if marker else start
+        said = _BOLD.sub("", line[begin:end].strip()).strip(" \t*_|")
+        if _LETTER.search(said):
+            right = end - len(line[begin:end]) + len(line[begin:end].rstrip())
+            found.append(Sentence(said, offset + begin, offset + right))
         start = end
     return found
+
+
+def _ends(line: str, start: int, mark: re.Match[str], stop: int) -> bool:
+    """Whether a sentence that began at ``start`` ends with this punctuation."""
+    end = mark.end()
+    if end == stop or mark.group() in "。！？":
+        return True
+    if not line[end].isspace() or _ABBREVIATION.search(line, max(start, end - 8), end):
+        return False
+    following = line[end:stop].lstrip()[:1]
+    if following.isdigit():
+        return not _BEFORE_NUMBER.search(line, max(start, end - 8), end)
+    first = _LETTER.search(line, start, end)
+    return not following.islower() or not first or first.group().islower()
 
 
 def drop_lead(text: str) -> str:
