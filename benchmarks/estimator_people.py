@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path("recipes/estimator.yaml"))
     parser.add_argument("--perspectrum", type=Path, help="folder with PERSPECTRUM's files")
     parser.add_argument("--argkp", type=Path, help="folder with the files of Key Point Analysis 2021")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none: the base alone")
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--runs", type=Path, default=Path("runs/estimator_people"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/estimator_people.json"))
@@ -55,15 +55,14 @@ def main() -> None:
         parser.error("--perspectrum and --argkp are needed")
     labels = read_labels(options.argkp, options.perspectrum, "dev", ())
     paths = [f"data.parts.{name}.path={getattr(options, name)}" for name in ("perspectrum", "argkp")]
-    systems: dict[str, Any] = {"base": [], "tuned": []}
+    recipe = load_recipe(options.recipe, [*paths, *options.overrides])
+    base = load_base(recipe.estimator.base, max_seq_length=recipe.estimator.max_seq_length)
+    systems: dict[str, Any] = {"base": [measure(base, labels)], "tuned": []}
     for seed in options.seeds:
         recipe = load_recipe(options.recipe, [*paths, *options.overrides, f"seed={seed}"])
         run = RunDir(options.runs / f"seed-{seed}")
         run_stages(recipe, run, "data", "estimator")
         tuned = SimilarityEstimator.load(run.path / "estimator", bf16=recipe.estimator.bf16)
-        if not systems["base"]:
-            base = load_base(recipe.estimator.base, max_seq_length=recipe.estimator.max_seq_length)
-            systems["base"].append(measure(base, labels))
         manifest = run.manifest("estimator") or {}
         cost = {name: manifest.get(name) for name in ("seconds", "cpu_seconds")}
         training = read_json(run.path / "estimator" / "benchmark.json")["training"]
@@ -85,13 +84,11 @@ def main() -> None:
 
 
 def _earlier(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The results file, when it was made with the same recipe but for seed and threads."""
-
-    def same(recipe: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in recipe.items() if key not in ("seed", "threads")}
-
+    """The results file, when its data and estimator were those of this recipe; it may be older than some keys."""
     found = read_json(path) if path.exists() else None
-    return found if found and same(found["recipe"]) == same(settings) else None
+    parts = ("data", "estimator")
+    same = found and all(found["recipe"][p].get(k, v) == v for p in parts for k, v in settings[p].items())
+    return found if same else None
 
 
 def markdown(report: dict[str, Any]) -> str:
