@@ -72,8 +72,8 @@ def headline_figure(summary: Row, theme: Theme = "page") -> str:
         axes.grid(False, axis="y")
         percent_axis(axes, "x")
         for index, s in enumerate(systems):
-            axes.barh(math.nan, math.nan, color=COLOURS[f"c{index}"], alpha=0.85 if index else 0.6, label=_name(s))
-        _legend(axes, len(systems))
+            axes.barh(math.nan, math.nan, color=COLOURS[f"c{index}"], alpha=0.85 if index else 0.6, label=short_name(s))
+        legend_above(axes, len(systems))
 
     return draw("headline", (360.0, 200.0), "Bar chart with 95% intervals. " + "; ".join(said) + ".", paint, theme)
 
@@ -135,13 +135,13 @@ def coverage_by_count(by_count: Row, systems: Sequence[str]) -> str:
 
     def paint(axes: Any) -> None:
         for index, (s, points) in enumerate(lines):
-            colour = COLOURS[_colour(s, systems)]
+            colour = COLOURS[colour_of(s, systems)]
             # Side by side, so that one system's interval does not hide the other's.
             x = [k + (index - (len(lines) - 1) / 2) * 0.12 for k, *_ in points]
             errors = [[m - lo for _, m, lo, _ in points], [hi - m for _, m, _, hi in points]]
             axes.errorbar(
                 x, [m for _, m, _, _ in points], yerr=errors, color=colour, linewidth=1.6, elinewidth=1.1,
-                marker=MARKERS[index % len(MARKERS)], markersize=5, label=_name(s),
+                marker=MARKERS[index % len(MARKERS)], markersize=5, label=short_name(s),
                 markerfacecolor="none" if s.endswith(GREEDY) else colour,
                 linestyle="--" if s.endswith(GREEDY) else "-",
             )  # fmt: skip
@@ -149,7 +149,7 @@ def coverage_by_count(by_count: Row, systems: Sequence[str]) -> str:
         axes.set_xlabel("reference perspectives of the situation")
         axes.grid(False, axis="x")
         percent_axis(axes, "y")
-        _legend(axes, len(lines))
+        legend_above(axes, len(lines))
 
     alt = "Coverage against the number of reference perspectives. " + "; ".join(said) + "."
     return draw("by-count", _WIDE, alt, paint)
@@ -243,7 +243,7 @@ def cosine_histogram(
         axes.locator_params(axis="y", nbins=5)
         axes.yaxis.set_major_formatter(lambda v, _: f"{100 * v:g}%")
         axes.grid(False, axis="x")
-        _legend(axes, 3)
+        legend_above(axes, 3)
 
     return draw(f"cosines-{name}", _WIDE, alt + ".", paint)
 
@@ -277,7 +277,7 @@ def score_of(value: Any) -> tuple[float, float, float] | None:
     return None if mean is None else (mean, mean if low is None else low, mean if high is None else high)
 
 
-def _colour(system: str, systems: Sequence[str]) -> str:
+def colour_of(system: str, systems: Sequence[str]) -> str:
     base = system.removesuffix(GREEDY)
     return f"c{min(5, systems.index(base if base in systems else system))}"
 
@@ -290,13 +290,13 @@ def percent_axis(axes: Any, which: str) -> None:
     axis.set_major_formatter(lambda v, _: f"{100 * v:.0f}%")
 
 
-def _name(system: str) -> str:
+def short_name(system: str) -> str:
     # A leading underscore would hide the entry from matplotlib's legend.
     text = printable(system).lstrip("_")
     return text if len(text) <= 20 else text[:19] + "…"
 
 
-def _legend(axes: Any, columns: int) -> None:
+def legend_above(axes: Any, columns: int) -> None:
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(columns, 3), borderaxespad=0.2, handlelength=1.6,
         columnspacing=1.4,

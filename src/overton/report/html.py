@@ -10,6 +10,7 @@ from overton.errors import MissingDependencyError
 from overton.recipe import Recipe, dump_recipe
 from overton.report import figures
 from overton.report.compare_figures import curve_figure
+from overton.report.entailment import entailment_part
 from overton.report.estimator import estimator_part
 from overton.report.examples import choose
 from overton.report.files import Guard, Row, RunFiles, mapping, number
@@ -86,6 +87,7 @@ def build_page(recipe: Recipe, files: RunFiles) -> str:
         "curves": safe("training", lambda: _curves(files, table)),
         "by_count": safe("results", lambda: _by_count(files.summary, table)),
         "at_k": safe("results", lambda: curve_figure(mapping(files.summary.get("coverage_at_k")), table.systems)),
+        "entailment": safe("results", lambda: entailment_part(files.summary, table.systems)),
         "heat": safe("results", lambda: _heat(files.summary, table)),
         "estimator": safe("estimator", lambda: estimator_part(files)),
         "examples": examples,
