@@ -26,7 +26,7 @@ def test_version(overton: Call) -> None:
 def test_help_names_every_verb(overton: Call) -> None:
     code, out, _ = overton("--help")
     assert code == 0
-    verbs = ["run", *(stage.verb for stage in STAGES), "ask", "score", "compare", "judge", "overtonbench"]
+    verbs = ["run", *(stage.verb for stage in STAGES), "questions", "ask", "score", "compare", "judge", "overtonbench"]
     verbs += ["serve", "init", "doctor"]
     assert all(re.search(rf"^. {verb} ", out, re.MULTILINE) for verb in verbs)
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
