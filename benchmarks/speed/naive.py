@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.estimator import SimilarityEstimator
+from overton.estimator.encode import without_situation
+from overton.estimator.preprocess import plain_layout
 from overton.rewards import OvertonReward
 from overton.types import Group, Score
 
@@ -27,6 +29,7 @@ class _ThreeCalls:
         self.estimator = estimator
         self.references = 0
         self.threshold = estimator.threshold
+        self._last: tuple[str, Vectors] = "", np.zeros((0, 1), dtype=np.float32)
 
     def encode(
         self, texts: Sequence[str], contexts: Sequence[str] | None = None, *, preprocess: bool = True
@@ -36,7 +39,18 @@ class _ThreeCalls:
         wanted, own = prepared[: self.references], prepared[self.references :]
         parts = [self._call(wanted), self._call(own)]
         self._call(own)
-        return np.concatenate([part for part in parts if len(part)])
+        rows = np.concatenate([part for part in parts if len(part)])
+        share = self.estimator.preprocessing.subtract_situation
+        if not (share and contexts and preprocess):
+            return rows
+        situation = self._situation(plain_layout(contexts[0]))
+        return without_situation(rows, situation, np.full(len(rows), share))
+
+    def _situation(self, text: str) -> Vectors:
+        """(1, d), once a question: not even this way would encode it for every rollout."""
+        if self._last[0] != text:
+            self._last = text, self._call([text])
+        return self._last[1]
 
     def _call(self, texts: list[str]) -> Vectors:
         if not texts:

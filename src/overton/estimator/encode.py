@@ -198,8 +198,7 @@ class SimilarityEstimator:
         if contexts is None or not share or not preprocess or not len(rows):
             return rows
         own = self._rows([plain_layout(context) for context in contexts], "", bf16)
-        rows = rows - np.array([[share if context else 0.0] for context in contexts], dtype=np.float32) * own
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return without_situation(rows, own, np.array([share if context else 0.0 for context in contexts]))
 
     def _rows(self, prepared: list[str], description: str, bf16: bool) -> np.ndarray:
         """Unit rows of texts that are prepared already, from memory, from disk or from the model."""
@@ -303,6 +302,14 @@ class SimilarityEstimator:
         return [
             len(ids) for ids in tokenizer(texts, truncation=True, max_length=self.model.max_seq_length)["input_ids"]
         ]
+
+
+def without_situation(rows: np.ndarray, own: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Unit rows (n, d) less a share (n,) of their situations' unit rows (n, d), of length 1 again."""
+    import numpy as np
+
+    rest = rows - shares.astype(np.float32)[:, None] * own
+    return np.asarray(rest / np.linalg.norm(rest, axis=1, keepdims=True), dtype=np.float32)
 
 
 def has_fast_bf16(device: str) -> bool:

@@ -14,7 +14,7 @@ from overton.estimator.preprocess import Preprocessing
 from overton.rundir import read_json, sha256
 
 _FILE = "calibrations.json"
-# Chosen on the dev parts of both data sets, where it is the best of 0, .2, .4 and .6 by every figure (docs/estimator.md).
+# Chosen on the dev parts of both data sets, where it is the best of 0, .2, .4 and .6 (docs/estimator.md).
 UNTUNED = Preprocessing(subtract_situation=0.6)
 
 
