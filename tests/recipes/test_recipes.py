@@ -60,7 +60,7 @@ PRETRAINED = [
     "training.grpo.use_vllm=false",
 ]
 # What each recipe needs beside SMALL.
-SHRINK = {"quickstart": SCRATCH, "qwen2.5-3b": PRETRAINED}
+SHRINK = {"quickstart": SCRATCH, "small-beats-big": SCRATCH, "qwen2.5-3b": PRETRAINED}
 
 
 def test_there_are_recipes_and_each_has_its_settings_here() -> None:

@@ -1,0 +1,86 @@
+"""Does a small policy trained with OP-GRPO beat one of 6.7 times its size, and every other way to more perspectives?
+
+    python benchmarks/small_beats_big.py                       # everything; goes on where it was killed
+    python benchmarks/small_beats_big.py --seeds 0 --systems sft op-grpo big
+    python benchmarks/small_beats_big.py --page                # docs/results.md, README.md and the figure from --out
+
+For each seed: data and estimator as in recipes/small-beats-big.yaml, then each system's policies and answers, judged on
+held-out situations by the world's oracle and by an NLI model that shares nothing with the reward. Ablations run on the
+first seed alone unless --ablations says otherwise. Every finished part is kept and skipped the next time. --out is
+written anew after each system, from all that is finished under --runs, so it says at any time which seeds and systems
+it holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from headline.measure import measure
+from headline.report import collect, markdown, write_page
+from headline.systems import SYSTEMS
+from headline.train import Seed
+from overton.rundir import read_json, versions, write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    """Train and measure, or write the page from what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "small-beats-big.yaml")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--ablations", type=int, nargs="*", metavar="SEED", help="default: the first of --seeds")
+    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="SYSTEM")
+    parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--jobs", type=int, default=2, help="seeds side by side, on one thread each")
+    parser.add_argument("--runs", type=Path, default=Path("runs/small-beats-big"))
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "small_beats_big.json")
+    parser.add_argument("--page", action="store_true", help="write the pages and the figure from --out; then stop")
+    options = parser.parse_args()
+    if options.page:
+        write_page(read_json(options.out), ROOT)
+        return
+    if options.ablations is None:
+        options.ablations = options.seeds[:1]
+    options.command = shlex.join(["python", "benchmarks/small_beats_big.py", *sys.argv[1:]])
+    os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # of the processes of the seeds
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        for finished in [pool.submit(run_seed, options, seed) for seed in options.seeds]:
+            finished.result()
+    print(markdown(read_json(options.out)))
+
+
+def run_seed(options: argparse.Namespace, number: int) -> None:
+    """Train and measure the systems of one seed, those of the headline first."""
+    import torch
+
+    seed = Seed(options.recipe, [*options.overrides, f"seed={number}"], options.runs / f"seed-{number}")
+    torch.set_num_threads(seed.recipe.threads or 1)
+    parts = ("main", "ablation") if number in options.ablations else ("main",)
+    seed.prepare()
+    for name in sorted(options.systems, key=list(SYSTEMS).index):
+        system = SYSTEMS[name]
+        if system.part not in parts:
+            continue
+        for policy in system.policies:
+            seed.train(policy)
+        measure(seed, name)
+        report = {
+            "command": options.command,
+            "date": time.strftime("%Y-%m-%d"),
+            "versions": versions(),
+            "recipe": seed.recipe.model_dump(mode="json", exclude={"seed"}),
+            **collect(options.runs),
+        }
+        write_json(options.out, report)
+
+
+if __name__ == "__main__":
+    main()
