@@ -17,6 +17,7 @@ import argparse
 import os
 import shlex
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -51,10 +52,22 @@ def main() -> None:
         options.ablations = options.seeds[:1]
     options.command = shlex.join(["python", "benchmarks/small_beats_big.py", *sys.argv[1:]])
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # of the processes of the seeds
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, mp_context=context, initializer=end_with, initargs=(os.getpid(),)) as pool:
         for finished in [pool.submit(run_seed, options, seed) for seed in options.seeds]:
             finished.result()
     print(markdown(read_json(options.out)))
+
+
+def end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, so that a command that was killed can be given again."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_seed(options: argparse.Namespace, number: int) -> None:
