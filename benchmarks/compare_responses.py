@@ -38,9 +38,14 @@ def measure(responses: Path, references: Path, cache: Path | None, estimator: st
     from overton.scoring_similarity import item_of, similarity_rows
 
     torch.set_num_threads(1)
+    kept = cache is not None and cache.is_file()
     began = time.perf_counter(), time.process_time()
     whole = compare_files([responses], references, Evaluators(cache_file=cache))
-    seconds = {"wall": round(time.perf_counter() - began[0]), "cpu": round(time.process_time() - began[1])}
+    seconds = {
+        "wall": round(time.perf_counter() - began[0]),
+        "cpu": round(time.process_time() - began[1]),
+        "vectors_from_cache": kept,
+    }
     threshold = whole["threshold"]["value"]
     variants = {"base, labels stripped": _shares(whole["systems"])}
     thresholds: dict[str, float] = {"base, labels stripped": threshold}
@@ -69,7 +74,10 @@ def measure(responses: Path, references: Path, cache: Path | None, estimator: st
         "settings": {k: v for k, v in whole["settings"].items() if k not in ("files", "references")},
         "answers": whole["answers"],
         "systems": whole["systems"],
-        "splits": whole["splits"],
+        "splits": {
+            kind: {group: {name: _main(own) for name, own in of.items()} for group, of in groups.items()}
+            for kind, groups in whole["splits"].items()
+        },
         "coverage_at_k": whole["coverage_at_k"],
         "comparisons": compared,
         "family": sum(row["p_holm"] is not None for row in whole["comparisons"]),
@@ -77,6 +85,10 @@ def measure(responses: Path, references: Path, cache: Path | None, estimator: st
         "variants": variants,
         "agreement": _agreement(variants),
     }
+
+
+def _main(scores: Mapping[str, Any]) -> dict[str, Any]:
+    return {m: scores[m] for m in SIMILARITY}
 
 
 def _shares(systems: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -133,6 +145,20 @@ def print_tables(result: Mapping[str, Any]) -> None:
         for s, own in result["systems"].items()
     ]
     print(grid(["system", "n", *heads], rows), end="\n\n")
+    groups = result["splits"]["references"]
+    rows = [
+        [
+            s,
+            *(
+                f"{100 * own[s]['f1']['mean']:.1f} / {100 * own[s]['coverage_at_references']['mean']:.1f}"
+                if s in own
+                else ""
+                for own in groups.values()
+            ),
+        ]
+        for s in result["systems"]
+    ]
+    print(grid(["F1 / coverage at R", *groups], rows), end="\n\n")
     names = list(result["variants"])
     rows = [
         [s, *(f"{100 * own[s].get('f1', own[s]['coverage']):.1f}" for own in result["variants"].values())]
