@@ -40,7 +40,7 @@ def test_what_separated_the_words_goes_with_them() -> None:
 )
 def test_the_situations_words_change_nothing_wherever_they_are_put(stuffing: list[tuple[int, str]]) -> None:
     """The rule that makes stuffing worthless."""
-    words = "Nobody may break such great trust".split()
+    words = ["Nobody", "may", "break", "such", "great", "trust"]
     for place, word in stuffing:
         words.insert(place, word)
     [prepared] = Preprocessing()([" ".join(words)], [SITUATION])

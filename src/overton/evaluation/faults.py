@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overton.segment import layout
+from overton.evaluation.form import valid_tags
 from overton.types import Answer
 
 FAULTS: dict[str, str] = {
@@ -72,10 +72,9 @@ def find_faults(answer: Answer, sentences: Sequence[str] | None = None) -> dict[
     for name, pattern in (("think", _THINK), ("label_prefix", _OPENER), ("debris", _DEBRIS)):
         if match := pattern.search(text):
             found[name] = _shown(text[match.start() :])
-    shape = layout(text)
-    if "debris" not in found and shape.tagged and not shape.valid:
-        tag = _TAG.search(text)
-        found["debris"] = _shown(text[tag.start() if tag else 0 :])
+    tag = _TAG.search(text)
+    if "debris" not in found and tag and not valid_tags(_THOUGHT.sub("", text)):
+        found["debris"] = _shown(text[tag.start() :])
     if number := next((line for line in lines if _NUMBER.fullmatch(line)), None):
         found["number_only"] = _shown(number)
     seen: set[str] = set()
