@@ -62,7 +62,7 @@ def judge(
 ) -> None:
     """Let language models grade answers from 1 to 5, or say which of two is better.
 
-    The same command goes on after a kill: no call is made twice.
+    The same command goes on after a kill: no call that was answered is made twice.
     """
     from overton.judging import Asking, judge_files, judge_tables
 

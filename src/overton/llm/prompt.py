@@ -45,7 +45,7 @@ class PromptEncoder:
         except Exception as error:  # templates refuse roles and orders with errors of their own
             return Reply(None, f"the chat template refuses these messages: {error}", declined=True)
         if window and len(ids) + request.max_tokens > window:
-            reason = f"{len(ids)} tokens and max_tokens {request.max_tokens} exceed the window of {window}"
+            reason = f"{len(ids)} tokens and max_tokens {request.max_tokens} exceed the window of {window}; lower it"
             return Reply(None, reason, declined=True)
         return ids
 
