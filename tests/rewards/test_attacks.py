@@ -20,19 +20,16 @@ from hacking.content import DUMP
 from hacking.measure import measure
 from hacking.search import universal, with_universal
 from hacking.sources import PROMPTED, TRAINED, loot_of, op_bench, perspectrum, world
-from hacking.table import filled, markdown
 from hacking.truth import truth
 from hacking_recovery import cheating_rows, judged
 from overton.data.world.generate import make_world
 from overton.data.world.sft import sft_rows
 from overton.errors import DataError
-from overton.rundir import read_json, write_jsonl
+from overton.rundir import write_jsonl
 from overton.segment import layout, segment
 from overton.types import Perspective
 from people_files import write_perspectrum
 
-ROOT = Path(__file__).parents[2]
-RESULTS, PAGE = ROOT / "benchmarks" / "results" / "reward_hacking.json", ROOT / "docs" / "reward_hacking.md"
 TEXTS = {
     "Honesty": "telling lies to a sick friend breaks what both have built over many years",
     "Kindness": "warm words can ease the pain of those who suffer most",
@@ -398,23 +395,3 @@ def test_loot_counts_what_is_frequent() -> None:
     assert found.labels[0] == "Truth"
     assert found.openings == ("friends built something",)
     assert len(found.lines) == len(HONEST)
-
-
-# ------------------------------------------------------------------ results
-
-
-def test_the_page_shows_the_results_file() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert filled(text, read_json(RESULTS)) == text, "run python benchmarks/reward_hacking.py --page"
-
-
-def test_the_results_hold_every_attack_and_the_table_names_those_that_gain() -> None:
-    report = read_json(RESULTS)
-    assert set(report["attacks"]) == set(ATTACKS)
-    shown = markdown(report)
-    for name, found in report["sources"].items():
-        for attack, row in found["attacks"].items():
-            for preset in ("overton", "op-grpo"):
-                if row[preset]["verdict"] == "gains":
-                    line = next(t for t in shown.splitlines() if t.startswith(f"- Under `{preset}`, gains:"))
-                    assert re.search(rf"`{attack}` \([^)]*{name}", line)
