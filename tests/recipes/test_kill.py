@@ -74,6 +74,9 @@ def results(folder: Path) -> dict[str, Any]:
     weights = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("model.safetensors"))}
     data = {p.name: sha256(p) for p in sorted((folder / "data").glob("*.jsonl"))}
     summary = read_json(folder / "evaluation" / "summary.json")
+    for figures in summary["systems"].values():
+        del figures["seconds"]
+    summary["comparisons"] = [row for row in summary["comparisons"] if row["metric"] != "seconds"]
     return {"answers": answers, "weights": weights, "data": data, "summary": summary}
 
 

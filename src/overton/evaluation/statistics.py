@@ -155,7 +155,7 @@ def effect_sizes(gaps: Array) -> tuple[float | None, float | None]:
     """
     gaps = np.round(gaps, 12)  # 3/7 - 2/7 and 2/7 - 1/7 are one difference
     spread = float(gaps.std(ddof=1)) if gaps.size > 1 else 0.0
-    d_z = float(gaps.mean()) / spread if spread > 0 else None
+    d_z = float(gaps.mean()) / spread if gaps.size > 1 and np.ptp(gaps) > 0 else None
     return d_z, float(np.sign(gaps).mean()) if gaps.size else None
 
 
