@@ -131,37 +131,41 @@ def markdown(report: Report) -> str:
     return "\n\n".join(["\n".join(part) for part in (table(report), goals(report), table(report, "ablation"))])
 
 
-def table(report: Report, part: str = "main", short: bool = False) -> list[str]:
+def short_table(report: Report) -> list[str]:
+    """The systems of the headline side by side, for the README."""
+    systems = [s for s in report["systems"].values() if s["part"] == "main"]
+    lines = [f"| | {' | '.join(s['title'] for s in systems)} |", "|---" * (1 + len(systems)) + "|"]
+    for metric in ("coverage", "precision", "f1"):
+        cells = [f"{s['figures'][metric]['mean']:.3f}" for s in systems]
+        lines.append(f"| {NAMES[metric]} | {' | '.join(cells)} |")
+    return lines
+
+
+def table(report: Report, part: str = "main") -> list[str]:
     """Systems and their figures; the start and OP-GRPO stand above the ablations too.
 
     Args:
         report: the results file.
         part: ``main`` or ``ablation``.
-        short: fewer columns, for the README.
     """
-    intervals_of = ("coverage", "f1")
-    metrics = ["coverage", "precision", "f1", *(() if short else ("uniqueness",)), "nli_mean", "nli_accuracy"]
-    head = ["system", "parameters", *(NAMES[m] for m in metrics)]
-    if not short:
-        head[1:1] = ["seeds"]
-        head += ["lines / true", "tokens", "tokens of all calls", "s an answer", "training CPU s"]
+    metrics = ("coverage", "precision", "f1", "uniqueness", "nli_mean", "nli_accuracy")
+    head = ["system", "seeds", "parameters", *(NAMES[m] for m in metrics)]
+    head += ["lines / true", "tokens", "tokens of all calls", "s an answer", "training CPU s"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, system in report["systems"].items():
         if system["part"] != part and not (part == "ablation" and name in ("sft", OURS)):
             continue
         figures = system["figures"]
-        cells = [system["title"], f"{system['parameters'] / 1e6:.2f} M"]
+        cells = [system["title"], ", ".join(map(str, system["seeds"])), f"{system['parameters'] / 1e6:.2f} M"]
         for metric in metrics:
             own = figures[metric]
             cell = f"{own['mean']:.3f}"
-            if metric in intervals_of and not short:
+            if metric in ("coverage", "f1"):
                 cell += f" ({own['low']:.3f} to {own['high']:.3f})"
-            cells.append(f"**{cell}**" if name == OURS and short else cell)
-        if not short:
-            cells[1:1] = [", ".join(map(str, system["seeds"]))]
-            cells.append(f"{figures['perspective_ratio']['mean']:.2f}")
-            cells += [f"{figures[m]['mean']:.0f}" for m in ("tokens", "written")]
-            cells += [f"{figures['seconds']['mean']:.2f}", f"{system['training_cpu_seconds']:.0f}"]
+            cells.append(cell)
+        cells.append(f"{figures['perspective_ratio']['mean']:.2f}")
+        cells += [f"{figures[m]['mean']:.0f}" for m in ("tokens", "written")]
+        cells += [f"{figures['seconds']['mean']:.2f}", f"{system['training_cpu_seconds']:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -243,7 +247,7 @@ def write_page(report: Report, root: Path) -> None:
     for name, lines in blocks.items():
         text = filled(text, name, lines)
     write_text(results, text)
-    write_text(readme, filled(readme.read_text(encoding="utf-8"), "headline", table(report, short=True)))
+    write_text(readme, filled(readme.read_text(encoding="utf-8"), "headline", short_table(report)))
     for theme in ("light", "dark"):
         write_text(root / "docs" / "figures" / f"headline-{theme}.svg", figure(report, theme))
 
@@ -253,7 +257,7 @@ def _origin(report: Report) -> list[str]:
     seeds: dict[str, list[str]] = {}
     for system in report["systems"].values():
         seeds.setdefault(", ".join(map(str, system["seeds"])), []).append(system["title"])
-    lines = [f"- Seeds {which}: {'; '.join(titles)}." for which, titles in seeds.items()]
+    lines = [f"- Seed {which}: {'; '.join(titles)}." for which, titles in seeds.items()]
     return [*lines, f"- Made by `{report['command']}` on {report['date']}."]
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from headline.measure import COLUMNS
-from headline.report import collect, figure, filled, goals, markdown, table, write_page
+from headline.report import collect, figure, filled, goals, markdown, short_table, table, write_page
 from headline.systems import SYSTEMS
-from overton.rundir import RunDir, write_json
+from overton.rundir import RunDir, read_json, write_json
 from overton.testing import tiny_policy
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "small_beats_big.json"
 
 
 def finish(home: Path, system: str, **columns: list[float | None]) -> None:
@@ -74,7 +75,7 @@ def test_tables_name_every_system_of_their_part(report: dict[str, Any]) -> None:
         f"| {SYSTEMS[name].title}" for name in ("op-grpo", "big", "darling")
     ]
     assert [line.split(" | ")[0] for line in table(report, "ablation")[2:]] == ["| OP-GRPO", "| greedy matching"]
-    assert len(table(report, short=True)[0]) < len(table(report)[0])
+    assert [line.split(" | ")[1] for line in short_table(report)[2:]] == ["0.700", "1.000", "0.800"]
     assert all(line in markdown(report) for line in goals(report))
     for theme in ("light", "dark"):
         drawn = figure(report, theme)  # type: ignore[arg-type]
@@ -88,8 +89,8 @@ def test_the_pages_are_filled_between_their_markers(report: dict[str, Any], tmp_
     (tmp_path / "README.md").write_text("a <!-- headline:begin --><!-- headline:end --> b", encoding="utf-8")
     write_page(report, tmp_path)
     text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
-    assert "Seeds 0, 1: OP-GRPO" in text and "2026-01-02" in text
-    assert "**0.700**" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "Seed 0, 1: OP-GRPO" in text and "2026-01-02" in text
+    assert "| true coverage | 0.700 |" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert (tmp_path / "docs" / "figures" / "headline-dark.svg").is_file()
     write_page(report, tmp_path)
     assert (tmp_path / "docs" / "results.md").read_text(encoding="utf-8") == text
@@ -101,3 +102,10 @@ def test_filled_needs_the_markers_and_keeps_the_rest() -> None:
     )
     with pytest.raises(ValueError):
         filled("a", "x", [])
+
+
+def test_the_pages_hold_what_was_measured() -> None:
+    measured = read_json(RESULTS)
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert filled(text, "main", table(measured)) == text, "run python benchmarks/small_beats_big.py --page"
+    assert filled(text, "goals", goals(measured)) == text
