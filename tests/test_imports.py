@@ -76,7 +76,9 @@ TOP = {
     "scoring",
     "scoring_similarity",
     "scoring_table",
+    "score_verbs",
     "serve_verbs",
+    "verb_options",
     "tasks",
 }
 HEAVY = (

@@ -13,7 +13,9 @@ import typer
 from overton.estimator_verbs import estimator_app
 from overton.generate_verbs import generate_command
 from overton.judge_verbs import judge, overtonbench
+from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
+from overton.verb_options import JsonOption, print_json
 
 # One verb a stage; a test keeps them in step with overton.pipeline.
 STAGE_HELP = {
@@ -44,7 +46,6 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set estimator.epochs=2. Repeatable."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -154,144 +155,13 @@ def ask(
         max_new_tokens=max_new_tokens,
         seed=seed,
     )
-    _print_json(to_json(reply)) if as_json else print(to_text(reply))
+    print_json(to_json(reply)) if as_json else print(to_text(reply))
 
 
-@app.command()
-def score(
-    answers: Annotated[
-        Path,
-        typer.Argument(metavar="ANSWERS", help="JSONL: `answer`, and `id` or `prompt`.", show_default=False),
-    ],
-    references: Annotated[
-        Path,
-        typer.Option("--references", metavar="REFS", help="JSONL: `id`, `text`, `perspectives`.", show_default=False),
-    ],
-    estimator: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Run directory, or folder or hub name of a Sentence Transformer."),
-    ] = None,
-    data_set: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Take the threshold calibrated on this data set, e.g. argkp."),
-    ] = "",
-    threshold: Annotated[
-        float | None, typer.Option(min=-1.0, max=1.0, help="Cosine of a match; default: the calibrated one.")
-    ] = None,
-    nli_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Also score entailment with this CrossEncoder (name or folder)."),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Keep vectors of texts here: the next call encodes only what is new."),
-    ] = None,
-    as_json: JsonOption = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write one JSON line an answer here.", show_default=False),
-    ] = None,
-) -> None:
-    """Score any file of answers against reference perspectives. Nothing is trained."""
-    from overton.rundir import write_jsonl
-    from overton.scoring import score_files
-    from overton.scoring_table import report_json, report_table
-
-    report = score_files(
-        answers,
-        references,
-        estimator=estimator,
-        data_set=data_set,
-        threshold=threshold,
-        nli_model=nli_model,
-        cache_file=cache,
-    )
-    if output is not None:
-        write_jsonl(output, report.rows)
-    if as_json:
-        _print_json(report_json(report))
-        return
-    from rich.console import Console
-
-    Console().print(report_table(report))
-    for note in report.notes:
-        print(f"note: {note}")
-    if output is not None:
-        print(f"one row an answer: {output}")
-
-
+app.command()(score)
 app.command()(judge)
 app.command()(overtonbench)
-
-
-@app.command()
-def compare(
-    answers: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="ANSWERS...",
-            help="JSONL, also gzipped: `answer`, and `id` or `prompt`; `system` where a file holds several.",
-            show_default=False,
-        ),
-    ],
-    references: Annotated[
-        Path | None,
-        typer.Option(metavar="REFS", help="Table of references, or a folder with one a split.", show_default=False),
-    ] = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables, page and JSON.")] = Path("comparison"),
-    table_format: Annotated[
-        str,
-        typer.Option("--format", metavar="FORMAT", help="Print this too: markdown, csv, latex or json."),
-    ] = "",
-    estimator: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Run directory, or folder or hub name of a Sentence Transformer."),
-    ] = None,
-    data_set: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Take the threshold calibrated on this data set, e.g. argkp."),
-    ] = "",
-    threshold: Annotated[
-        float | None, typer.Option(min=-1.0, max=1.0, help="Cosine of a match; default: the calibrated one.")
-    ] = None,
-    keep_labels: Annotated[
-        bool,
-        typer.Option("--keep-labels", help='Leave "In the perspective of LABEL," in the texts, as the paper does.'),
-    ] = False,
-    nli_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Also score entailment with this CrossEncoder (name or folder)."),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Keep vectors of texts here: the next call encodes only what is new."),
-    ] = None,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Resamples of every interval.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
-) -> None:
-    """Compare systems by their saved answers: tables, tests, faults and a page. Nothing is generated or trained."""
-    from overton.comparing import compare_files
-    from overton.comparing_table import FORMATS, terminal, write_comparison
-    from overton.scoring import Evaluators
-
-    if table_format and table_format not in FORMATS:
-        raise typer.BadParameter(f"{table_format!r}; known: {', '.join(FORMATS)}", param_hint="--format")
-    evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache, keep_labels)
-    comparison = compare_files(answers, references, evaluators, resamples=bootstrap, seed=seed)
-    write_comparison(comparison, output, output.name)
-    if table_format:
-        print(FORMATS[table_format](comparison), end="")
-        return
-    from rich.console import Console
-
-    Console().print(terminal(comparison))
-    for line in comparison["warnings"]:
-        print(f"NOT INDEPENDENT: {line}")
-    for line in comparison["notes"]:
-        print(f"note: {line}")
-    print(f"page: {output / 'index.html'}")
-
-
+app.command()(compare)
 app.add_typer(serve_app, name="serve")
 
 
@@ -315,7 +185,7 @@ def doctor(as_json: JsonOption = False) -> None:
     from overton.doctor import examine, to_text
 
     findings = examine()
-    _print_json(findings) if as_json else print(to_text(findings))
+    print_json(findings) if as_json else print(to_text(findings))
     if not findings["ready"]:
         raise typer.Exit(1)
 
@@ -417,12 +287,6 @@ def _settle_libraries(quiet: bool) -> None:
             warnings.simplefilter("ignore")
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _say(text: str) -> None:

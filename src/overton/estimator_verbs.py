@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from overton.verb_options import JsonOption, print_json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -52,14 +54,12 @@ def benchmark(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all figures here as JSON.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure how well estimators agree with people, on labels of Key Point Analysis and PERSPECTRUM.
 
     Each tuned model is shown beside its untuned base.
     """
-    import json
-
     from rich.console import Console
 
     from overton.estimator.logged import read_logged
@@ -76,7 +76,7 @@ def benchmark(
     if output is not None:
         write_json(output, report)
     if as_json:
-        print(json.dumps(report, ensure_ascii=False, indent=1))
+        print_json(report)
     else:
         Console().print(_table(rows_of(systems), split))
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from overton.verb_options import JsonOption, print_json
+
 _OPENAI = "https://api.openai.com/v1"
 
 ModelOption = Annotated[
@@ -34,7 +36,6 @@ ReadOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Of the bootstrap.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def judge(
@@ -141,9 +142,7 @@ def _one_way(asking: Any) -> None:
 
 def _show(figures: dict[str, Any], tables: list[Any], as_json: bool, output: Path) -> None:
     if as_json:
-        import json
-
-        print(json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(figures)
         return
     from rich.console import Console
 

@@ -136,6 +136,13 @@ def test_effect_sizes_by_hand() -> None:
     assert effect_sizes(np.array([])) == (None, None)
 
 
+def test_of_shares_those_that_change_decide() -> None:
+    # 19 of 300 answers lost their tags and none won them: the sign test's normal approximation, z = 19 / sqrt(19).
+    before = {str(i): 1.0 for i in range(300)}
+    after = {key: float(int(key) >= 19) for key in before}
+    assert compare(after, before)["p_value"] == pytest.approx(2 * scipy.stats.norm.sf(19**0.5), rel=1e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(-1000, 1000).map(lambda n: n / 1000), min_size=2, max_size=20))
 @example([0.12213134765625] * 3)  # whose standard deviation is not quite 0

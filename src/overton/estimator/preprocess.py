@@ -103,7 +103,10 @@ class Preprocessing:
         except (DataError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: unreadable settings ({error}); train or copy the estimator again") from None
         if not known:
-            raise ModelError(f"{path}: format {settings['format']!r} is not known to this release of overton")
+            raise ModelError(
+                f"{path}: format {settings['format']!r} is another release's, which prepared texts otherwise; "
+                "train the estimator again"
+            )
         return found
 
 

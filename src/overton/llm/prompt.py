@@ -45,7 +45,10 @@ class PromptEncoder:
         except Exception as error:  # templates refuse roles and orders with errors of their own
             return Reply(None, f"the chat template refuses these messages: {error}", declined=True)
         if window and len(ids) + request.max_tokens > window:
-            reason = f"{len(ids)} tokens and max_tokens {request.max_tokens} exceed the window of {window}; lower it"
+            left = max(0, window - len(ids))
+            reason = (
+                f"{len(ids)} tokens and max_tokens {request.max_tokens} exceed the window of {window}: {left} are left"
+            )
             return Reply(None, reason, declined=True)
         return ids
 
