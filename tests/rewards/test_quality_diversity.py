@@ -23,7 +23,7 @@ REFERENCES = (VIEWS["A"], VIEWS["B"], VIEWS["C"])
 
 def score(*answers: str, **overrides: object) -> list[Score]:
     texts = tuple(format_answer([VIEWS[n] for n in names], "All.") if names else "" for names in answers)
-    reward = OvertonReward(FakeEncoder(ENCODER), "quality-diversity", **overrides)
+    reward = OvertonReward(FakeEncoder(ENCODER), "quality-diversity", **{"quality": "precision", **overrides})
     return reward.score([Group("?", REFERENCES, texts)])[0]
 
 
@@ -35,7 +35,16 @@ def test_product_is_precision_times_the_distance_from_siblings() -> None:
     assert three.value == one.value
 
 
-def test_quality_knows_nothing_of_coverage() -> None:
+def test_f1_is_of_what_matches_and_what_is_covered_and_charges_no_repetition() -> None:
+    one, again, mixed, none = score("AB", "AAB", "ABZZ", "Z", diversity="none", quality="f1")
+    assert one.value == again.value == pytest.approx(2 * 1 * (2 / 3) / (1 + 2 / 3))
+    assert mixed.value == pytest.approx(2 * 0.5 * (2 / 3) / (0.5 + 2 / 3))
+    assert none.value == 0 and (mixed.terms["relevance"], mixed.terms["coverage"]) == (0.5, pytest.approx(2 / 3))
+    near, far = score("AB", "AZ", quality="f1")  # times diversity: one shared line of two each
+    assert near.value == pytest.approx(0.8 * 0.5) and far.value == pytest.approx(2 * (1 / 3) * 0.5 / (5 / 6) * 0.5)
+
+
+def test_precision_knows_nothing_of_coverage() -> None:
     few, many = score("A", "ABC", diversity="none")
     assert few.value == many.value == pytest.approx(1.0)
     assert (few.terms["coverage"], many.terms["coverage"]) == (pytest.approx(1 / 3), 1.0)
@@ -54,16 +63,18 @@ def test_an_empty_answer_is_worth_its_penalties_and_an_unscorable_one_nothing() 
     empty, _ = score("", "A", diversity="determinant")
     assert empty.value == pytest.approx(-0.5) and empty.terms["diversity"] == pytest.approx(0)
     answers = (format_answer([VIEWS["A"]], "A."), None, format_answer([VIEWS["B"]], "B."))
-    reward = OvertonReward(FakeEncoder(ENCODER), "quality-diversity")
+    reward = OvertonReward(FakeEncoder(ENCODER), "quality-diversity", quality="precision")
     found = reward.score([Group("?", REFERENCES, answers, (True, True, False))])[0]  # type: ignore[arg-type]
     assert found[1].value is None and "not text" in found[1].reason
     assert [found[0].value, found[2].value] == [pytest.approx(1.0), pytest.approx(0.5)]  # the last one was cut off
     assert score("A")[0].value == pytest.approx(1.0)  # alone
 
 
-def test_unknown_diversity_is_named() -> None:
+def test_unknown_diversity_or_quality_is_named() -> None:
     with pytest.raises(RecipeError, match="'entropy'; known: product, determinant, none"):
         score("A", diversity="entropy")
+    with pytest.raises(RecipeError, match="'recall'; known: f1, precision"):
+        score("A", quality="recall")
 
 
 @given(st.lists(st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), max_size=4), min_size=1, max_size=5))

@@ -1,12 +1,15 @@
 """Preset `quality-diversity`: rewards of methods that want good answers which differ from each other, for comparison.
 
-    quality    segments that match any reference / segments; 0 without segments
+    quality    f1: 2 * coverage * relevance / (coverage + relevance), 0 without a match
+               precision: relevance
     product        value = quality * distance - penalties
     determinant    value = quality + weight * gain - penalties
     none           value = quality - penalties
 
-Quality knows nothing of coverage: it is what such methods have where nobody lists the perspectives of a question. Their
-diversity is that between the answers of a group, not within one.
+Relevance is the share of segments that match any reference, coverage the share of references that have a segment of
+their own. With `f1` the method is told as much as preset `overton`; `precision` is what such methods have where nobody
+lists the perspectives of a question. Diversity is that between the answers of a group, not within one: no quality
+charges a repetition.
 
 *product* is after DARLING (Li et al. 2025, arXiv 2509.02534): quality times the share of siblings that are not the
 same answer. A learned classifier says there which answers are the same. Here answers hold several perspectives and are
@@ -36,6 +39,7 @@ from overton.types import Group, Match, Score, Segment
 
 Vectors = npt.NDArray[np.float32]
 DIVERSITIES = ("product", "determinant", "none")
+QUALITIES = ("f1", "precision")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class QualityDiversityPreset:
     Attributes:
         threshold: cosine of a match; ``None`` takes the estimator's calibrated one.
         diversity: ``product``, ``determinant`` or ``none``.
+        quality: ``f1`` or ``precision``.
         weight: of the gain, with ``determinant`` alone.
         tag_penalty: charged when the tag layout is broken; 0 for answers in free form.
         cut_off_penalty: charged when the token limit ended the answer.
@@ -52,6 +57,7 @@ class QualityDiversityPreset:
 
     threshold: float | None = None
     diversity: str = "product"
+    quality: str = "f1"
     weight: float = 1.0
     tag_penalty: float = 0.5
     cut_off_penalty: float = 0.5
@@ -60,6 +66,8 @@ class QualityDiversityPreset:
     def __post_init__(self) -> None:
         if self.diversity not in DIVERSITIES:
             raise RecipeError(f"reward: unknown diversity {self.diversity!r}; known: {', '.join(DIVERSITIES)}")
+        if self.quality not in QUALITIES:
+            raise RecipeError(f"reward: unknown quality {self.quality!r}; known: {', '.join(QUALITIES)}")
 
     def plan(self, group: Group) -> Plan:
         """References and segments without their labels."""
@@ -111,7 +119,11 @@ class QualityDiversityPreset:
         silent = np.array([not s.explanation.strip() for s in segments], dtype=bool)
         similarity = np.where(silent, np.float32(-1.0), references @ rows.T)
         found = assign(similarity, rows @ rows.T, threshold, "optimal")
-        quality = float(found.relevant.mean()) if segments else 0.0
+        relevance = float(found.relevant.mean()) if segments else 0.0
+        coverage = len(found.pairs) / len(references)
+        quality = relevance
+        if self.quality == "f1":
+            quality = 2 * coverage * relevance / (coverage + relevance) if found.pairs else 0.0
         read = layout(answer)
         form = 0.0 - self.tag_penalty * (not read.valid) - self.cut_off_penalty * (not finished)
         if self.diversity == "product":
@@ -122,9 +134,9 @@ class QualityDiversityPreset:
         return Score(
             value=value + form,
             terms={
-                "coverage": len(found.best) / len(references),
+                "coverage": coverage,
                 "precision": found.relevance * found.uniqueness,
-                "relevance": quality,
+                "relevance": relevance,
                 "uniqueness": found.uniqueness,
                 "diversity": diversity,
                 "form": form,
