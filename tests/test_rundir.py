@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from overton.errors import DataError, RunError
+from overton.errors import DataError, DiskFullError, RunError
 from overton.rundir import (
     RunDir,
+    atomic_folder,
     atomic_open,
     fingerprint,
     read_json,
@@ -53,11 +54,34 @@ def test_a_full_disk_is_one_message_and_the_old_file_stays(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="No space left") as caught:
+    with pytest.raises(DiskFullError, match="the disk is full") as caught:
         write_jsonl(path, [{"a": 2}])
     assert str(path) in str(caught.value)
     assert read_jsonl(path) == [{"a": 1}]
     assert names(tmp_path) == ["rows.jsonl"]
+
+
+def test_a_folder_appears_whole_and_in_place_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "model"
+    for content in ("one", "two"):
+        with atomic_folder(path) as temporary:
+            (temporary / content).write_text(content)
+            assert not (path / content).exists()
+        assert names(path) == [content]
+        assert names(path.parent) == ["model"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+def test_a_folder_that_could_not_be_filled_leaves_the_old_one(tmp_path: Path, error: Exception) -> None:
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "weights").write_text("old")
+    wanted = DiskFullError if isinstance(error, OSError) else ValueError
+    with pytest.raises(wanted), atomic_folder(path) as temporary:
+        (temporary / "weights").write_text("half")
+        raise error
+    assert names(tmp_path) == ["model"]
+    assert (path / "weights").read_text() == "old"
 
 
 def test_a_folder_where_a_file_should_go_is_a_message(tmp_path: Path) -> None:
@@ -189,8 +213,10 @@ class TestManifest:
         run = RunDir(tmp_path)
         run.begin("data", MADE_FROM)
         write_text(run.stage("data") / "model" / ".weights.123.tmp", "half")
+        write_text(run.stage("data") / ".model.123.tmp" / ".half.5.tmp", "half")
         run.begin("data", MADE_FROM)
         assert names(run.stage("data") / "model") == []
+        assert names(run.stage("data")) == ["manifest.json", "model"]
 
     def test_output_made_from_something_else_is_removed(self, tmp_path: Path) -> None:
         run = self.finished(tmp_path)

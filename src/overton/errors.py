@@ -23,5 +23,13 @@ class RunError(OvertonError, RuntimeError):
     """A run directory cannot be used, or a stage's input is missing."""
 
 
+class DiskFullError(RunError):
+    """There is no room for a file; its message says which, and how much is free."""
+
+
+class NonFiniteError(OvertonError, ArithmeticError):
+    """A loss, a gradient, a reward or a weight is NaN or infinite."""
+
+
 class MissingDependencyError(OvertonError, ImportError):
     """An optional package is not installed."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from overton.errors import OvertonError
+from overton.rundir import disk_full
 
 # Import name of an optional package -> the extra of this package that brings it.
 EXTRAS = {
@@ -29,9 +26,6 @@ EXTRAS = {
     "prometheus_client": "serve",
     "uvicorn": "serve",
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|writing file")
-_ALMOST_NOTHING = 1 << 20
 
 
 def explain(error: BaseException, folder: Path | None = None) -> str | None:
@@ -44,8 +38,8 @@ def explain(error: BaseException, folder: Path | None = None) -> str | None:
     Returns:
         One message without a traceback; ``None`` for an error that nobody foresaw.
     """
-    if message := _disk_full(error, folder):
-        return message
+    if full := disk_full(error, folder):
+        return str(full)
     if isinstance(error, OvertonError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
@@ -63,43 +57,6 @@ def explain(error: BaseException, folder: Path | None = None) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror or _first_line(error)}"
     return None
-
-
-def _disk_full(error: BaseException, folder: Path | None) -> str | None:
-    for link in _chain(error):
-        said = "No space left on device" in str(link) or "os error 28" in str(link)
-        if said or (isinstance(link, OSError) and link.errno in _FULL):
-            name = getattr(link, "filename", None) or folder
-            break
-    else:
-        # torch.save reports a failed write without saying why; then the disk itself is asked.
-        if folder is None or not _may_be_a_write(error) or _free(folder) > _ALMOST_NOTHING:
-            return None
-        name = folder
-    where = f" while {name} was written" if name else ""
-    return (
-        f"the disk is full{where}. Free some space, or give a folder on another disk with --run-dir, "
-        "and run the same command again; finished stages and checkpoints are kept."
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def _may_be_a_write(error: BaseException) -> bool:
-    return any(isinstance(link, RuntimeError) and _TORCH_WRITER.search(str(link)) for link in _chain(error))
-
-
-def _free(folder: Path) -> int:
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def _first_line(error: BaseException) -> str:

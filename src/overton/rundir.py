@@ -7,10 +7,12 @@ a killed one is found again.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import zlib
@@ -20,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from overton.errors import DataError, RunError
+from overton.errors import DataError, DiskFullError, RunError
 
 _VERSIONED = (
     "overton",
@@ -32,6 +34,9 @@ _VERSIONED = (
     "numpy",
     "tokenizers",
 )
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|writing file")
+_ALMOST_NOTHING = 1 << 20
 
 
 @contextmanager
@@ -41,7 +46,8 @@ def atomic_open(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
     A reader sees the old file or the whole new one.
 
     Raises:
-        RunError: the disk is full or the folder cannot be written.
+        DiskFullError: the disk is full.
+        RunError: the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -52,9 +58,75 @@ def atomic_open(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        if full := disk_full(error, path):
+            raise full from error
         raise RunError(f"{path}: cannot be written ({error.strerror or error}). Nothing was changed.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary sibling to fill, which takes the place of ``path`` when the block ends without an error.
+
+    A reader sees the old folder, none for an instant, or the whole new one.
+
+    Raises:
+        DiskFullError: the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+    except Exception as error:  # what a library raises when it cannot write is of many classes
+        if full := disk_full(error, path):
+            raise full from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def disk_full(error: BaseException, path: Path | None) -> DiskFullError | None:
+    """The one message about a full disk, or ``None`` when the error has another reason.
+
+    Args:
+        error: what a write raised; its causes are looked at too.
+        path: what was written. It tells a full disk from another failure when a library hides the reason, as
+            torch does.
+    """
+    links = list(_chain(error))
+    for link in links:
+        if isinstance(link, DiskFullError):
+            return link
+    reasons = [link for link in links if isinstance(link, OSError) and link.errno in _FULL]
+    said = any(text in str(link) for link in links for text in ("No space left on device", "os error 28"))
+    if not reasons and not said:
+        hidden = any(isinstance(link, RuntimeError) and _TORCH_WRITER.search(str(link)) for link in links)
+        if path is None or not hidden or _free(path) > _ALMOST_NOTHING:
+            return None
+    name = next((link.filename for link in reasons if link.filename), None) or path
+    where = f" while {name} was written ({_free(Path(str(name))) / 1e6:,.1f} MB are free)" if name else ""
+    return DiskFullError(
+        f"the disk is full{where}. Free some space, or give a folder on another disk with --run-dir, "
+        "and run the same command again; finished stages and checkpoints are kept."
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _free(path: Path) -> int:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 def write_text(path: Path, text: str) -> None:
@@ -200,8 +272,11 @@ class RunDir:
         old = self.manifest(stage)
         if old is None or old.get("fingerprint") != fingerprint(made_from):
             shutil.rmtree(self.stage(stage), ignore_errors=True)
-        for leftover in self.stage(stage).rglob(".*.tmp"):  # of a write that was killed
-            leftover.unlink()
+        for leftover in list(self.stage(stage).rglob(".*.tmp")):  # of a write that was killed
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
         write_json(
             self.stage(stage) / "manifest.json",
             {

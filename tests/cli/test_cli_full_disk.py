@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +14,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from overton import failures
 from overton.errors import RunError
 from overton.failures import explain
 from overton.rundir import RunDir, write_text
@@ -54,7 +55,9 @@ def test_in_a_librarys_write(
         raise FULL
 
     stage_writes(monkeypatch, write)
-    assert "the disk is full while model.safetensors was written" in fails("run", recipe)
+    message = fails("run", recipe)
+    assert "the disk is full while model.safetensors was written" in message
+    assert re.search(r"\([\d,]+\.\d MB are free\)", message)
 
 
 def test_when_the_first_file_of_the_run_cannot_be_written(
@@ -88,7 +91,7 @@ def test_a_failed_write_that_hides_its_reason_is_told_by_the_disk(
 ) -> None:
     hidden = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
     assert explain(hidden, tmp_path) is None
-    monkeypatch.setattr(failures.shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     assert "the disk is full" in (explain(hidden, tmp_path / "not" / "yet" / "there") or "")
     assert explain(RuntimeError("shapes do not fit"), tmp_path) is None
 
