@@ -1,7 +1,11 @@
-"""From a situation to what the policy reads. Shared by training, generation and ``overton ask``."""
+"""From a situation to what the policy reads, and where its answer ends.
+
+Shared by training, generation and ``overton ask``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Message = dict[str, str]
@@ -40,3 +44,40 @@ def prompt_ids(situation: str, template: str, tokenizer: Any) -> list[int]:
         return list(tokenizer(prompt)["input_ids"])
     encoded = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)
     return list(encoded["input_ids"])
+
+
+def turn_end(tokenizer: Any) -> int | None:
+    """The token that ends an answer in the chat template; ``None`` without a template, or where no token of its own does.
+
+    A base model's end of text is often another one (``<|endoftext|>`` beside ChatML's ``<|im_end|>``). A model that was
+    fine-tuned with the template ends its answers with this token, so generation has to end there too.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return None
+    answer = "It depends."
+    messages = [{"role": "user", "content": "May I?"}, {"role": "assistant", "content": answer}]
+    try:
+        rest = tokenizer.apply_chat_template(messages, tokenize=False).rpartition(answer)[2]
+    except Exception:  # templates refuse with errors of their own; prompts will say what is wrong
+        return None
+    ids = tokenizer(rest.lstrip(), add_special_tokens=False)["input_ids"]
+    return int(ids[0]) if ids and ids[0] in tokenizer.added_tokens_decoder else None
+
+
+def end_turns(model: Any, tokenizer: Any) -> None:
+    """Let the model's generation end where its chat template ends a turn, beside where it ended before."""
+    end = turn_end(tokenizer)
+    known = model.generation_config.eos_token_id
+    known = [] if known is None else [known] if isinstance(known, int) else list(known)
+    if end is not None and end not in known:
+        model.generation_config.eos_token_id = [*known, end]
+
+
+def longest_prompt(prompts: Sequence[str | list[Message]], tokenizer: Any) -> int:
+    """Tokens of the longest prompt, in the form of :func:`build_prompt`; 0 without prompts."""
+    if not prompts:
+        return 0
+    if isinstance(prompts[0], str):
+        return max(map(len, tokenizer(list(prompts))["input_ids"]))
+    encoded = tokenizer.apply_chat_template(list(prompts), add_generation_prompt=True, tokenize=True, return_dict=True)
+    return max(map(len, encoded["input_ids"]))

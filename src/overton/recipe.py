@@ -19,13 +19,11 @@ from overton.sections import (
     DataSection,
     EstimatorSection,
     EvaluationSection,
-    PolicySection,
     ReportSection,
-    RewardSection,
-    TrainingSection,
 )
 from overton.sections_generation import GenerationSection
 from overton.sections_model import LlmSection, Section
+from overton.sections_training import PolicySection, RewardSection, TrainingSection
 
 
 class Recipe(Section):

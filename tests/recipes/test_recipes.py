@@ -57,7 +57,7 @@ PRETRAINED = [
     "training.sft.batch_size=4",
     "training.sft.gradient_accumulation=1",
     "training.grpo.micro_batch_size=2",
-    "training.grpo.use_vllm=false",
+    "training.grpo.rollout=transformers",
     "data.triplets=400",  # the stage refuses an estimator that learnt nothing
 ]
 # What each recipe needs beside SMALL.

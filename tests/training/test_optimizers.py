@@ -11,7 +11,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from overton.errors import RecipeError
-from overton.sections import GrpoSection, SftSection
+from overton.sections_training import GrpoSection, SftSection
 from overton.training.optimizers import BatchedMuon, MuonWithAdamW, make_optimizer
 from overton.training.order import EpochOrder
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from overton.errors import ModelError, RecipeError
-from overton.sections import PolicySection
+from overton.sections_training import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN, format_answer
 from overton.testing import tiny_policy
 from overton.training.policy import build_scratch_model, load_policy, lora_config, save_policy, train_tokenizer

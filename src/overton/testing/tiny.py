@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from overton.sections import PolicySection
+from overton.sections_training import PolicySection
 
 _LETTERS = string.ascii_lowercase + string.digits
 _PAIRS = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]

@@ -11,18 +11,18 @@ from datasets import Dataset
 from transformers import set_seed
 from trl import GRPOConfig, GRPOTrainer
 
-from overton.errors import RecipeError
 from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
-from overton.prompting import build_prompt
+from overton.processes import gather, number
+from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
 from overton.rewards import OvertonReward
+from overton.training.arguments import grpo_arguments
 from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
 from overton.training.credit import line_advantages, token_advantages, token_spans
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
-from overton.training.sft import common_arguments
 from overton.training.shrink import fast_generate
 from overton.training.trainers import has_plain_logits, on_one_cpu, settled_heap
 from overton.types import Situation
@@ -69,9 +69,12 @@ class OpGrpoTrainer(GRPOTrainer):
         tokens = [row[m.bool()].tolist() for row, m in zip(output["completion_ids"], mask, strict=True)]
         scores = self.overton_reward.last_scores
         scored = [i for i, s in enumerate(scores) if s.value is not None]
-        segments, decisions = line_advantages([scores[i].credits for i in scored], self.credit_discount)
+        # Baselines and scale are those of the whole step, whichever process an answer is on.
+        everywhere = gather([(number(), list(scores[i].credits)) for i in scored])
+        segments, decisions = line_advantages([credits for _, credits in everywhere], self.credit_discount)
+        here = [place for place, (process, _) in enumerate(everywhere) if process == number()]
         extra = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
-        for index, of_segments, of_decisions in zip(scored, segments, decisions, strict=True):
+        for index, place in zip(scored, here, strict=True):
             text = self._decode(tokens[index])
             # A tokenizer that parses responses hands over a part of the text only, without the thinking.
             shift = text.find(self.overton_reward.last_texts[index])
@@ -79,9 +82,11 @@ class OpGrpoTrainer(GRPOTrainer):
                 continue
             spans = token_spans(tokens[index], text, self._pieces, self._decode)
             spans = [(start - shift, end - shift) for start, end in spans]
-            row = token_advantages(spans, scores[index].segments, of_segments, of_decisions)
+            row = token_advantages(spans, scores[index].segments, segments[place], decisions[place])
             extra[index, : len(row)] = torch.from_numpy(row)
-        scale = extra[mask.bool()].pow(2).mean().sqrt().clamp_min(1e-4)
+        squares = torch.stack([extra[mask.bool()].pow(2).sum(), mask.sum().float()])
+        total, tokens_everywhere = self.accelerator.reduce(squares, reduction="sum")
+        scale = (total / tokens_everywhere).sqrt().clamp_min(1e-4)
         output["advantages"] = output["advantages"].unsqueeze(1) + self.credit_weight * extra / scale
         return output
 
@@ -147,7 +152,7 @@ def train_grpo(
     """
     options = recipe.training.grpo
     set_seed(recipe.seed)
-    model, tokenizer = load_policy(start, training_dtype(recipe.policy))
+    model, tokenizer = load_policy(start, training_dtype(recipe.policy), recipe.policy.load_in_4bit)
     reward = TrlReward(
         OvertonReward(estimator, recipe.reward.preset, **recipe.reward.overrides),
         folder / "completions",
@@ -165,31 +170,7 @@ def train_grpo(
             for s in situations
         ]
     )
-    answers = options.prompts_per_step * options.num_generations
-    micro = options.micro_batch_size or answers
-    if answers % micro:
-        raise RecipeError(
-            f"training.grpo.micro_batch_size: {micro} does not divide the {answers} answers of a step "
-            f"(prompts_per_step {options.prompts_per_step} x num_generations {options.num_generations})"
-        )
-    args = GRPOConfig(
-        output_dir=str(folder / "checkpoints"),
-        max_steps=options.steps,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=answers // micro,
-        num_generations=options.num_generations,
-        max_completion_length=options.max_completion_length,
-        learning_rate=options.learning_rate,
-        lr_scheduler_type=options.lr_scheduler,
-        warmup_steps=max(1, round(options.warmup_ratio * options.steps)),
-        beta=options.beta,
-        entropy_coef=options.entropy_coef,
-        temperature=options.temperature,
-        use_vllm=options.use_vllm,
-        save_steps=options.save_steps,
-        logging_steps=1,
-        **common_arguments(recipe),
-    )
+    args = GRPOConfig(**grpo_arguments(recipe, folder, longest_prompt(dataset["prompt"], tokenizer)))
     trainer = OpGrpoTrainer(
         model=model,
         optimizers=(make_optimizer(model, options, recipe.policy.lora_rank), None),

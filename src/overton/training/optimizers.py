@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from overton.errors import RecipeError
-from overton.sections import GrpoSection, SftSection
+from overton.sections_training import GrpoSection, SftSection
 
 
 class BatchedMuon(torch.optim.Muon):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from overton.errors import ModelError
-from overton.sections import PolicySection
+from overton.prompting import end_turns
+from overton.sections_training import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN
 
 PAD, EOS = "<|pad|>", "<|end|>"
@@ -131,13 +133,15 @@ def _with_fast_attention(model: Any) -> Any:
     return model
 
 
-def load_policy(name: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
+def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = False) -> tuple[Any, Any]:
     """Model and tokenizer from a folder or the hub; safetensors only, no remote code.
 
     Args:
         name: folder or hub name.
         dtype: of the weights; ``"auto"`` keeps the saved one. Training all weights wants ``"float32"``, since
             small steps vanish in bfloat16 weights.
+        load_in_4bit: of the linear layers, as in QLoRA (Dettmers et al. 2023, arXiv 2305.14314): NF4, with the scales
+            quantized too.
 
     Raises:
         ModelError: it cannot be had or read, with what to do.
@@ -153,7 +157,11 @@ def load_policy(name: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            str(name), trust_remote_code=False, use_safetensors=True, dtype=dtype
+            str(name),
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=dtype,
+            **(_four_bits() if load_in_4bit else {}),
         )
     except Exception as error:  # the reasons span several libraries and many classes
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -163,7 +171,23 @@ def load_policy(name: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
         ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    end_turns(model, tokenizer)
     return _with_fast_attention(model), tokenizer
+
+
+def _four_bits() -> dict[str, Any]:
+    import torch
+    from accelerate import PartialState
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    # Weights in 4 bits cannot be moved later: they are made where they stay.
+    return {"quantization_config": config, "device_map": {"": PartialState().device}}
 
 
 def training_dtype(policy: PolicySection) -> str:
@@ -186,9 +210,26 @@ def lora_config(policy: PolicySection) -> Any | None:
 
 
 def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
-    """Save the trained model (an adapter is merged in) and its tokenizer as a plain folder."""
+    """Save the trained model (an adapter is merged in) and its tokenizer as a plain folder; every process calls it."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
+    if not trainer.is_world_process_zero():
+        return
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = _merged_into_whole(model, folder.parent / "adapter")
+    elif hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
+
+
+def _merged_into_whole(model: Any, folder: Path) -> Any:
+    """The adapter of a 4-bit model merged into the weights it was made from, in the precision they were saved in."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model.save_pretrained(folder, safe_serialization=True)
+    name = model.peft_config["default"].base_model_name_or_path
+    base = AutoModelForCausalLM.from_pretrained(name, trust_remote_code=False, use_safetensors=True, dtype="auto")
+    merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+    shutil.rmtree(folder)
+    return merged

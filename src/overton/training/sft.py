@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from overton.errors import RecipeError
+from overton.processes import from_first
 from overton.prompting import build_completion, build_prompt
 from overton.recipe import Recipe
 from overton.rundir import read_jsonl
+from overton.training.arguments import sft_arguments
 from overton.training.policy import (
     build_scratch_model,
     load_policy,
@@ -46,39 +48,22 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
     policy, options = recipe.policy, recipe.training.sft
     set_seed(recipe.seed)
     if start is not None:
-        model, tokenizer = load_policy(start, training_dtype(policy))
+        model, tokenizer = load_policy(start, training_dtype(policy), policy.load_in_4bit)
     elif policy.model == "scratch":
         texts = (f"{build_prompt(r['prompt'], policy.prompt_template, None)}{r['completion']}" for r in rows)
-        tokenizer = train_tokenizer(texts, policy.vocab_size, policy.phrases)
+        tokenizer = from_first(lambda: train_tokenizer(texts, policy.vocab_size, policy.phrases))
         model = build_scratch_model(policy, tokenizer, recipe.seed)
     else:
-        model, tokenizer = load_policy(policy.model, training_dtype(policy))
-    max_length = policy.max_length if policy.model == "scratch" else None
+        model, tokenizer = load_policy(policy.model, training_dtype(policy), policy.load_in_4bit)
     plain = not getattr(tokenizer, "chat_template", None)
     if plain:
-        dataset = tokenized(rows, policy.prompt_template, tokenizer, max_length)
+        scratch = policy.max_length if policy.model == "scratch" else None
+        dataset = tokenized(rows, policy.prompt_template, tokenizer, scratch)
+        if options.packing:
+            dataset = packed(dataset, options.packing)
     else:
         dataset = conversations(rows, policy.prompt_template, tokenizer)
-    batch = options.batch_size * options.gradient_accumulation
-    total = max_steps if max_steps > 0 else max(1, int(len(rows) / batch * options.epochs))
-    args = SFTConfig(
-        output_dir=str(folder / "checkpoints"),
-        num_train_epochs=options.epochs,
-        max_steps=total,
-        per_device_train_batch_size=options.batch_size,
-        gradient_accumulation_steps=options.gradient_accumulation,
-        learning_rate=options.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=max(1, round(options.warmup_ratio * total)),
-        weight_decay=options.weight_decay,
-        train_sampling_strategy="group_by_length",
-        max_length=max_length,
-        dataset_kwargs={"skip_prepare_dataset": plain},
-        save_steps=options.save_steps,
-        # A row holds the mean since the row before, so a checkpoint between two rows would lose a part of one.
-        logging_steps=math.gcd(10, options.save_steps),
-        **common_arguments(recipe),
-    )
+    args = SFTConfig(**sft_arguments(recipe, folder, len(dataset), prepared=plain, max_steps=max_steps))
     trainer = OvertonSFTTrainer(
         model=model,
         optimizers=(make_optimizer(model, options, policy.lora_rank), None),
@@ -88,10 +73,14 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         peft_config=lora_config(policy),
         callbacks=[MetricsFile(folder / "metrics.jsonl")],
     )
+    if options.packing and not plain and max_steps <= 0:
+        # TRL has packed the rows, and only now it is known how many are left.
+        known = sft_arguments(recipe, folder, len(trainer.train_dataset), prepared=plain)
+        args.max_steps, args.warmup_steps = known["max_steps"], known["warmup_steps"]
     short_console(trainer)
     del rows  # the data set has its own copy
     with settled_heap():
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", total))
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", args.max_steps))
     save_policy(trainer, tokenizer, folder / "model")
 
 
@@ -123,6 +112,23 @@ def tokenized(rows: Sequence[Mapping[str, Any]], template: str, tokenizer: Any, 
     return Dataset.from_dict(found)
 
 
+def packed(dataset: Dataset, tokens: int) -> Dataset:
+    """Whole rows put together in rows of at most so many tokens, best fit first (Ding et al. 2024, arXiv 2404.10830).
+
+    Raises:
+        RecipeError: a row is longer, and would be cut.
+    """
+    from trl import pack_dataset
+
+    longest = max(map(len, dataset["input_ids"]), default=0)
+    if longest > tokens:
+        raise RecipeError(
+            f"training.sft.packing: a row of {tokens} tokens is too short, the longest answer with its prompt has "
+            f"{longest}. Set it to {longest} or more."
+        )
+    return pack_dataset(dataset, tokens, "bfd")
+
+
 def conversations(rows: Sequence[Mapping[str, Any]], template: str, tokenizer: Any) -> Dataset:
     """Rows as messages, for a model with a chat template; TRL does the rest."""
     from datasets import Dataset
@@ -136,23 +142,3 @@ def conversations(rows: Sequence[Mapping[str, Any]], template: str, tokenizer: A
             for row in rows
         ]
     )
-
-
-def common_arguments(recipe: Recipe) -> dict[str, Any]:
-    """Trainer arguments that SFT and GRPO share."""
-    import torch
-
-    training = recipe.training
-    cpu = not torch.cuda.is_available()
-    return {
-        "seed": recipe.seed,
-        "data_seed": recipe.seed,
-        "use_cpu": cpu,
-        "bf16": training.bf16,
-        "gradient_checkpointing": training.gradient_checkpointing,
-        "report_to": training.report_to or "none",
-        "logging_first_step": True,
-        "save_strategy": "steps",
-        "save_total_limit": 2,
-        "dataloader_pin_memory": not cpu,
-    }

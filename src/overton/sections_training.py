@@ -1,0 +1,160 @@
+"""The sections of a recipe that training reads: the policy, the reward, SFT and OP-GRPO."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from overton.address import check_address
+from overton.sections_model import Section
+
+
+class PolicySection(Section):
+    """The language model that is trained to answer."""
+
+    model: str = Field(
+        "scratch",
+        description="`scratch`: a small Qwen2 trained from nothing; else a hub name or folder",
+    )
+    vocab_size: int = Field(3000, ge=300, description="`scratch` only: size of the byte-level BPE")
+    phrases: int = Field(2500, ge=0, description="`scratch` only: frequent phrases that become single tokens")
+    hidden_size: int = Field(192, ge=8, description="`scratch` only: width, a multiple of `heads`")
+    layers: int = Field(3, ge=1, description="`scratch` only: transformer layers")
+    heads: int = Field(6, ge=1, description="`scratch` only: attention heads, a multiple of `kv_heads`")
+    kv_heads: int = Field(2, ge=1, description="`scratch` only: key-value heads")
+    intermediate_size: int = Field(512, ge=8, description="`scratch` only: width of the feed-forward part")
+    max_length: int = Field(384, ge=32, description="`scratch` only: longest prompt plus answer, in tokens")
+    lora_rank: int = Field(0, ge=0, description="0 trains all weights; above 0 a LoRA adapter of this rank")
+    load_in_4bit: bool = Field(
+        False, description="with `lora_rank`: the frozen weights in 4 bits (QLoRA); needs bitsandbytes"
+    )
+    prompt_template: str = Field(
+        "{situation}",
+        description="text around the situation; `{situation}` is replaced. Sent as a user turn when the "
+        "tokenizer has a chat template",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> PolicySection:
+        if "{situation}" not in self.prompt_template:
+            raise ValueError("prompt_template must contain {situation}")
+        if self.model == "scratch" and self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}")
+        if self.load_in_4bit and (not self.lora_rank or self.model == "scratch"):
+            raise ValueError("load_in_4bit freezes a pretrained model: set lora_rank above 0 and name a model")
+        return self
+
+
+class RewardSection(Section):
+    """The reward: a preset and its overrides."""
+
+    preset: Literal["overton", "op-grpo", "quality-diversity"] = Field(
+        "overton",
+        description="`overton`; `op-grpo`, the arithmetic of the paper; `quality-diversity`, rewards of other methods",
+    )
+    overrides: dict[str, float | bool | str] = Field(
+        default_factory=dict, description="any field of the preset (see docs/reward.md)"
+    )
+    data_set: str = Field(
+        "", description="with an estimator calibrated on several data sets, whose threshold counts; empty = of all"
+    )
+    credit_weight: float = Field(
+        1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
+    )
+    credit_discount: float = Field(
+        0.9, ge=0, le=1, description="weight of what comes after a perspective in its credit"
+    )
+    placement: str = Field(
+        "auto",
+        description="where the estimator runs: `auto` (the GPU that trains, else the CPU), `cpu`, a GPU such as "
+        "`cuda:1`, or the URL of an `overton serve reward`, whose own preset then counts",
+    )
+    token_env: str = Field(
+        "", description="placement by URL: environment variable that holds the server's token; nothing = it wants none"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> RewardSection:
+        if "://" in self.placement:
+            check_address(self.placement, "placement")
+        elif not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.placement):
+            raise ValueError("placement is auto, cpu, cuda, cuda:1 or the like, or a URL")
+        if self.token_env and not self.token_env.isidentifier():
+            raise ValueError("token_env is the name of an environment variable, never the token itself")
+        return self
+
+
+class SftSection(Section):
+    """Supervised fine-tuning (TRL's SFTTrainer)."""
+
+    epochs: float = Field(1.0, gt=0, description="passes over the answers")
+    batch_size: int = Field(16, ge=1, description="answers a forward pass")
+    gradient_accumulation: int = Field(
+        1, ge=1, description="forward passes a step; several processes share the answers of a step"
+    )
+    packing: int = Field(
+        0, ge=0, description="tokens of a row that whole answers are packed into; 0 = one answer a row, padded"
+    )
+    learning_rate: float = Field(1e-5, gt=0, description="peak learning rate (from random weights about 1e-2)")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon learns much faster from random weights; keep adamw for a pretrained model"
+    )
+    muon_learning_rate: float = Field(0.02, gt=0, description="peak, for the matrices of the layers; muon only")
+    warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay")
+    save_steps: int = Field(100, ge=1, description="steps between checkpoints; a killed run loses at most these")
+
+
+class GrpoSection(Section):
+    """OP-GRPO (TRL's GRPOTrainer)."""
+
+    steps: int = Field(100, ge=1, description="optimizer steps")
+    prompts_per_step: int = Field(16, ge=1, description="situations a step")
+    num_generations: int = Field(8, ge=2, description="answers a prompt: the group")
+    micro_batch_size: int = Field(
+        0, ge=0, description="answers a process takes through the model at once; 0 = its whole share of the step"
+    )
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate (a pretrained model wants about 1e-6)")
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="as for SFT")
+    muon_learning_rate: float = Field(0.002, gt=0, description="peak, for the matrices of the layers; muon only")
+    warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
+    lr_scheduler: str = Field("cosine", description="any scheduler name of transformers")
+    beta: float = Field(0.0, ge=0, description="weight of the KL term")
+    entropy_coef: float = Field(0.0, description="weight of the entropy bonus")
+    temperature: float = Field(1.0, gt=0, description="of sampling while training")
+    max_completion_length: int = Field(256, ge=8, description="longest answer, in tokens")
+    save_steps: int = Field(20, ge=1, description="steps between checkpoints; a killed run loses at most these")
+    log_completions_steps: int = Field(10, ge=1, description="sampled answers go to disk every so many steps")
+    rollout: Literal["transformers", "continuous-batching", "vllm", "vllm-server"] = Field(
+        "transformers",
+        description="what generates the answers: transformers in one batch or with continuous batching, vLLM on the "
+        "GPUs that train, or a vLLM server",
+    )
+    vllm_gpu_memory_utilization: float = Field(
+        0.3, gt=0, lt=1, description="`vllm` only: share of each GPU's memory, its copy of the weights included"
+    )
+    vllm_tensor_parallel_size: int = Field(
+        1, ge=1, description="`vllm` only: GPUs that hold one copy of the weights; divides the number of processes"
+    )
+    vllm_server_url: str = Field("", description="`vllm-server` only: such as http://localhost:8000")
+
+    @model_validator(mode="after")
+    def _check(self) -> GrpoSection:
+        if (self.rollout == "vllm-server") != bool(self.vllm_server_url):
+            raise ValueError("rollout vllm-server and vllm_server_url go together")
+        return self
+
+
+class TrainingSection(Section):
+    """SFT, then OP-GRPO."""
+
+    sft: SftSection = Field(default_factory=SftSection)
+    grpo: GrpoSection = Field(default_factory=GrpoSection)
+    bf16: bool = Field(True, description="bfloat16 autocast: less memory, faster where the machine has it")
+    gradient_checkpointing: bool = Field(False, description="less memory, more time; on for large models")
+    use_liger_kernel: bool = Field(
+        False, description="Liger's fused kernels, with the package liger-kernel and a GPU: less memory, faster"
+    )
+    report_to: list[str] = Field(default_factory=list, description="trackers: wandb, tensorboard, trackio ...")

@@ -1,0 +1,136 @@
+"""From a recipe to the arguments of TRL's trainers: the one place for training and for the dry run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from overton import processes
+from overton.recipe import Recipe
+from overton.training.split import grpo_share, sft_share
+
+
+def sft_arguments(
+    recipe: Recipe,
+    folder: Path,
+    rows: int,
+    *,
+    prepared: bool,
+    max_steps: int = -1,
+    world: int | None = None,
+) -> dict[str, Any]:
+    """Arguments of TRL's ``SFTConfig``.
+
+    Args:
+        recipe: sections ``policy`` and ``training``.
+        folder: ``training/sft`` of the run.
+        rows: of the data set, after packing.
+        prepared: the data set holds token ids already.
+        max_steps: overrides the number of epochs when positive.
+        world: processes that train; ``None`` = those of this run.
+
+    Raises:
+        RecipeError: the answers of a step cannot be shared by the processes.
+    """
+    options = recipe.training.sft
+    share = sft_share(options, world or processes.count())
+    total = max_steps if max_steps > 0 else sft_steps(recipe, rows)
+    scratch = recipe.policy.max_length if recipe.policy.model == "scratch" else None
+    return {
+        "output_dir": str(folder / "checkpoints"),
+        "num_train_epochs": options.epochs,
+        "max_steps": total,
+        "per_device_train_batch_size": share.batch,
+        "gradient_accumulation_steps": share.passes,
+        "learning_rate": options.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": max(1, round(options.warmup_ratio * total)),
+        "weight_decay": options.weight_decay,
+        "train_sampling_strategy": "group_by_length",
+        "max_length": options.packing or scratch,
+        "packing": bool(options.packing),
+        "dataset_kwargs": {"skip_prepare_dataset": prepared},
+        "save_steps": options.save_steps,
+        # A row holds the mean since the row before, so a checkpoint between two rows would lose a part of one.
+        "logging_steps": math.gcd(10, options.save_steps),
+        **_common(recipe),
+    }
+
+
+def grpo_arguments(recipe: Recipe, folder: Path, prompt_tokens: int, world: int | None = None) -> dict[str, Any]:
+    """Arguments of TRL's ``GRPOConfig``.
+
+    Args:
+        recipe: section ``training``.
+        folder: ``training/grpo`` of the run.
+        prompt_tokens: of the longest prompt; with the longest answer it is what vLLM keeps room for.
+        world: processes that train; ``None`` = those of this run.
+
+    Raises:
+        RecipeError: groups would be split, or the micro-batch does not divide a process's share.
+    """
+    options = recipe.training.grpo
+    share = grpo_share(options, world or processes.count())
+    return {
+        "output_dir": str(folder / "checkpoints"),
+        "max_steps": options.steps,
+        "per_device_train_batch_size": share.batch,
+        "gradient_accumulation_steps": share.passes,
+        "num_generations": options.num_generations,
+        "max_completion_length": options.max_completion_length,
+        "learning_rate": options.learning_rate,
+        "lr_scheduler_type": options.lr_scheduler,
+        "warmup_steps": max(1, round(options.warmup_ratio * options.steps)),
+        "beta": options.beta,
+        "entropy_coef": options.entropy_coef,
+        "temperature": options.temperature,
+        "save_steps": options.save_steps,
+        "logging_steps": 1,
+        **_rollout(recipe, prompt_tokens),
+        **_common(recipe),
+    }
+
+
+def sft_steps(recipe: Recipe, rows: int) -> int:
+    """Optimizer steps of SFT over so many rows, on any number of processes; a last one that is not full is left out."""
+    options = recipe.training.sft
+    return max(1, int(rows / (options.batch_size * options.gradient_accumulation) * options.epochs))
+
+
+def _rollout(recipe: Recipe, prompt_tokens: int) -> dict[str, Any]:
+    options = recipe.training.grpo
+    if options.rollout == "continuous-batching":
+        return {"use_transformers_continuous_batching": True}
+    if options.rollout == "vllm":
+        return {
+            "use_vllm": True,
+            "vllm_mode": "colocate",
+            "vllm_gpu_memory_utilization": options.vllm_gpu_memory_utilization,
+            "vllm_tensor_parallel_size": options.vllm_tensor_parallel_size,
+            "vllm_max_model_length": prompt_tokens + options.max_completion_length,
+        }
+    if options.rollout == "vllm-server":
+        return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": options.vllm_server_url}
+    return {}
+
+
+def _common(recipe: Recipe) -> dict[str, Any]:
+    """What SFT and GRPO share."""
+    import torch
+
+    training = recipe.training
+    cpu = not torch.cuda.is_available()
+    return {
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "use_cpu": cpu,
+        "bf16": training.bf16,
+        "gradient_checkpointing": training.gradient_checkpointing,
+        "use_liger_kernel": training.use_liger_kernel,
+        "report_to": training.report_to or "none",
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_total_limit": 2,
+        "dataloader_pin_memory": not cpu,
+    }
