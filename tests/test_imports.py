@@ -17,6 +17,7 @@ ROOT = Path(overton.__file__).parent
 GROUND = {
     "address",
     "errors",
+    "processes",
     "progress",
     "prompting",
     "recipe",
@@ -24,6 +25,7 @@ GROUND = {
     "sections",
     "sections_generation",
     "sections_model",
+    "sections_training",
     "segment",
     "types",
 }

@@ -13,6 +13,7 @@ import typer
 from overton.estimator_verbs import estimator_app
 from overton.generate_verbs import generate_command
 from overton.judge_verbs import judge, overtonbench
+from overton.processes import hold_back, is_first
 from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
 from overton.verb_options import JsonOption, print_json
@@ -207,12 +208,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(given, prog_name="overton")
     except SystemExit as end:
-        if end.code == 130:
+        if end.code == 130 and is_first():
             _say("interrupted; run the same command again to go on")
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
         from overton.failures import explain
 
+        hold_back(error)
         message = None if debug else explain(error)
         if message is None:
             raise
@@ -249,7 +251,7 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
         if message is None or message == str(error):
             raise
         raise RunError(message) from error
-    if find_stage(last).name == "report":
+    if find_stage(last).name == "report" and is_first():
         _show_result(folder.path)
 
 

@@ -1,13 +1,18 @@
-"""The stages in order, and how a run goes through them: skip what is done, resume what was killed."""
+"""The stages in order, and how a run goes through them: skip what is done, resume what was killed.
+
+With several processes the first one runs every stage. The others wait for those before the training, join it, and leave.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overton import processes
 from overton.errors import RunError
 from overton.progress import console
 from overton.recipe import Recipe, dump_recipe
@@ -66,6 +71,9 @@ STAGES = (
     ),
 )
 NAMES = tuple(stage.name for stage in STAGES)
+# The only stage that all processes take part in.
+_SHARED = "training"
+_POLL_SECONDS = 0.5
 
 
 def find_stage(name: str) -> Stage:
@@ -122,9 +130,17 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
     start, stop = NAMES.index(find_stage(first).name), NAMES.index(find_stage(last).name)
     if start > stop:
         raise RunError(f"stage {first} comes after {last}; stages in order: {', '.join(NAMES)}")
+    stages = STAGES[start : stop + 1]
+    if not processes.is_first():
+        _help_first(recipe, run, stages)
+        return
     open_run(recipe, run)
-    for stage in STAGES[start : stop + 1]:
-        run_stage(recipe, run, stage)
+    for stage in stages:
+        if stage.name == _SHARED:
+            run_stage(recipe, run, stage)
+        else:
+            with processes.alone():
+                run_stage(recipe, run, stage)
 
 
 def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
@@ -138,13 +154,32 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
         import torch
 
         torch.set_num_threads(recipe.threads)
-    run.begin(stage.name, made_from)
+    if processes.is_first():
+        run.begin(stage.name, made_from)
     wall, cpu = time.perf_counter(), _cpu_seconds()
+    if stage.name == _SHARED:
+        processes.wait_for_all()  # what the stage finds was made from something else is gone now
     importlib.import_module(f"overton.{stage.name}.stage").run(recipe, run)
+    if stage.name == _SHARED:
+        processes.part()
     seconds = time.perf_counter() - wall
-    run.finish(stage.name, seconds, _cpu_seconds() - cpu)
+    if processes.is_first():
+        run.finish(stage.name, seconds, _cpu_seconds() - cpu)
     console.print(f"[dim]{stage.name}: done in {seconds:.0f} s[/dim]")
     return True
+
+
+def _help_first(recipe: Recipe, run: RunDir, stages: Sequence[Stage]) -> None:
+    """What the other processes do: wait for each stage before the training, and take part in that."""
+    if _SHARED not in [stage.name for stage in stages]:
+        return
+    for stage in stages:
+        if stage.name == _SHARED:
+            run_stage(recipe, run, stage)
+            return
+        # The run directory tells, as every process reads it anyway. Connections would have to be kept open for hours.
+        while not run.is_complete(stage.name, _made_from(recipe, run, stage)):
+            time.sleep(_POLL_SECONDS)
 
 
 def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Progress bars and messages in one style. Stages print through :data:`console`."""
+"""Progress bars and messages in one style. Stages print through :data:`console`; of several processes the first does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console(stderr=True)
+from overton.processes import is_first
+
+console = Console(stderr=True, quiet=not is_first())
 
 T = TypeVar("T")
 

@@ -159,7 +159,7 @@ def test_a_batch_is_logged_once_and_the_next_equal_one_again(shared: OvertonRewa
         "overton/perspectives": [1.0, 2.0] * 2,
         "overton/reason": ["", ""] * 2,
     }
-    assert logs.metrics["terms/uniqueness"] == [0.75, 0.75]
+    assert logs.metrics["terms/uniqueness"] == [1.0, 0.5] * 2  # one value an answer: TRL takes the mean
     assert logs.metrics["unscored"] == [0.0, 0.0]
     assert set(logs.metrics) >= {"terms/coverage", "terms/precision", "terms/form", "perspectives", "seconds/reward"}
 
@@ -171,8 +171,8 @@ def test_two_rewards_of_one_trainer_fill_columns_of_their_own() -> None:
         TrlReward(reward, name=name)(**call([CARE, BESIDE]), **logs.both())
     assert logs.extra["strict/coverage"] == [0.5, 0.0]
     assert logs.extra["loose/coverage"] == [0.5, 0.5]
-    assert logs.metrics["strict/terms/coverage"] == [0.25]
-    assert logs.metrics["loose/terms/coverage"] == [0.5]
+    assert logs.metrics["strict/terms/coverage"] == [0.5, 0.0]
+    assert logs.metrics["loose/terms/coverage"] == [0.5, 0.5]
 
 
 # ------------------------------------------------------------------ columns of the data set
@@ -254,7 +254,7 @@ def test_references_that_cannot_be_read_leave_their_row_without_a_reward(
     assert found == [0.5, None, 0.5]
     assert functions.pluralism(**batch)[1] is None
     assert logs.metrics["unscored"] == [1.0]
-    assert logs.metrics["terms/coverage"] == [0.5]
+    assert logs.metrics["terms/coverage"] == [0.5, 0.5]
     assert logs.extra["overton/value"][1] is logs.extra["overton/coverage"][1] is None
     assert reason in logs.extra["overton/reason"][1]
     assert logs.extra["overton/reason"][0] == ""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from overton.errors import RecipeError
+from overton.errors import NonFiniteError, RecipeError
 from overton.integrations.trl_batch import Batch, read_call, shared_scores
 from overton.integrations.trl_preflight import GroupSplitError, check_groups
+from overton.processes import count, gather, is_first
 from overton.rewards import OvertonReward
 from overton.rundir import write_jsonl
 from overton.types import Score
@@ -45,7 +47,8 @@ class TrlReward:
         """
         Args:
             reward: what scores.
-            completions_folder: sampled answers and their matches go there as ``step_XXXX.jsonl``.
+            completions_folder: sampled answers and their matches go there as ``step_XXXX.jsonl``, those of all
+                processes.
             every: ... every so many steps.
             max_tokens: completions of this many tokens count as cut off; 0 = never, ``None`` = the trainer's
                 ``max_completion_length``, where the trainer can be asked.
@@ -81,6 +84,7 @@ class TrlReward:
 
         Raises:
             DataError: a column is missing or has the wrong length.
+            NonFiniteError: a reward, or a term of it, is NaN or infinite; TRL would give the answer no weight and go on.
             GroupSplitError: groups are split across processes.
             RecipeError: the preset has no such term.
         """
@@ -93,16 +97,16 @@ class TrlReward:
         batch = read_call(prompts, completions, completion_ids, columns, limit)
         self._check_groups(batch, trainer)
         scores, seconds, first = shared_scores(self.reward, batch, self.__name__, trainer)
-        values = self._values(scores)
         self.last_scores = list(scores)
         self.last_texts = list(batch.texts)
+        _refuse_non_finite(scores)
+        values = self._values(scores)
         self.seconds = time.perf_counter() - started
         if first:
             self._log(log_metric, log_extra, seconds)
-            step = int(getattr(trainer_state, "global_step", 0) or 0)
-            main = getattr(trainer_state, "is_world_process_zero", True)
-            if self.completions_folder is not None and main and step % self.every == 0:
-                self._write(step, batch)
+        step = int(getattr(trainer_state, "global_step", 0) or 0)
+        if self.completions_folder is not None and step % self.every == 0:
+            self._write(step, batch)
         return values
 
     def _check_groups(self, batch: Batch, trainer: Any) -> None:
@@ -144,10 +148,13 @@ class TrlReward:
         if log_metric is not None:
             prefix = "" if self.name == "overton" else f"{self.name}/"
             for name in sorted({key for s in scored for key in s.terms}):
-                values = [s.terms[name] for s in scored if name in s.terms]
                 key = name if name in ("perspectives", "valid_tags") else f"terms/{name}"
-                log_metric(prefix + key, sum(values) / len(values))
-            log_metric(f"{prefix}unscored", float(len(self.last_scores) - len(scored)))
+                # TRL takes the mean over all calls on all processes: so every answer counts the same.
+                for score in scored:
+                    if name in score.terms:
+                        log_metric(prefix + key, score.terms[name])
+            # ... and what shall be a sum is told as many times larger.
+            log_metric(f"{prefix}unscored", float(count() * (len(self.last_scores) - len(scored))))
             log_metric(f"{prefix}seconds/reward", seconds)
         if log_extra is not None:
             for name in COLUMNS:
@@ -155,7 +162,7 @@ class TrlReward:
 
     def _write(self, step: int, batch: Batch) -> None:
         assert self.completions_folder is not None
-        rows = (
+        rows = [
             {
                 "step": step,
                 "prompt": prompt,
@@ -168,8 +175,18 @@ class TrlReward:
                 "credits": list(score.credits),
             }
             for prompt, text, score in zip(batch.situations, batch.texts, self.last_scores, strict=True)
-        )
-        write_jsonl(self.completions_folder / f"step_{step:04d}.jsonl", rows)
+        ]
+        rows = gather(rows)
+        if is_first():
+            write_jsonl(self.completions_folder / f"step_{step:04d}.jsonl", rows)
+
+
+def _refuse_non_finite(scores: Sequence[Score]) -> None:
+    for place, score in enumerate(scores, 1):
+        numbers = {"reward": score.value, **score.terms, **{f"credit {i}": c for i, c in enumerate(score.credits, 1)}}
+        bad = [f"{name} {value}" for name, value in numbers.items() if value is not None and not math.isfinite(value)]
+        if bad:
+            raise NonFiniteError(f"the reward of answer {place} of {len(scores)} is not finite ({', '.join(bad)})")
 
 
 def _cell(score: Score, name: str) -> Any:

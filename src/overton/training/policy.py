@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import ModelError
+from overton.processes import is_first
 from overton.prompting import end_turns
+from overton.rundir import atomic_folder
 from overton.sections_training import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN
 
@@ -210,16 +212,30 @@ def lora_config(policy: PolicySection) -> Any | None:
 
 
 def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
-    """Save the trained model (an adapter is merged in) and its tokenizer as a plain folder; every process calls it."""
+    """Save the trained model (an adapter is merged in) and its tokenizer as a plain folder; every process calls it.
+
+    The folder appears whole, in place of one that is there.
+
+    Args:
+        trainer: a :class:`~overton.training.guard.GuardedTrainer`.
+        tokenizer: goes into the folder too.
+        folder: where to.
+
+    Raises:
+        NonFiniteError: a weight is NaN or infinite.
+        DiskFullError: there is no room for it.
+    """
+    trainer.check_weights()
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if not trainer.is_world_process_zero():
+    if not is_first():
         return
     if getattr(model, "is_loaded_in_4bit", False):
         model = _merged_into_whole(model, folder.parent / "adapter")
     elif hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
-    model.save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(folder)
+    with atomic_folder(folder) as temporary:
+        model.save_pretrained(temporary, safe_serialization=True)
+        tokenizer.save_pretrained(temporary)
 
 
 def _merged_into_whole(model: Any, folder: Path) -> Any:

@@ -1,4 +1,7 @@
-"""Stage ``training``: SFT, then OP-GRPO. Each part is skipped when its model is already saved."""
+"""Stage ``training``: SFT, then OP-GRPO. Each part is skipped when its model is already saved.
+
+All processes of a launcher run it together; the first one alone writes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import random
 import shutil
 from pathlib import Path
 
+from overton.processes import is_first, wait_for_all
 from overton.progress import console
 from overton.recipe import Recipe
 from overton.rundir import RunDir, read_jsonl
@@ -22,13 +26,13 @@ def run(recipe: Recipe, run: RunDir) -> None:
     if not _finished(folder / "sft"):
         console.print("supervised fine-tuning")
         train_sft(recipe, run.path / "data" / "sft.jsonl", folder / "sft")
-        _finish(folder / "sft")
+    _finish(folder / "sft")
     if not _finished(folder / "grpo"):
         console.print("OP-GRPO")
         situations = grpo_situations(recipe, run)
         estimator = SimilarityEstimator.load(run.path / "estimator", data_set=recipe.reward.data_set)
         train_grpo(recipe, situations, folder / "sft" / "model", estimator, folder / "grpo")
-        _finish(folder / "grpo")
+    _finish(folder / "grpo")
 
 
 def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
@@ -47,6 +51,10 @@ def _finished(part: Path) -> bool:
 
 
 def _finish(part: Path) -> None:
-    # Checkpoints are only for resuming; the saved model is what later stages read.
-    shutil.rmtree(part / "checkpoints", ignore_errors=True)
-    (part / "done").write_text("", encoding="utf-8")
+    wait_for_all()
+    if is_first():
+        (part / "done").write_text("", encoding="utf-8")
+        # Checkpoints are only for resuming; the saved model is what later stages read. They go last, since a kill
+        # between the two must not take both.
+        shutil.rmtree(part / "checkpoints", ignore_errors=True)
+    wait_for_all()
