@@ -97,20 +97,27 @@ def _frequent_phrases(texts: Iterable[str], count: int, min_frequency: int = 20)
     return ["".join(words_of[c] for c in token) for token, _ in merged if len(token) > 1]
 
 
+def scratch_config(policy: PolicySection) -> dict[str, Any]:
+    """The sizes of a recipe's own Qwen2, without those of its tokenizer."""
+    return {
+        "hidden_size": policy.hidden_size,
+        "intermediate_size": policy.intermediate_size,
+        "num_hidden_layers": policy.layers,
+        "num_attention_heads": policy.heads,
+        "num_key_value_heads": policy.kv_heads,
+        "max_position_embeddings": policy.max_length,
+        "tie_word_embeddings": True,
+    }
+
+
 def build_scratch_model(policy: PolicySection, tokenizer: Any, seed: int) -> Any:
     """A randomly initialised ``Qwen2ForCausalLM`` of the recipe's size."""
     from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
 
     set_seed(seed)
     config = Qwen2Config(
+        **scratch_config(policy),
         vocab_size=len(tokenizer),
-        hidden_size=policy.hidden_size,
-        intermediate_size=policy.intermediate_size,
-        num_hidden_layers=policy.layers,
-        num_attention_heads=policy.heads,
-        num_key_value_heads=policy.kv_heads,
-        max_position_embeddings=policy.max_length,
-        tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
@@ -216,16 +223,9 @@ def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
 
     The folder appears whole, in place of one that is there.
 
-    Args:
-        trainer: a :class:`~overton.training.guard.GuardedTrainer`.
-        tokenizer: goes into the folder too.
-        folder: where to.
-
     Raises:
-        NonFiniteError: a weight is NaN or infinite.
         DiskFullError: there is no room for it.
     """
-    trainer.check_weights()
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not is_first():
         return
