@@ -75,9 +75,14 @@ class RewardSection(Section):
         "", description="placement by URL: environment variable that holds the server's token; nothing = it wants none"
     )
 
+    @property
+    def remote(self) -> bool:
+        """Whether a server scores."""
+        return "://" in self.placement
+
     @model_validator(mode="after")
     def _check(self) -> RewardSection:
-        if "://" in self.placement:
+        if self.remote:
             check_address(self.placement, "placement")
         elif not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.placement):
             raise ValueError("placement is auto, cpu, cuda, cuda:1 or the like, or a URL")

@@ -62,6 +62,7 @@ class SimilarityEstimator:
         self.preprocessing = preprocessing or Preprocessing()
         self.calibration = calibration
         self.batch_size = batch_size
+        self._wants_bf16 = bf16
         self.bf16 = bf16 and has_fast_bf16(model.device.type)
         self.cache_rows = cache_rows
         self.store: VectorStore | None = None
@@ -116,6 +117,12 @@ class SimilarityEstimator:
         if cache_file is not None:
             found.keep_in(cache_file, model_hash(home))
         return found
+
+    def move(self, device: str) -> None:
+        """Put the model on another device, ``cpu`` or ``cuda:1``; its vectors so far are forgotten."""
+        self.model.to(device)
+        self.bf16 = self._wants_bf16 and has_fast_bf16(self.model.device.type)
+        self.clear_cache()
 
     def keep_in(self, path: Path | str, model: str) -> None:
         """Keep vectors on disk too.

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from overton.errors import DataError
 from overton.prompting import completion_text
-from overton.rewards import OvertonReward, parse_references
+from overton.rewards import parse_references
+from overton.rewards.reward import Scorer
 from overton.segment import SUMMARY_CLOSE
 from overton.types import Group, Perspective, Score
 
@@ -47,7 +48,7 @@ class Batch:
             members.setdefault(key, []).append(row)
         return list(members.values())
 
-    def score(self, reward: OvertonReward) -> tuple[Score, ...]:
+    def score(self, reward: Scorer) -> tuple[Score, ...]:
         """One score a row; rows whose references cannot be read have no value."""
         members, groups = [], []
         scores = [Score(None, found if isinstance(found, str) else "") for found in self.references]
@@ -153,12 +154,10 @@ class _Entry:
 
 
 _lock = Lock()
-_entries: WeakKeyDictionary[OvertonReward, OrderedDict[Batch, _Entry]] = WeakKeyDictionary()
+_entries: WeakKeyDictionary[Scorer, OrderedDict[Batch, _Entry]] = WeakKeyDictionary()
 
 
-def shared_scores(
-    reward: OvertonReward, batch: Batch, name: str, trainer: object
-) -> tuple[tuple[Score, ...], float, bool]:
+def shared_scores(reward: Scorer, batch: Batch, name: str, trainer: object) -> tuple[tuple[Score, ...], float, bool]:
     """Scores of a batch, computed for the first of the functions that ask; the last few batches are remembered.
 
     Args:

@@ -35,6 +35,13 @@ class Encoder(Protocol):
         the texts are taken as they are."""
 
 
+class Scorer(Protocol):
+    """What a trainer's adapter needs of a reward: :class:`OvertonReward` here, or a client of a reward server."""
+
+    def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+        """One list a group, one score an answer, in order."""
+
+
 class OvertonReward:
     """Scores groups of answers with a preset.
 

@@ -30,7 +30,9 @@ def run(recipe: Recipe, run: RunDir) -> None:
     if not _finished(folder / "grpo"):
         console.print("OP-GRPO")
         situations = grpo_situations(recipe, run)
-        estimator = SimilarityEstimator.load(run.path / "estimator", data_set=recipe.reward.data_set)
+        section = recipe.reward
+        home = run.path / "estimator"
+        estimator = None if section.remote else SimilarityEstimator.load(home, data_set=section.data_set)
         train_grpo(recipe, situations, folder / "sft" / "model", estimator, folder / "grpo")
     _finish(folder / "grpo")
 

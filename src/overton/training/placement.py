@@ -1,0 +1,42 @@
+"""Where the estimator runs while a policy trains: beside it, on another device, or on a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from overton.errors import RecipeError
+from overton.recipe import Recipe
+from overton.rewards import OvertonReward
+from overton.rewards.reward import Scorer
+
+if TYPE_CHECKING:
+    from overton.estimator import SimilarityEstimator
+
+
+def placed_reward(recipe: Recipe, estimator: SimilarityEstimator | None, device: str) -> Scorer:
+    """The recipe's reward, with its estimator where ``reward.placement`` says.
+
+    Args:
+        recipe: section ``reward``.
+        estimator: the calibrated one; not looked at, and not needed, when a server scores.
+        device: that this process trains on.
+
+    Raises:
+        RecipeError: no such device, or no usable address of a server.
+    """
+    section = recipe.reward
+    if section.remote:
+        from overton.integrations.remote import RemoteReward
+
+        return RemoteReward(section.placement, section.token_env)
+    if estimator is None:
+        raise RecipeError(f"reward.placement: {section.placement} needs an estimator; overton estimator RECIPE")
+    # A GPU named `cuda` alone would be the first one for every process.
+    wanted = device if section.placement in ("auto", "cuda") else section.placement
+    if section.placement != "auto" or not device.startswith("cpu"):
+        try:
+            estimator.move(wanted)
+        except (RuntimeError, AssertionError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise RecipeError(f"reward.placement: the estimator cannot be put on {wanted} ({reason})") from None
+    return OvertonReward(estimator, section.preset, **section.overrides)

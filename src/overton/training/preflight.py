@@ -1,0 +1,235 @@
+"""What would stop a training, or spoil it, found before its first step; each with what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+from typing import Any, Literal
+
+from overton.errors import OvertonError, RecipeError
+from overton.recipe import Recipe
+from overton.training.split import grpo_share, sft_share
+
+# vLLM versions that TRL 1.16 takes (trl/import_utils.py).
+VLLM_VERSIONS = ("0.22.0", "0.31.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a training that has not begun.
+
+    Attributes:
+        severity: an ``error`` stops the training, a ``warning`` does not.
+        key: of the recipe.
+        text: what is wrong, and the remedy.
+    """
+
+    severity: Literal["error", "warning"]
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}"
+
+
+def check_start(recipe: Recipe, world: int) -> None:
+    """Refuse a training that cannot start on this machine; quick, and nothing is loaded.
+
+    Raises:
+        RecipeError: with every reason.
+    """
+    found = [str(problem) for problem in [*arithmetic(recipe, world), *machine(recipe, world)]]
+    if found:
+        raise RecipeError("\n".join(found))
+
+
+def arithmetic(recipe: Recipe, world: int) -> Iterator[Problem]:
+    """Batches that cannot be divided, and keys that do not go together."""
+    training, policy = recipe.training, recipe.policy
+    for share in (lambda: sft_share(training.sft, world), lambda: grpo_share(training.grpo, world)):
+        try:
+            share()
+        except RecipeError as error:
+            key, _, text = str(error).partition(": ")
+            yield Problem("error", key, text)
+    for name, section in (("sft", training.sft), ("grpo", training.grpo)):
+        if policy.lora_rank and section.optimizer == "muon":
+            yield Problem("error", f"training.{name}.optimizer", "muon is for full training; set adamw, or lora_rank 0")
+    options = training.grpo
+    if options.rollout == "vllm" and world % options.vllm_tensor_parallel_size:
+        yield Problem(
+            "error",
+            "training.grpo.vllm_tensor_parallel_size",
+            f"{options.vllm_tensor_parallel_size} does not divide the {world} processes",
+        )
+    if options.rollout == "continuous-batching" and training.bf16 and not policy.lora_rank:
+        yield Problem(
+            "error",
+            "training.grpo.rollout",
+            "TRL turns the weights themselves into bfloat16 for continuous batching, and there small steps vanish. Set "
+            "training.bf16: false, policy.lora_rank above 0, or another rollout.",
+        )
+
+
+def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
+    """Packages and devices that this machine lacks."""
+    yield from _trackers(recipe.training.report_to)
+    training, policy, options = recipe.training, recipe.policy, recipe.training.grpo
+    if training.use_liger_kernel:
+        yield from _package("liger_kernel", "training.use_liger_kernel", "pip install liger-kernel, or set it to false")
+        yield from _gpu("training.use_liger_kernel", "its kernels run on a GPU only; set it to false")
+    if policy.load_in_4bit:
+        yield from _package("bitsandbytes", "policy.load_in_4bit", "pip install bitsandbytes, or set it to false")
+        yield from _gpu("policy.load_in_4bit", "4-bit weights want a GPU; set it to false")
+    if options.rollout == "vllm":
+        yield from _vllm("training.grpo.rollout")
+        yield from _gpu("training.grpo.rollout", "vllm wants a GPU; set it to transformers")
+    if options.rollout == "vllm-server":
+        yield from _vllm("training.grpo.rollout")
+        yield from _answers(options.vllm_server_url, "training.grpo.vllm_server_url", "start it with: vllm serve MODEL")
+    yield from _placement(recipe)
+
+
+def _placement(recipe: Recipe) -> Iterator[Problem]:
+    key, place = "reward.placement", recipe.reward.placement
+    if recipe.reward.remote:
+        from overton.integrations.remote import RemoteReward
+
+        try:
+            RemoteReward(place, recipe.reward.token_env).check()
+        except OvertonError as error:
+            yield Problem("error", key, str(error))
+    elif place.startswith("cuda"):
+        yield from _gpu(key, "set it to auto or cpu", int(place.partition(":")[2] or 0) + 1)
+
+
+def _trackers(names: list[str]) -> Iterator[Problem]:
+    if not names:
+        return
+    from transformers.integrations.integration_utils import (
+        INTEGRATION_TO_CALLBACK,
+        get_available_reporting_integrations,
+    )
+
+    there = get_available_reporting_integrations()
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            yield Problem("error", "training.report_to", f"unknown tracker {name!r}; known: {known}")
+        elif name not in there:
+            yield Problem(
+                "error", "training.report_to", f"{name} is not installed: pip install {name}, or leave it out"
+            )
+
+
+def _package(module: str, key: str, remedy: str) -> Iterator[Problem]:
+    if util.find_spec(module) is None:
+        yield Problem("error", key, f"package {module} is not installed: {remedy}")
+
+
+def _vllm(key: str) -> Iterator[Problem]:
+    lowest, highest = VLLM_VERSIONS
+    remedy = f"pip install 'vllm>={lowest},<={highest}', or set it to transformers"
+    if util.find_spec("vllm") is None:
+        yield Problem("error", key, f"package vllm is not installed: {remedy}")
+    elif not vllm_fits(version := importlib.metadata.version("vllm")):
+        yield Problem("error", key, f"TRL takes vLLM {lowest} to {highest}, and {version} is installed: {remedy}")
+
+
+def vllm_fits(version: str) -> bool:
+    """Whether TRL takes this version of vLLM."""
+    from packaging.version import Version
+
+    lowest, highest = map(Version, VLLM_VERSIONS)
+    return lowest <= Version(Version(version).base_version) <= highest
+
+
+def _gpu(key: str, remedy: str, wanted: int = 1) -> Iterator[Problem]:
+    import torch
+
+    found = torch.cuda.device_count()
+    if found < wanted:
+        there = "no GPU that torch can use" if not found else f"{found} of the {wanted} GPUs it wants"
+        yield Problem("error", key, f"this machine has {there}: {remedy}")
+
+
+def _answers(url: str, key: str, remedy: str) -> Iterator[Problem]:
+    import urllib.error
+    import urllib.request
+
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        yield Problem("error", key, f"{url} does not answer ({reason}); {remedy}")
+
+
+def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
+    """An estimator without a calibration, or with that of another model.
+
+    Args:
+        recipe: section ``reward``.
+        folder: ``estimator/`` of the run, which is there.
+    """
+    from overton.estimator.calibration import CALIBRATION_FILE, Calibration
+    from overton.estimator.models import model_hash
+
+    again = "run the estimator stage again"
+    try:
+        found = Calibration.load(folder / CALIBRATION_FILE, recipe.reward.data_set)
+    except OvertonError as error:
+        yield Problem("error", "reward", str(error))
+        return
+    if found.model_hash != model_hash(folder / "model"):
+        yield Problem("error", "reward", f"{folder / CALIBRATION_FILE} was measured for another model; {again}")
+
+
+def reward_spread(recipe: Recipe) -> Iterator[Problem]:
+    """Weights of the reward that cancel: what it gives to answers of which one is plainly the best.
+
+    Tried on an invented situation, with an encoder for which equal texts are the same and all others are not.
+    """
+    from overton.rewards import OvertonReward
+    from overton.training.trial import TRIAL, ExactEncoder
+
+    reward = OvertonReward(ExactEncoder(), recipe.reward.preset, **recipe.reward.overrides)
+    scores = [score.value for score in reward.score([TRIAL])[0]]
+    best, *others = [value for value in scores if value is not None]
+    what = f"preset {recipe.reward.preset} with these overrides gives {best:g}"
+    if all(value == best for value in others):
+        yield Problem(
+            "error" if not recipe.reward.credit_weight else "warning",
+            "reward.overrides",
+            f"{what} to a perfect answer, to an empty one and to all between: groups without spread teach nothing. "
+            "Give coverage a weight.",
+        )
+    elif best <= max(others):
+        yield Problem(
+            "warning",
+            "reward.overrides",
+            f"{what} to an answer with every reference, and {max(others):g} to a worse one. See docs/reward.md.",
+        )
+
+
+def tokenizer_problems(recipe: Recipe, tokenizer: Any) -> Iterator[Problem]:
+    """What a pretrained model's tokenizer lacks."""
+    if not getattr(tokenizer, "chat_template", None):
+        yield Problem(
+            "warning",
+            "policy.model",
+            "its tokenizer has no chat template, so prompts are plain text with a line break. Take the model's "
+            "instruction-tuned sibling, or a prompt_template in the form it was trained on.",
+        )
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if end is None:
+        yield Problem("error", "policy.model", "its tokenizer has no end token, so no answer would ever end")
+    elif pad is None or pad == end:
+        yield Problem(
+            "warning",
+            "policy.model",
+            "padding is its end token. Masks tell them apart here, but code that ignores padding by its number would "
+            "never learn to end: give the tokenizer a pad token of its own before using the model elsewhere.",
+        )
