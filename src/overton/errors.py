@@ -27,7 +27,7 @@ class DiskFullError(RunError):
     """There is no room for a file; its message says which, and how much is free."""
 
 
-class NonFiniteError(OvertonError, ArithmeticError):
+class NonFiniteError(OvertonError, ValueError):
     """A loss, a gradient, a reward or a weight is NaN or infinite."""
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from overton.errors import NonFiniteError
+
 Matrix = npt.NDArray[np.floating]
 
 
@@ -25,7 +27,8 @@ def greedy_matching(similarity: Matrix, threshold: float) -> list[tuple[int, int
         (reference, segment) pairs, best first.
 
     Raises:
-        ValueError: not two-dimensional, or NaN inside.
+        ValueError: not two-dimensional.
+        NonFiniteError: NaN inside; it is a ValueError too.
     """
     matrix = _checked(similarity)
     pairs: list[tuple[int, int]] = []
@@ -141,7 +144,7 @@ def _checked(similarity: Matrix) -> Matrix:
     if matrix.ndim != 2:
         raise ValueError(f"a similarity matrix has two dimensions, got shape {matrix.shape}")
     if np.isnan(matrix).any():
-        raise ValueError("the similarity matrix holds NaN")
+        raise NonFiniteError("the similarity matrix holds NaN")
     return matrix
 
 

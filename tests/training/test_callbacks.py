@@ -1,4 +1,4 @@
-"""What a training leaves on disk: metrics and checkpoints to go on from."""
+"""What a training leaves on disk: a row of metrics a step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from overton.training.callbacks import MetricsFile, last_checkpoint
+from overton.training.callbacks import MetricsFile
 
 
 def begin(file: MetricsFile, step: int, main: bool = True) -> None:
@@ -78,38 +78,3 @@ def test_only_the_main_process_writes(tmp_path: Path) -> None:
     begin(file, 0, main=False)
     log(file, 1, main=False, loss=1.0)
     assert not file.path.exists()
-
-
-# ------------------------------------------------------------------ checkpoints
-
-
-def checkpoint(folder: Path, step: int, state: str | None = '{"global_step": 1}', random: bool = True) -> str:
-    path = folder / f"checkpoint-{step}"
-    path.mkdir(parents=True)
-    (path / "model.safetensors").write_text("weights")
-    if state is not None:
-        (path / "trainer_state.json").write_text(state)
-    if random:
-        (path / "rng_state.pth").write_text("state")
-    return str(path)
-
-
-def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path / "absent", 100) is None
-    assert last_checkpoint(tmp_path, 100) is None
-    nine, ten = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
-    assert last_checkpoint(tmp_path, 100) == ten  # by number, not by name
-    checkpoint(tmp_path, 11, state=None)
-    checkpoint(tmp_path, 12, state='{"global_st')
-    checkpoint(tmp_path, 13, state="")
-    checkpoint(tmp_path, 14, random=False)
-    (tmp_path / "checkpoint-best").mkdir()
-    (tmp_path / "checkpoint-99").write_text("a file")
-    assert last_checkpoint(tmp_path, 100) == ten
-    assert last_checkpoint(tmp_path, 10) == nine  # all steps done: the trainer would add another
-
-
-def test_a_checkpoint_of_several_processes_counts(tmp_path: Path) -> None:
-    path = checkpoint(tmp_path, 3, random=False)
-    (Path(path) / "rng_state_0.pth").write_text("state")
-    assert last_checkpoint(tmp_path, 4) == path

@@ -131,6 +131,5 @@ def _common(recipe: Recipe) -> dict[str, Any]:
         "report_to": training.report_to or "none",
         "logging_first_step": True,
         "save_strategy": "steps",
-        "save_total_limit": 2,
         "dataloader_pin_memory": not cpu,
     }

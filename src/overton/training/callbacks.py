@@ -17,7 +17,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from overton.rundir import read_jsonl, write_jsonl
+from overton.errors import RunError
+from overton.rundir import disk_full, read_jsonl, write_jsonl
 
 # TRL's names on the left, ours on the right; everything else keeps its name.
 _RENAMED = {
@@ -103,34 +104,21 @@ class MetricsFile(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write the row of this step."""
+        """Write the row of this step.
+
+        Raises:
+            DiskFullError: there is no room for it; half a row is dropped when the training goes on.
+            RunError: the file cannot be written.
+        """
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
         row: dict[str, Any] = {"step": state.global_step}
         for key, value in logs.items():
             if isinstance(value, int | float) and math.isfinite(value):
                 row[_RENAMED.get(key, key)] = round(value, 6)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-
-def last_checkpoint(folder: Path, steps: int) -> str | None:
-    """The newest whole checkpoint to go on from, or ``None``.
-
-    A checkpoint counts as whole when its ``trainer_state.json``, which is written last, parses.
-
-    Args:
-        folder: a trainer's output folder.
-        steps: steps of the whole training. A checkpoint with all of them done is passed over, since the
-            trainer of transformers would add one more step to it; the steps since the one before are done again.
-    """
-    found = []
-    for path in folder.glob("checkpoint-*"):
         try:
-            step = int(path.name.rsplit("-", 1)[1])
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if step < steps and any(path.glob("rng_state*.pth")):
-            found.append((step, str(path)))
-    return max(found)[1] if found else None
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            full = disk_full(error, self.path)
+            raise full or RunError(f"{self.path}: cannot be written ({error.strerror or error})") from error

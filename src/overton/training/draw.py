@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from transformers import GenerationConfig, LogitsProcessor
 
+from overton.errors import NonFiniteError
+
 _LIKELIEST = 256
 
 
@@ -35,12 +37,18 @@ class DirectSampler(LogitsProcessor):
         self.rows, self.count = rows, count
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Scores of shape (batch, vocabulary), 0 for the drawn token and -inf elsewhere."""
+        """Scores of shape (batch, vocabulary), 0 for the drawn token and -inf elsewhere.
+
+        Raises:
+            NonFiniteError: the model's scores are NaN, or infinite for a token.
+        """
         weights = torch.softmax(scores / self.temperature, dim=-1)
         if self.top_p < 1:
             weights = nucleus(weights, self.top_p)
         sums = weights.cumsum(dim=-1)
         total = sums[:, -1:]
+        if not bool(torch.isfinite(total).all()):
+            raise NonFiniteError("the model's scores of the next token are NaN or infinite")
         if self.rows is None:
             noise = torch.rand_like(total)
         else:

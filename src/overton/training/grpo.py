@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -11,26 +12,30 @@ from datasets import Dataset
 from transformers import set_seed
 from trl import GRPOConfig, GRPOTrainer
 
+from overton.errors import ModelError, NonFiniteError
 from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
 from overton.processes import gather, number
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
-from overton.rewards import OvertonReward
 from overton.training.arguments import grpo_arguments
-from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
+from overton.training.callbacks import MetricsFile, short_console
+from overton.training.checkpoints import last_checkpoint
 from overton.training.credit import line_advantages, token_advantages, token_spans
+from overton.training.guard import GuardedTrainer, plain
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
+from overton.training.placement import placed_reward
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
 from overton.training.shrink import fast_generate
 from overton.training.trainers import has_plain_logits, on_one_cpu, settled_heap
 from overton.types import Situation
 
 _ROWS = 16
+_REWARD_ADVICE = "see `reward` and `terms`. A reward of your own gives None, with a reason, for what it cannot score."
 
 
-class OpGrpoTrainer(GRPOTrainer):
+class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
     """GRPOTrainer whose advantages may differ from token to token.
 
     Args:
@@ -53,9 +58,14 @@ class OpGrpoTrainer(GRPOTrainer):
         return EpochOrder(super()._get_train_sampler(dataset), self.args.seed, lambda: int(self.state.epoch or 0))
 
     def _generate(self, prompts: list[Any]) -> Any:
+        if self.model.training:
+            self.check_weights()
         started = time.perf_counter()
-        with fast_generate(self.accelerator.unwrap_model(self.model)):
-            result = super()._generate(prompts)
+        try:
+            with fast_generate(self.accelerator.unwrap_model(self.model)):
+                result = super()._generate(prompts)
+        except NonFiniteError as error:
+            self.stop(str(error), [{"prompt": prompt} for prompt in prompts])
         self._metrics["train" if self.model.training else "eval"]["seconds/generation"].append(
             time.perf_counter() - started
         )
@@ -63,11 +73,13 @@ class OpGrpoTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
+        scores = self.overton_reward.last_scores
+        # Not read by TRL; goes along with its answer to the file of a batch that stopped the training.
+        output["reward"] = torch.tensor([math.nan if s.value is None else s.value for s in scores])
         if not self.credit_weight:
             return output
         mask = output["completion_mask"]
         tokens = [row[m.bool()].tolist() for row, m in zip(output["completion_ids"], mask, strict=True)]
-        scores = self.overton_reward.last_scores
         scored = [i for i, s in enumerate(scores) if s.value is not None]
         # Baselines and scale are those of the whole step, whichever process an answer is on.
         everywhere = gather([(number(), list(scores[i].credits)) for i in scored])
@@ -89,6 +101,19 @@ class OpGrpoTrainer(GRPOTrainer):
         scale = (total / tokens_everywhere).sqrt().clamp_min(1e-4)
         output["advantages"] = output["advantages"].unsqueeze(1) + self.credit_weight * extra / scale
         return output
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> Any:
+        try:
+            return super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        except (NonFiniteError, ModelError) as error:  # the latter of an estimator whose vectors are not finite
+            rows = [
+                {"prompt": prompt, "completion": completion, "completion_ids": list(ids)}
+                for prompt, completion, ids in zip(prompts, completions, completion_ids_list, strict=True)
+            ]
+            scores = self.overton_reward.last_scores if isinstance(error, NonFiniteError) else []
+            for row, score in zip(rows, scores, strict=False):
+                row |= {"reward": plain(score.value), "terms": {k: plain(v) for k, v in score.terms.items()}}
+            self.stop(str(error), rows, _REWARD_ADVICE)
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -137,28 +162,25 @@ class OpGrpoTrainer(GRPOTrainer):
 
 
 def train_grpo(
-    recipe: Recipe, situations: list[Situation], start: Path, estimator: SimilarityEstimator, folder: Path
+    recipe: Recipe, situations: list[Situation], start: Path, estimator: SimilarityEstimator | None, folder: Path
 ) -> None:
     """Train the SFT policy with the recipe's reward and save it to ``folder/model``.
 
-    A killed run goes on from its last checkpoint in ``folder/checkpoints``.
+    A killed run goes on from its last whole checkpoint in ``folder/checkpoints``.
 
     Args:
         recipe: sections ``policy``, ``reward`` and ``training.grpo``.
         situations: training situations with references.
         start: folder of the SFT model.
-        estimator: the calibrated similarity estimator.
+        estimator: the calibrated similarity estimator; ``None`` when a server scores (``reward.placement``).
         folder: ``training/grpo`` of the run.
+
+    Raises:
+        NonFiniteError: a loss, gradient, reward or weight is NaN or infinite; the batch is saved.
     """
     options = recipe.training.grpo
     set_seed(recipe.seed)
     model, tokenizer = load_policy(start, training_dtype(recipe.policy), recipe.policy.load_in_4bit)
-    reward = TrlReward(
-        OvertonReward(estimator, recipe.reward.preset, **recipe.reward.overrides),
-        folder / "completions",
-        options.log_completions_steps,
-        options.max_completion_length,
-    )
     dataset = Dataset.from_list(
         [
             {
@@ -171,6 +193,12 @@ def train_grpo(
         ]
     )
     args = GRPOConfig(**grpo_arguments(recipe, folder, longest_prompt(dataset["prompt"], tokenizer)))
+    reward = TrlReward(
+        placed_reward(recipe, estimator, str(args.device)),
+        folder / "completions",
+        options.log_completions_steps,
+        options.max_completion_length,
+    )
     trainer = OpGrpoTrainer(
         model=model,
         optimizers=(make_optimizer(model, options, recipe.policy.lora_rank), None),
@@ -186,6 +214,7 @@ def train_grpo(
     short_console(trainer)
     with settled_heap():
         trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", options.steps))
+    trainer.check_weights()
     save_policy(trainer, tokenizer, folder / "model")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1, start: Path | None = None) -> None:
     """Train the policy on (prompt, completion) rows and save it to ``folder/model``.
 
-    A killed run goes on from its last checkpoint in ``folder/checkpoints``.
+    A killed run goes on from its last whole checkpoint in ``folder/checkpoints``.
 
     Args:
         recipe: sections ``policy`` and ``training.sft``.
@@ -36,11 +36,15 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
         folder: ``training/sft`` of the run.
         max_steps: overrides the number of epochs when positive.
         start: folder of a model to go on from instead of ``policy.model``.
+
+    Raises:
+        NonFiniteError: a loss, gradient or weight is NaN or infinite; the batch is saved.
     """
     from transformers import set_seed
     from trl import SFTConfig
 
-    from overton.training.callbacks import MetricsFile, last_checkpoint, short_console
+    from overton.training.callbacks import MetricsFile, short_console
+    from overton.training.checkpoints import last_checkpoint
     from overton.training.optimizers import make_optimizer
     from overton.training.trainers import OvertonSFTTrainer, settled_heap
 
@@ -81,6 +85,7 @@ def train_sft(recipe: Recipe, sft_file: Path, folder: Path, max_steps: int = -1,
     del rows  # the data set has its own copy
     with settled_heap():
         trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", args.max_steps))
+    trainer.check_weights()
     save_policy(trainer, tokenizer, folder / "model")
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from trl import SFTTrainer
 
+from overton.training.guard import GuardedTrainer
 from overton.training.order import EpochOrder
 
 
-class OvertonSFTTrainer(SFTTrainer):
+class OvertonSFTTrainer(GuardedTrainer, SFTTrainer):
     """SFTTrainer that computes its loss plainly on a CPU, from the tokens that are learnt alone.
 
     TRL computes log-probabilities in tiles and again in the backward pass, so that the logits of a large
