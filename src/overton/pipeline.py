@@ -1,6 +1,6 @@
 """The stages in order, and how a run goes through them: skip what is done, resume what was killed.
 
-With several processes the first one runs every stage. The others wait for those before the training, join it, and leave.
+Of several processes the first one runs every stage. The others wait until the training, take part in it, and leave.
 """
 
 from __future__ import annotations

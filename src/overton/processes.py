@@ -50,7 +50,10 @@ def _connect() -> Any:
     """The processes' connection, made by the first call."""
     import torch
     from accelerate import PartialState
+    from accelerate.state import AcceleratorState
 
+    if not torch.distributed.is_initialized():
+        AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier stage, where this one was alone
     forced = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     return PartialState(cpu=forced or not torch.cuda.is_available(), timeout=_PATIENCE)
 

@@ -1,4 +1,4 @@
-"""Progress bars and messages in one style. Stages print through :data:`console`; of several processes the first does."""
+"""Progress bars and messages in one style. Stages print through :data:`console`, the first process's alone."""
 
 from __future__ import annotations
 
