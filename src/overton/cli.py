@@ -13,9 +13,10 @@ import typer
 from overton.estimator_verbs import estimator_app
 from overton.generate_verbs import generate_command
 from overton.judge_verbs import judge, overtonbench
-from overton.processes import hold_back, is_first
+from overton.processes import count, hold_back, is_first
 from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
+from overton.train_verbs import train_command
 from overton.verb_options import JsonOption, print_json
 
 # One verb a stage; a test keeps them in step with overton.pipeline.
@@ -94,6 +95,9 @@ def _add_stage(verb: str, text: str) -> None:
     elif verb == "generate":
         command = generate_command(lambda *given: _run_stages(*given))
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(command)
+    elif verb == "train":
+        command = train_command(lambda *given: _run_stages(*given))
+        app.command(verb, rich_help_panel="Stages, one at a time")(command)
     else:
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(stage)
 
@@ -227,7 +231,7 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     from overton.errors import RunError
     from overton.failures import explain
     from overton.hub import prefer_cache
-    from overton.pipeline import find_stage, run_stages
+    from overton.pipeline import NAMES, find_stage, run_stages
     from overton.recipe import load_recipe
     from overton.rundir import RunDir
 
@@ -238,6 +242,13 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
 
         make_preset(settings.reward.preset, settings.reward.overrides)
     folder = RunDir(run_dir or Path("runs") / settings.name)
+    start, stop = (NAMES.index(find_stage(name).name) for name in (first, last))
+    trained = (folder.manifest("training") or {}).get("status") == "complete"
+    if "training" in NAMES[start : stop + 1] and not trained:
+        # Hours of other stages may come before it.
+        from overton.training.preflight import check_start
+
+        check_start(settings, count())
     asked = "" if settings.llm.base_url else settings.llm.model
     models = [settings.policy.model, settings.evaluation.nli_model, asked, *settings.generation.local_models]
     prefer_cache([*models, *settings.evaluation.judge.local_models, *settings.data.datasets])

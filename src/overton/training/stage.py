@@ -9,7 +9,7 @@ import random
 import shutil
 from pathlib import Path
 
-from overton.processes import is_first, wait_for_all
+from overton.processes import count, is_first, wait_for_all
 from overton.progress import console
 from overton.recipe import Recipe
 from overton.rundir import RunDir, read_jsonl
@@ -20,8 +20,10 @@ def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``training/{sft,grpo}/`` with model, metrics and sampled answers."""
     from overton.estimator import SimilarityEstimator
     from overton.training.grpo import train_grpo
+    from overton.training.preflight import check_start
     from overton.training.sft import train_sft
 
+    check_start(recipe, count())
     folder = run.stage("training")
     if not _finished(folder / "sft"):
         console.print("supervised fine-tuning")

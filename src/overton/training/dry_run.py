@@ -1,0 +1,375 @@
+"""``overton train --dry-run``: all that can be known of a training before its first step, without a GPU or weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overton import processes
+from overton.errors import ModelError, RecipeError
+from overton.prompting import build_prompt, longest_prompt
+from overton.recipe import Recipe
+from overton.rundir import RunDir, read_jsonl
+from overton.training import memory, preflight
+from overton.training.arguments import grpo_arguments, sft_arguments, sft_steps
+from overton.training.checkpoints import KEPT
+from overton.training.cost import DECODE_SHARE, GPUS, UPDATE_SHARE, Gpu, at_once, step_seconds
+from overton.training.fitting import fit_problems
+from overton.training.memory import GB, SHARDINGS, Load, Sharding
+from overton.training.preflight import Problem
+from overton.training.shapes import ENCODERS, Shape, find_shape
+from overton.training.split import grpo_share, sft_share
+
+# Tokens of a prompt where the data is not there to count them: the limit of the published set-up.
+ASSUMED_PROMPT = 512
+_SAMPLE = 2000
+# Settings that this machine decides.
+_MACHINE = ("use_cpu", "dataloader_pin_memory")
+_METHODS: dict[str, dict[str, Any]] = {
+    "full": {"lora_rank": 0, "load_in_4bit": False},
+    "lora": {"load_in_4bit": False},
+    "qlora": {"load_in_4bit": True},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where the training is to run.
+
+    Attributes:
+        processes: devices; 0 = those of this run.
+        sharding: how states are spread over them; ``None`` = what accelerate's environment says, else DDP.
+        gpu: name in :data:`~overton.training.cost.GPUS`; ``""`` = the GPU here, if any.
+        memory_gb: of each device, in 10^9 bytes; 0 = the GPU's.
+    """
+
+    processes: int = 0
+    sharding: Sharding | None = None
+    gpu: str = ""
+    memory_gb: float = 0.0
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another machine is meant than this one."""
+        return bool(self.gpu or self.memory_gb)
+
+
+def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
+    """Everything short of the first step; nothing is written.
+
+    Args:
+        recipe: the resolved recipe.
+        run: its run directory, which may not be there yet.
+        setting: devices.
+
+    Returns:
+        ``setting``, ``model``, ``data``, ``sft``, ``grpo``, ``memory``, ``time``, ``disk``, ``problems``,
+        ``unchecked``: JSON values, sizes in GB (10^9 bytes). A part that cannot be known is ``None``, and
+        ``unchecked`` says why.
+
+    Raises:
+        RecipeError: an unknown GPU.
+    """
+    world = setting.processes or processes.count()
+    sharding = setting.sharding or _sharding_here()
+    gpu = _gpu(setting.gpu)
+    size = setting.memory_gb * GB or (gpu.memory if gpu else _memory_here())
+    unchecked: list[str] = []
+    problems = [*preflight.arithmetic(recipe, world)]
+    here = [*preflight.machine(recipe, world)]
+    # Another machine may have what this one lacks.
+    problems += [dataclasses.replace(p, severity="warning") for p in here] if setting.elsewhere else here
+    shape, tokenizer = _shape(recipe, unchecked), _tokenizer(recipe, run, unchecked, problems)
+    data = _data(recipe, run, tokenizer, unchecked)
+    problems += _reward_problems(recipe, run, unchecked)
+    found: dict[str, Any] = {
+        "setting": {
+            "processes": world,
+            "sharding": sharding,
+            "precision": "bf16" if recipe.training.bf16 else "float32",
+            "gpu": setting.gpu,
+            "memory_gb": round(size / GB, 1) if size else None,
+        },
+        "model": dataclasses.asdict(shape) if shape else None,
+        "data": data,
+    }
+    found |= {"sft": None, "grpo": None, "memory": None, "time": None, "disk": None}
+    if not (divides := _divides(recipe, world)):
+        unchecked.append("memory and time: the batches cannot be divided as they are")
+    if divides:
+        found |= _parts(recipe, run, world, data)
+        problems += _refused(found)
+        for name in ("sft", "grpo") if setting.elsewhere else ():
+            for key in _MACHINE:
+                found[name]["settings"].pop(key, None)
+    if divides and shape is not None:
+        loads = _loads(recipe, data, world, sharding, size or None)
+        found["memory"] = _memory(recipe, shape, loads)
+        found["disk"] = _disk(recipe, run, shape)
+        problems += fit_problems(recipe, shape, data, loads, found)
+        if gpu:
+            found["time"] = _time(recipe, shape, data, gpu, world)
+    found["problems"] = [dataclasses.asdict(p) for p in sorted(problems, key=lambda p: p.severity)]
+    found["unchecked"] = unchecked
+    return found
+
+
+def _divides(recipe: Recipe, world: int) -> bool:
+    try:
+        sft_share(recipe.training.sft, world), grpo_share(recipe.training.grpo, world)
+    except RecipeError:
+        return False
+    return True
+
+
+def _gpu(name: str) -> Gpu | None:
+    if name and name not in GPUS:
+        raise RecipeError(f"--gpu {name}: unknown; known: {', '.join(GPUS)}. --memory-gb takes any size.")
+    return GPUS[name] if name else None
+
+
+def _memory_here() -> float:
+    import torch
+
+    return float(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else 0.0
+
+
+def _sharding_here() -> Sharding:
+    """What ``accelerate launch`` has put in the environment."""
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
+        return "zero3" if os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3" else "zero2"
+    return "fsdp2" if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" else "ddp"
+
+
+def _shape(recipe: Recipe, unchecked: list[str]) -> Shape | None:
+    try:
+        return find_shape(recipe.policy)
+    except ModelError as error:
+        unchecked.append(
+            f"memory, disk, time and context: {error}. Give policy.model a folder with the model's config.json."
+        )
+        return None
+
+
+def _tokenizer(recipe: Recipe, run: RunDir, unchecked: list[str], problems: list[Problem]) -> Any:
+    """The tokenizer, with what is wrong with it; ``None`` where it cannot be had."""
+    from transformers import AutoTokenizer
+
+    model = recipe.policy.model
+    trained = run.path / "training" / "sft" / "model"
+    source = model if model != "scratch" else str(trained)
+    if model == "scratch" and not trained.is_dir():
+        return None
+    try:
+        found = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # the reasons span several libraries and many classes
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        unchecked.append(f"chat template, padding and lengths in tokens: no tokenizer of {source} ({reason})")
+        return None
+    if model != "scratch":
+        problems += preflight.tokenizer_problems(recipe, found)
+    return found
+
+
+def _data(recipe: Recipe, run: RunDir, tokenizer: Any, unchecked: list[str]) -> dict[str, Any]:
+    """Rows and tokens: counted where the data stage has run, else what the recipe asks for."""
+    answers = recipe.data.train - recipe.data.grpo_only
+    asked = 2 * recipe.data.grpo_only or recipe.data.train
+    longest = recipe.training.grpo.max_completion_length
+    limit = recipe.policy.max_length - longest if recipe.policy.model == "scratch" else ASSUMED_PROMPT
+    found: dict[str, Any] = {
+        "counted": False,
+        "sft_rows": answers,
+        "situations": asked,
+        "prompt_tokens": max(1, min(limit, ASSUMED_PROMPT)),
+        "answer_tokens": None,
+    }
+    file = run.path / "data" / "sft.jsonl"
+    if not file.exists():
+        unchecked.append(
+            f"rows and lengths: {file} is not there yet, so they are the recipe's, and a prompt is taken to have "
+            f"{found['prompt_tokens']} tokens. `overton data RECIPE` makes it."
+        )
+        return found
+    from overton.training.stage import grpo_situations
+
+    rows = read_jsonl(file)
+    situations = grpo_situations(recipe, run)
+    found |= {"counted": True, "sft_rows": len(rows), "situations": len(situations)}
+    if tokenizer is None:
+        return found
+    template = recipe.policy.prompt_template
+    prompts = [build_prompt(s.text, template, tokenizer) for s in situations[:_SAMPLE]]
+    texts = [row["completion"] for row in rows[:_SAMPLE]]
+    found["prompt_tokens"] = longest_prompt(prompts, tokenizer)
+    found["answer_tokens"] = max(map(len, tokenizer(texts)["input_ids"]), default=0)
+    return found
+
+
+def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[Problem]:
+    if recipe.reward.remote:
+        unchecked.append("reward: its settings are those of the server")
+        return []
+    try:
+        problems = [*preflight.reward_spread(recipe)]
+    except RecipeError as error:
+        problems = [Problem("error", "reward.overrides", str(error))]
+    if (run.path / "estimator" / "model").is_dir():
+        return [*problems, *preflight.calibration(recipe, run.path / "estimator")]
+    unchecked.append(
+        f"calibration: {run.path / 'estimator'} is not there yet. `overton estimator run RECIPE` makes it."
+    )
+    return problems
+
+
+def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any]) -> dict[str, Any]:
+    from trl import GRPOConfig, SFTConfig
+
+    training, policy = recipe.training, recipe.policy
+    sft, grpo = sft_share(training.sft, world), grpo_share(training.grpo, world)
+    folder = run.stage("training")
+    rows, options = data["sft_rows"], training.grpo
+    steps = sft_steps(recipe, rows)
+    of_sft = sft_arguments(recipe, folder / "sft", rows, prepared=policy.model == "scratch", world=world)
+    of_grpo = grpo_arguments(recipe, folder / "grpo", data["prompt_tokens"], world)
+    answers = options.prompts_per_step * options.num_generations
+    longest = data["prompt_tokens"] + options.max_completion_length
+    return {
+        "sft": {
+            "answers_per_step": sft.rows * world,
+            "per_device_train_batch_size": sft.batch,
+            "gradient_accumulation_steps": sft.passes,
+            "rows": rows,
+            "steps": steps,
+            "epochs": round(steps * sft.rows * world / max(1, rows), 3),
+            "settings": _changed(of_sft, SFTConfig),
+        },
+        "grpo": {
+            "prompts_per_step": options.prompts_per_step,
+            "num_generations": options.num_generations,
+            "answers_per_step": answers,
+            "answers_per_device": grpo.rows,
+            "groups_per_device": grpo.rows // options.num_generations,
+            "per_device_train_batch_size": grpo.batch,
+            "steps_per_generation": grpo.passes,
+            "gradient_accumulation_steps": grpo.passes,
+            "micro_batches": grpo.passes * world,
+            "steps": options.steps,
+            "prompts": options.steps * options.prompts_per_step,
+            "epochs": round(options.steps * options.prompts_per_step / max(1, data["situations"]), 3),
+            "generated_tokens_per_step": answers * options.max_completion_length,
+            "generated_tokens": options.steps * answers * options.max_completion_length,
+            "trained_tokens_per_step": answers * longest,
+            "trained_tokens": options.steps * answers * longest,
+            "settings": _changed(of_grpo, GRPOConfig),
+        },
+    }
+
+
+def _refused(found: dict[str, Any]) -> list[Problem]:
+    """What transformers and TRL themselves say against the settings."""
+    from trl import GRPOConfig, SFTConfig
+
+    problems = []
+    for name, config in (("sft", SFTConfig), ("grpo", GRPOConfig)) if processes.count() == 1 else ():
+        try:
+            config(**found[name]["settings"])
+        except (ValueError, ImportError) as error:
+            problems.append(Problem("error", f"training.{name}", " ".join(str(error).split())))
+    return problems
+
+
+def _changed(given: dict[str, Any], config: type) -> dict[str, Any]:
+    """The arguments that differ from TRL's defaults."""
+    defaults = {
+        f.name: f.default if f.default is not dataclasses.MISSING else None
+        for f in dataclasses.fields(config)  # type: ignore[arg-type]
+    }
+    return {name: value for name, value in given.items() if value != defaults.get(name)}
+
+
+def _loads(recipe: Recipe, data: dict[str, Any], world: int, sharding: Sharding, size: float | None) -> dict[str, Load]:
+    options, section = recipe.training.grpo, recipe.reward
+    sft, grpo = sft_share(recipe.training.sft, world), grpo_share(options, world)
+    answer = data["answer_tokens"] or options.max_completion_length
+    row = recipe.training.sft.packing or data["prompt_tokens"] + answer
+    beside = section.placement in ("auto", "cuda")
+    return {
+        "sft": Load(sft.batch, row, processes=world, sharding=sharding, memory=size),
+        "grpo": Load(
+            grpo.batch,
+            data["prompt_tokens"] + options.max_completion_length,
+            sampled=grpo.rows,
+            processes=world,
+            sharding=sharding,
+            memory=size,
+            estimator=_encoder(recipe.estimator.base) if beside else 0,
+            reference=options.beta > 0,
+        ),
+    }
+
+
+def _encoder(base: str) -> int:
+    """Parameters of the estimator's base, 0 where they are not known."""
+    name = base if "/" in base else f"sentence-transformers/{base}"
+    if name in ENCODERS:
+        return ENCODERS[name]
+    weights = [p.stat().st_size for p in Path(base).expanduser().rglob("*.safetensors")] if Path(base).is_dir() else []
+    return sum(weights) // 4
+
+
+def _memory(recipe: Recipe, shape: Shape, loads: dict[str, Load]) -> dict[str, Any]:
+    """GB a device by what takes them, and the totals of other methods and shardings."""
+
+    def rounded(policy: Any, load: Load) -> dict[str, float]:
+        return {k: round(v / GB, 2) for k, v in memory.estimate(shape, policy, recipe.training, load).items()}
+
+    found: dict[str, Any] = {name: rounded(recipe.policy, load) for name, load in loads.items()}
+    other: dict[str, dict[str, float]] = {}
+    for method, keys in _METHODS.items():
+        if recipe.policy.model == "scratch" and method == "qlora":
+            continue
+        policy = recipe.policy.model_copy(update={"lora_rank": recipe.policy.lora_rank or 32, **keys})
+        other[method] = {
+            sharding: max(
+                rounded(policy, dataclasses.replace(load, sharding=sharding))["total"] for load in loads.values()
+            )
+            for sharding in SHARDINGS
+        }
+    return {**found, "total_by_method": other}
+
+
+def _disk(recipe: Recipe, run: RunDir, shape: Shape) -> dict[str, float]:
+    checkpoint = memory.checkpoint_bytes(shape, recipe.policy)
+    model = memory.model_bytes(shape, recipe.policy)
+    folder = run.path
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    # One more is written before the oldest goes; the models of SFT and GRPO stay.
+    wanted = (KEPT + 1) * checkpoint + 2 * model
+    sizes = {"checkpoint_gb": checkpoint, "model_gb": model, "wanted_gb": wanted, "free_gb": free}
+    return {name: round(value / GB, 2) for name, value in sizes.items()}
+
+
+def _time(recipe: Recipe, shape: Shape, data: dict[str, Any], gpu: Gpu, world: int) -> dict[str, Any]:
+    options = recipe.training.grpo
+    rows = grpo_share(options, world).rows
+    prompt, answer = data["prompt_tokens"], options.max_completion_length
+    parts = step_seconds(shape, recipe.policy, recipe.training, gpu, rows, prompt, answer)
+    whole = sum(parts.values())
+    tokens = rows * world * answer
+    finite = whole < float("inf")
+    return {
+        "assumed": {"update_share_of_flops": UPDATE_SHARE, "decode_share_of_bandwidth": DECODE_SHARE},
+        "answers_at_once": at_once(shape, recipe.training, prompt + answer, rows, gpu.memory),
+        "generation_seconds": round(parts["generation"], 1) if finite else None,
+        "update_seconds": round(parts["update"], 1) if finite else None,
+        "step_seconds": round(whole, 1) if finite else None,
+        "hours": round(whole * options.steps / 3600, 1) if finite else None,
+        "generated_tokens_per_second": round(tokens / parts["generation"]) if finite else None,
+    }
