@@ -98,6 +98,12 @@ def _ablation(name: str, title: str, *overrides: str, estimator: str = "tuned") 
 
 
 _ABLATIONS = (
+    _ablation(
+        "precision-only",
+        "quality times diversity, precision as quality",
+        *OTHERS,
+        "reward.overrides={quality: precision}",
+    ),
     _ablation("no-credit", "without credit per perspective", NO_CREDIT),
     _ablation("greedy-matching", "greedy matching", "reward.overrides.matching=greedy"),
     _ablation("untuned", "untuned estimator", estimator="untuned"),
@@ -123,6 +129,8 @@ POLICIES: dict[str, Policy] = {
                 "policy.heads=12",
                 "policy.kv_heads=12",
                 "policy.intermediate_size=1344",
+                "training.sft.learning_rate=0.028",  # how: docs/results.md
+                "training.sft.muon_learning_rate=0.014",
             ),
         ),
         Policy(
@@ -132,8 +140,8 @@ POLICIES: dict[str, Policy] = {
         ),
         Policy("determinant", start=START, overrides=(*OTHERS, "reward.overrides={diversity: determinant}")),
         Policy("darling", start=START, overrides=(*OTHERS, "reward.overrides={diversity: product}")),
-        *(Policy(f"community-{n + 1}", rows=f"community-{n + 1}", start=START, share=0.25) for n in range(COMMUNITIES)),
-        Policy("merger", rows="merger", start=START, share=0.5),
+        *(Policy(f"community-{n + 1}", rows=f"community-{n + 1}", start=START, share=0.15) for n in range(COMMUNITIES)),
+        Policy("merger", rows="merger", start=START, share=0.3),
         *(policy for policy, _ in _ABLATIONS),
     )
 }
