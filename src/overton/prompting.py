@@ -47,7 +47,7 @@ def prompt_ids(situation: str, template: str, tokenizer: Any) -> list[int]:
 
 
 def turn_end(tokenizer: Any) -> int | None:
-    """The token that ends an answer in the chat template; ``None`` without a template, or where no token of its own does.
+    """The token that ends an answer in the chat template; ``None`` without one, or where no token of its own does.
 
     A base model's end of text is often another one (``<|endoftext|>`` beside ChatML's ``<|im_end|>``). A model that was
     fine-tuned with the template ends its answers with this token, so generation has to end there too.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from overton.generation.clean import clean_answer
 from overton.prompting import prompt_ids
 from overton.types import Answer, Situation
 
@@ -40,7 +41,7 @@ def sample_answers(
         on_batch: called with the number of answers after each batch.
 
     Returns:
-        Answers in the order of ``situations``.
+        Answers in the order of ``situations``, without thoughts and remains of chat templates.
     """
     import torch
     from transformers import set_seed
@@ -82,14 +83,18 @@ def sample_answers(
         for index, row in zip(batch, output[:, longest:].tolist(), strict=True):
             stop = next((i for i, token in enumerate(row) if token in ends), None)
             kept = row if stop is None else row[:stop]
+            raw = tokenizer.decode(kept, skip_special_tokens=True).strip()
+            text = clean_answer(raw)
             answers[index] = Answer(
                 id=situations[index].id,
                 prompt=situations[index].text,
-                answer=tokenizer.decode(kept, skip_special_tokens=True).strip(),
+                answer=text,
                 system=system,
                 tokens=len(kept),
                 seconds=round(seconds, 4),
                 finished=stop is not None or len(row) < max_new_tokens,
+                raw=raw if raw != text else None,
+                reason="nothing but thinking or remains of a template" if raw and not text else "",
             )
         if on_batch is not None:
             on_batch(len(batch))

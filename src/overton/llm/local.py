@@ -19,6 +19,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from overton.errors import ModelError
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
+from overton.prompting import end_turns
 from overton.sections_model import LlmSection
 
 _SMALL = 50_000_000  # parameters; below, a model is quick anyway and keeps the precision it was trained in
@@ -152,6 +153,7 @@ def _load(name: str) -> tuple[Any, Any]:
         ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    end_turns(model, tokenizer)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     return model.to(best_dtype(model)), tokenizer
 

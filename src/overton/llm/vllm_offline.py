@@ -10,6 +10,7 @@ from typing import Any
 from overton.errors import MissingDependencyError, ModelError
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
+from overton.prompting import turn_end
 from overton.sections_model import LlmSection
 
 # Replies are stored after each block; vLLM itself decides how many of it run side by side.
@@ -44,6 +45,8 @@ class VllmModel:
             raise ModelError(f"{section.model}: vLLM cannot load it ({first})") from error
         self._make = vllm.SamplingParams
         self._encoder = PromptEncoder(section, self._llm.get_tokenizer(), template, trained)
+        end = turn_end(self._llm.get_tokenizer())
+        self._ends = [] if end is None else [end]
         self._window: int | None = self._llm.llm_engine.model_config.max_model_len
 
     def replies(self, requests: Iterable[tuple[str, Request]]) -> Iterator[tuple[str, Reply]]:
@@ -58,7 +61,10 @@ class VllmModel:
             began = time.perf_counter()
             outputs = self._llm.generate(
                 [{"prompt_token_ids": ids} for _, _, ids in ready],
-                [self._make(**sampling_arguments(key, request)) for key, request, _ in ready],
+                [
+                    self._make(**sampling_arguments(key, request), stop_token_ids=self._ends)
+                    for key, request, _ in ready
+                ],
                 use_tqdm=False,
             )
             seconds = round((time.perf_counter() - began) / len(ready), 4)

@@ -84,7 +84,7 @@ def generate_shrinking(
         attention_mask = torch.cat([attention_mask[left], new], dim=1)
         rows, input_ids, cache = rows[left], found.sequences[left], found.past_key_values
         if isinstance(cache, DynamicCache):
-            cache.batch_select_indices(left)
+            cache.reorder_cache(left)  # unlike batch_select_indices, also of linear attention
         else:
             cache = None  # of a kind that cannot be cut: the text is read again
 
