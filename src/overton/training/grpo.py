@@ -12,7 +12,7 @@ from datasets import Dataset
 from transformers import set_seed
 from trl import GRPOConfig, GRPOTrainer
 
-from overton.errors import ModelError, NonFiniteError
+from overton.errors import ModelError, NonFiniteError, RecipeError
 from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
 from overton.processes import gather, number
@@ -176,9 +176,15 @@ def train_grpo(
         folder: ``training/grpo`` of the run.
 
     Raises:
+        RecipeError: fewer situations than a step asks.
         NonFiniteError: a loss, gradient, reward or weight is NaN or infinite; the batch is saved.
     """
     options = recipe.training.grpo
+    if len(situations) < options.prompts_per_step:  # TRL would take no step, and say so in passing
+        raise RecipeError(
+            f"training.grpo.prompts_per_step: {options.prompts_per_step}, but there are only {len(situations)} "
+            "situations to ask; lower it, or train on more"
+        )
     set_seed(recipe.seed)
     model, tokenizer = load_policy(start, training_dtype(recipe.policy), recipe.policy.load_in_4bit)
     dataset = Dataset.from_list(
