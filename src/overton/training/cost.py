@@ -64,7 +64,7 @@ def at_once(shape: Shape, training: TrainingSection, tokens: int, rows: int, mem
     share = options.vllm_gpu_memory_utilization if options.rollout == "vllm" else 0.9
     weights = 2.0 * shape.parameters / options.vllm_tensor_parallel_size
     room = share * memory - weights - _VLLM_OWN
-    return max(0, min(rows, int(room * options.vllm_tensor_parallel_size / (tokens * cache_bytes(shape, 2, 2)))))
+    return max(0, min(rows, int(room * options.vllm_tensor_parallel_size / (tokens * cache_bytes(shape, 2)))))
 
 
 def step_seconds(
@@ -89,7 +89,7 @@ def step_seconds(
     if not side_by_side:
         return {"generation": float("inf"), "update": float("inf")}
     rounds = rows / side_by_side
-    read = 2.0 * shape.parameters + side_by_side * (prompt + answer / 2) * cache_bytes(shape, 2, 2)
+    read = 2.0 * shape.parameters + side_by_side * (prompt + answer / 2) * cache_bytes(shape, 2)
     decode = max(
         read / (gpu.bandwidth * DECODE_SHARE), side_by_side * 2.0 * shape.matrices / (gpu.flops * UPDATE_SHARE)
     )

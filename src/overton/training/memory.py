@@ -72,7 +72,7 @@ def estimate(shape: Shape, policy: PolicySection, training: TrainingSection, loa
         weights = 2.0 * shape.parameters / training.grpo.vllm_tensor_parallel_size
         # Without a known device: the weights and room for one answer a row.
         share = training.grpo.vllm_gpu_memory_utilization * load.memory if load.memory else 0.0
-        kept["vllm"] = share or weights + load.tokens * cache_bytes(shape, 2, 2)
+        kept["vllm"] = share or weights + load.tokens * cache_bytes(shape, 2)
     update = {
         "gradients": gradients,
         "copies": weight_copies(shape, policy, training, load),
@@ -175,17 +175,17 @@ def logits(shape: Shape, policy: PolicySection, training: TrainingSection, token
     return tile + head + tokens * 8.0 * shape.hidden
 
 
-def cache_bytes(shape: Shape, key: int, value: int) -> float:
+def cache_bytes(shape: Shape, size: int) -> float:
     """Bytes of one token's keys and values, with so many bytes a number."""
-    return float(shape.layers * shape.kv_heads * shape.head_dim * (key + value))
+    return float(shape.layers * shape.kv_heads * shape.head_dim * 2 * size)
 
 
 def _generation(shape: Shape, policy: PolicySection, training: TrainingSection, load: Load) -> float:
     if not load.sampled or training.grpo.rollout in ("vllm", "vllm-server", "continuous-batching"):
         return 0.0  # elsewhere, in vLLM's share, or as much as is left
-    whole = 0 if policy.lora_rank and shape.saved_bytes == 2 else 4
-    # Rotation in float32 leaves keys in it; autocast rounds the values.
-    cache = cache_bytes(shape, whole or 2, 2 if training.bf16 or not whole else 4)
+    # Rotation in float32 leaves the keys in it, and the cache keeps both in the keys' type.
+    size = 2 if policy.lora_rank and shape.saved_bytes == 2 else 4
+    cache = cache_bytes(shape, size)
     gathered = 2.0 * shape.parameters if load.sharding == "zero3" else 0.0
     return gathered + load.sampled * (load.tokens * cache + 4.0 * shape.vocabulary)
 

@@ -112,7 +112,7 @@ class Shape:
 
 
 def find_shape(policy: PolicySection) -> Shape:
-    """The shape of a recipe's policy: from the recipe, a folder, the hub or its cache, or :data:`PUBLISHED`.
+    """The shape of a recipe's policy: from the recipe, a folder, the hub's cache, :data:`PUBLISHED`, or the hub.
 
     Raises:
         ModelError: no configuration can be had.
@@ -122,17 +122,20 @@ def find_shape(policy: PolicySection) -> Shape:
     from transformers import AutoConfig
 
     folder = Path(policy.model).expanduser()
+    name = str(folder) if folder.is_dir() else policy.model
     try:
-        config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else policy.model, trust_remote_code=False)
-        return shape_of(config, "the folder" if folder.is_dir() else "the hub or its cache")
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False, local_files_only=True)
+        return shape_of(config, "the folder" if folder.is_dir() else "the hub's cache")
     except Exception as error:  # the reasons span several libraries and many classes
-        if policy.model in PUBLISHED:
-            sizes = dict(PUBLISHED[policy.model])
-            return shape_of(AutoConfig.for_model(**sizes), "the table of this package")
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{policy.model}: no configuration in a folder, in the hub's cache or on the hub ({reason})"
-        ) from None
+    if policy.model in PUBLISHED:
+        return shape_of(AutoConfig.for_model(**PUBLISHED[policy.model]), "the table of this package")
+    if not folder.exists():
+        try:
+            return shape_of(AutoConfig.from_pretrained(name, trust_remote_code=False), "the hub")
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    raise ModelError(f"{policy.model}: no configuration in a folder, in the hub's cache or on the hub ({reason})")
 
 
 def shape_of(config: Any, source: str) -> Shape:
