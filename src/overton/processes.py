@@ -79,7 +79,7 @@ def from_first(make: Any) -> Any:
 
 
 def part() -> None:
-    """End the talk of the processes after a training, so that the first one goes on alone."""
+    """End the talk of the processes after a training, for good: the first one goes on alone."""
     if count() == 1:
         return
     import torch
