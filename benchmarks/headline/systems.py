@@ -129,7 +129,8 @@ POLICIES: dict[str, Policy] = {
                 "policy.heads=12",
                 "policy.kv_heads=12",
                 "policy.intermediate_size=1344",
-                "training.sft.learning_rate=0.028",  # how: docs/results.md
+                "training.sft.batch_size=32",  # how its settings were chosen: docs/results.md
+                "training.sft.learning_rate=0.028",
                 "training.sft.muon_learning_rate=0.014",
             ),
         ),
@@ -140,8 +141,8 @@ POLICIES: dict[str, Policy] = {
         ),
         Policy("determinant", start=START, overrides=(*OTHERS, "reward.overrides={diversity: determinant}")),
         Policy("darling", start=START, overrides=(*OTHERS, "reward.overrides={diversity: product}")),
-        *(Policy(f"community-{n + 1}", rows=f"community-{n + 1}", start=START, share=0.15) for n in range(COMMUNITIES)),
-        Policy("merger", rows="merger", start=START, share=0.3),
+        *(Policy(f"community-{n + 1}", rows=f"community-{n + 1}", start=START, share=0.1) for n in range(COMMUNITIES)),
+        Policy("merger", rows="merger", start=START, share=0.2),
         *(policy for policy, _ in _ABLATIONS),
     )
 }
