@@ -62,6 +62,24 @@ def test_a_run_goes_through_all_stages_in_order_and_stores_its_recipe(calls: lis
     assert all((run.manifest(name) or {})["status"] == "complete" for name in NAMES)
 
 
+def test_the_training_is_left_out_where_no_system_needs_it(
+    calls: list[str], run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {"name": "other", "model": "some/model"}
+    asked = Recipe.model_validate({"name": "a", "generation": {"systems": [other]}})
+    run_stages(asked, run)
+    assert calls == [name for name in NAMES if name != "training"]
+    assert "training: left out" in capsys.readouterr().err
+    calls.clear()
+    run_stages(asked, run, "training", "training")  # by name
+    run_stages(Recipe.model_validate({"name": "a", "generation": {"systems": ["grpo", other]}}), run, "training")
+    assert calls[:2] == ["training", "generation"]
+    trained = {"name": "other", "model": "sft", "strategy": "explicit"}
+    calls.clear()
+    run_stages(Recipe.model_validate({"name": "b", "generation": {"systems": [trained]}}), RunDir(run.path / "b"))
+    assert calls == list(NAMES)
+
+
 def test_running_again_skips_everything(calls: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
     before = results(run.path)

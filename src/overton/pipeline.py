@@ -117,6 +117,8 @@ def open_run(recipe: Recipe, run: RunDir) -> None:
 def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "report") -> None:
     """Run the stages from ``first`` to ``last``; finished ones with unchanged inputs are skipped.
 
+    The training is left out where it lies between others and no system that answers is a policy of this run.
+
     Args:
         recipe: the resolved recipe.
         run: where to.
@@ -131,6 +133,9 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
     if start > stop:
         raise RunError(f"stage {first} comes after {last}; stages in order: {', '.join(NAMES)}")
     stages = STAGES[start : stop + 1]
+    if not _trains(recipe, [stage.name for stage in stages]):
+        stages = tuple(stage for stage in stages if stage.name != _SHARED)
+        console.print("[dim]training: left out, no system of generation.systems is trained here[/dim]")
     if not processes.is_first():
         _help_first(recipe, run, stages)
         return
@@ -167,6 +172,13 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
         run.finish(stage.name, seconds, _cpu_seconds() - cpu)
     console.print(f"[dim]{stage.name}: done in {seconds:.0f} s[/dim]")
     return True
+
+
+def _trains(recipe: Recipe, stages: Sequence[str]) -> bool:
+    """Whether these stages need the training, or are asked for it by name."""
+    if _SHARED not in stages[1:] or "generation" not in stages:
+        return True
+    return any(name.startswith(f"{_SHARED}/") for name in recipe.generation.reads)
 
 
 def _help_first(recipe: Recipe, run: RunDir, stages: Sequence[Stage]) -> None:
