@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from overton.training.order import EpochOrder
 from overton.training.placement import placed_reward
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
 from overton.training.shrink import fast_generate
-from overton.training.trainers import has_plain_logits, on_one_cpu, settled_heap
+from overton.training.trainers import has_plain_logits, is_sharded, on_one_cpu, settled_heap
 from overton.types import Situation
 
 _ROWS = 16
@@ -61,8 +62,13 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         if self.model.training:
             self.check_weights()
         started = time.perf_counter()
+        model = self.accelerator.unwrap_model(self.model)
+        if is_sharded(self):
+            # Lets `generate` go on until the longest answer of any process has ended. transformers knows by itself for
+            # ZeRO-3 and for its own FSDP2, but not for Accelerate's: a process that is done would leave the rest waiting.
+            model._is_fsdp_managed_module = True
         try:
-            with fast_generate(self.accelerator.unwrap_model(self.model)):
+            with nullcontext() if is_sharded(self) else fast_generate(model):
                 result = super()._generate(prompts)
         except NonFiniteError as error:
             self.stop(str(error), [{"prompt": prompt} for prompt in prompts])

@@ -226,24 +226,35 @@ def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
     Raises:
         DiskFullError: there is no room for it.
     """
+    from overton.training.trainers import is_sharded
+
     model = trainer.accelerator.unwrap_model(trainer.model)
+    # Every process sends its shards to the first one.
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded(trainer) else None
     if not is_first():
         return
-    if getattr(model, "is_loaded_in_4bit", False):
-        model = _merged_into_whole(model, folder.parent / "adapter")
-    elif hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+    if hasattr(model, "merge_and_unload"):
+        if weights is not None or getattr(model, "is_loaded_in_4bit", False):
+            model, weights = _merged_into_whole(model, folder.parent / "adapter", weights), None
+        else:
+            model = model.merge_and_unload()
     with atomic_folder(folder) as temporary:
-        model.save_pretrained(temporary, safe_serialization=True)
+        model.save_pretrained(temporary, state_dict=weights, safe_serialization=True)
         tokenizer.save_pretrained(temporary)
 
 
-def _merged_into_whole(model: Any, folder: Path) -> Any:
-    """The adapter of a 4-bit model merged into the weights it was made from, in the precision they were saved in."""
+def _merged_into_whole(model: Any, folder: Path, weights: dict[str, Any] | None) -> Any:
+    """An adapter merged into the weights it was made for, as they were saved: not in 4 bits, and not in shards.
+
+    Args:
+        model: with the adapter.
+        folder: for the adapter in the meantime.
+        weights: of the whole model where it holds shards only.
+    """
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model.save_pretrained(folder, safe_serialization=True)
+    model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
     name = model.peft_config["default"].base_model_name_or_path
     base = AutoModelForCausalLM.from_pretrained(name, trust_remote_code=False, use_safetensors=True, dtype="auto")
     merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()

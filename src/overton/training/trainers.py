@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate.utils import DistributedType
 from trl import SFTTrainer
 
 from overton.training.guard import GuardedTrainer
@@ -67,6 +68,12 @@ def on_one_cpu(trainer: Any) -> bool:
     With several, the forward pass has to go through the wrapped model, or gradients are not averaged.
     """
     return bool(trainer.accelerator.device.type == "cpu" and trainer.accelerator.num_processes == 1)
+
+
+def is_sharded(trainer: Any) -> bool:
+    """Whether processes share out the weights (FSDP, DeepSpeed): a forward pass then needs all of them at once."""
+    kind = getattr(trainer.accelerator, "distributed_type", DistributedType.NO)
+    return kind in (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 def has_plain_logits(model: Any) -> bool:
