@@ -10,6 +10,8 @@ from overton import processes
 from overton.recipe import Recipe
 from overton.training.split import grpo_share, sft_share
 
+_BLOCK = 256  # tokens of a block of the cache in continuous batching
+
 
 def sft_arguments(
     recipe: Recipe,
@@ -87,7 +89,7 @@ def grpo_arguments(recipe: Recipe, folder: Path, prompt_tokens: int, world: int 
         "temperature": options.temperature,
         "save_steps": options.save_steps,
         "logging_steps": 1,
-        **_rollout(recipe, prompt_tokens),
+        **_rollout(recipe, prompt_tokens, share.rows),
         **_common(recipe),
     }
 
@@ -98,10 +100,15 @@ def sft_steps(recipe: Recipe, rows: int) -> int:
     return max(1, int(rows / (options.batch_size * options.gradient_accumulation) * options.epochs))
 
 
-def _rollout(recipe: Recipe, prompt_tokens: int) -> dict[str, Any]:
+def _rollout(recipe: Recipe, prompt_tokens: int, rows: int) -> dict[str, Any]:
     options = recipe.training.grpo
     if options.rollout == "continuous-batching":
-        return {"use_transformers_continuous_batching": True}
+        found: dict[str, Any] = {"use_transformers_continuous_batching": True}
+        if not _has_gpu():
+            # By itself it takes most of the memory there is; this much holds all answers of the step.
+            blocks = rows * -(-(prompt_tokens + options.max_completion_length) // _BLOCK)
+            found["transformers_continuous_batching_config"] = {"num_blocks": blocks, "page_size": _BLOCK}
+        return found
     if options.rollout == "vllm":
         return {
             "use_vllm": True,
@@ -117,10 +124,8 @@ def _rollout(recipe: Recipe, prompt_tokens: int) -> dict[str, Any]:
 
 def _common(recipe: Recipe) -> dict[str, Any]:
     """What SFT and GRPO share."""
-    import torch
-
     training = recipe.training
-    cpu = not torch.cuda.is_available()
+    cpu = not _has_gpu()
     return {
         "seed": recipe.seed,
         "data_seed": recipe.seed,
@@ -133,3 +138,9 @@ def _common(recipe: Recipe) -> dict[str, Any]:
         "save_strategy": "steps",
         "dataloader_pin_memory": not cpu,
     }
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())

@@ -83,7 +83,6 @@ def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
         yield from _gpu("training.use_liger_kernel", "its kernels run on a GPU only; set it to false")
     if policy.load_in_4bit:
         yield from _package("bitsandbytes", "policy.load_in_4bit", "pip install bitsandbytes, or set it to false")
-        yield from _gpu("policy.load_in_4bit", "4-bit weights want a GPU; set it to false")
     if options.rollout == "vllm":
         yield from _vllm("training.grpo.rollout")
         yield from _gpu("training.grpo.rollout", "vllm wants a GPU; set it to transformers")
