@@ -1,0 +1,1 @@
+"""Measurements that want a GPU; each goes its whole way on a CPU with --tiny."""

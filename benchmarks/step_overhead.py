@@ -1,0 +1,273 @@
+"""What the reward and the credit cost in a GRPO step, against the same step with a constant reward.
+
+    python benchmarks/step_overhead.py --run runs/quickstart        # the quickstart's policy
+    python benchmarks/step_overhead.py --references DIR --responses FILE   # a policy of 50 million parameters
+    python benchmarks/step_overhead.py --page                       # the tables into docs/speed.md
+
+Four trainers take turns in one process, two steps each, with the same prompts and random numbers: TRL's own GRPOTrainer
+with a constant reward and with `op-grpo`, ours with a constant reward and with `overton` and credit per perspective.
+Nothing is learnt (learning rate 0), so the policy stays the same for all. Seconds are those of processors.
+
+The quickstart's policy writes its own answers, with its run's estimator. The larger policy has random weights: it
+generates as many tokens as real answers of published systems have, and the reward and the update get those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from overton.rundir import read_json, versions, write_json, write_text
+from steps.parts import ConstantReward, StepClock, TimedReward, answer_ids, arguments, rows_of, written
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, PAGE = ROOT / "benchmarks" / "results" / "step_overhead.json", ROOT / "docs" / "speed.md"
+BEGIN, END = "<!-- step:begin -->", "<!-- step:end -->"
+BLOCK = 2  # steps of a trainer's turn
+WAYS = ("TRL, constant", "TRL, op-grpo", "Overton, constant", "Overton, overton with credit")
+PAIRS = ((1, 0), (3, 2), (3, 0))
+
+
+def trainers(
+    load: Any, rows: Sequence[dict[str, Any]], estimators: Sequence[Any], settings: dict[str, Any], answers: Any
+) -> list[Any]:
+    """One of each way, each with weights of its own.
+
+    Args:
+        load: gives a model and its tokenizer.
+        rows: the data set.
+        estimators: two, since each remembers the vectors it has seen.
+        settings: of TRL.
+        answers: of :func:`steps.parts.answer_ids`; ``None`` takes what the policy writes.
+    """
+    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl import GRPOTrainer
+
+    from overton.rewards import OvertonReward
+    from overton.training.grpo import OpGrpoTrainer
+
+    limit = settings["max_completion_length"]
+    folder = Path(tempfile.mkdtemp(prefix="step-overhead-"))
+    rewards = [
+        ConstantReward(),
+        TimedReward(OvertonReward(estimators[0], "op-grpo"), folder / "op-grpo", max_tokens=limit),
+        ConstantReward(),
+        TimedReward(OvertonReward(estimators[1], "overton"), folder / "overton", max_tokens=limit),
+    ]
+    found = []
+    for way, reward in zip(WAYS, rewards, strict=True):
+        model, tokenizer = load()
+        kind: Any = GRPOTrainer if way.startswith("TRL") else OpGrpoTrainer
+        if answers is not None:
+            kind = written(kind, answers)
+        own: dict[str, Any] = {"reward_funcs": [reward]}
+        if not way.startswith("TRL"):
+            credit = 0.0 if isinstance(reward, ConstantReward) else 1.0
+            own = {"reward": reward, "credit_weight": credit, "credit_discount": 0.9}
+        trainer = kind(
+            model=model,
+            args=arguments(folder, **settings),
+            train_dataset=Dataset.from_list(list(rows)),
+            processing_class=tokenizer,
+            **own,
+        )
+        trainer.clock = StepClock()
+        trainer.timed = reward
+        trainer.add_callback(trainer.clock)
+        trainer.remove_callback(PrinterCallback)
+        found.append(trainer)
+    return found
+
+
+def measure(found: Sequence[Any], blocks: int) -> dict[str, Any]:
+    """CPU seconds of each way's blocks; the first block of each is not counted."""
+    from transformers import set_seed
+
+    from overton.training.trainers import settled_heap
+
+    seconds: list[list[float]] = [[] for _ in found]
+    rewards: list[list[float]] = [[] for _ in found]
+    tokens: list[list[float]] = [[] for _ in found]
+    for trainer in found:
+        trainer.args.max_steps = BLOCK
+    with settled_heap():
+        for block in range(blocks + 1):
+            order = [(block + i) % len(found) for i in range(len(found))]
+            for way in order:
+                trainer = found[way]
+                trainer.args.seed = trainer.args.data_seed = block
+                set_seed(block)
+                steps = len(trainer.clock.seconds)
+                calls = len(getattr(trainer.timed, "cpu", []))
+                trainer.train()
+                if not block:
+                    continue
+                seconds[way].append(sum(trainer.clock.seconds[steps:]))
+                rewards[way].append(sum(getattr(trainer.timed, "cpu", [])[calls:]))
+                logs = [row for row in trainer.state.log_history if "completions/mean_length" in row][-BLOCK:]
+                tokens[way].append(float(np.mean([row["completions/mean_length"] for row in logs])))
+            print(f"block {block} of {blocks}: " + ", ".join(f"{s[-1]:.2f}" for s in seconds if s), flush=True)
+    return {
+        "ways": list(WAYS),
+        "steps": blocks * BLOCK,
+        "cpu_seconds_of_blocks": [[round(v, 4) for v in row] for row in seconds],
+        "cpu_seconds_of_reward": [[round(v, 4) for v in row] for row in rewards],
+        "tokens": [round(float(np.mean(row)), 1) for row in tokens],
+        "pairs": [ratio(seconds, above, below) for above, below in PAIRS],
+    }
+
+
+def ratio(seconds: Sequence[Sequence[float]], above: int, below: int) -> dict[str, Any]:
+    """Seconds of one way over those of another, with a 95% interval by the bootstrap over blocks (percentiles)."""
+    over, under = np.array(seconds[above]), np.array(seconds[below])
+    drawn = np.random.default_rng(0).integers(0, len(over), (10_000, len(over)))
+    low, high = np.quantile(over[drawn].sum(1) / under[drawn].sum(1), [0.025, 0.975])
+    return {
+        "way": WAYS[above],
+        "against": WAYS[below],
+        "ratio": round(float(over.sum() / under.sum()), 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+    }
+
+
+def quickstart(run: Path, blocks: int) -> dict[str, Any]:
+    """The policy of a finished run of the quickstart after SFT, with its situations, settings and estimator."""
+    from overton.data import read_situations
+    from overton.estimator import SimilarityEstimator
+    from overton.recipe import load_recipe
+    from overton.training.policy import load_policy
+    from overton.types import Group
+
+    options = load_recipe(ROOT / "recipes" / "quickstart.yaml").training.grpo
+    per_step = options.prompts_per_step * options.num_generations
+    settings = {
+        "per_device_train_batch_size": per_step,
+        "num_generations": options.num_generations,
+        "max_completion_length": options.max_completion_length,
+        "temperature": options.temperature,
+    }
+    start = run / "training" / "sft" / "model"
+    _, tokenizer = load_policy(start)
+    groups = [Group(s.text, s.perspectives, ()) for s in read_situations(run / "data" / "train.jsonl")[-6000:]]
+    estimators = [SimilarityEstimator.load(run / "estimator") for _ in range(2)]
+    found = trainers(lambda: load_policy(start, "float32"), rows_of(groups, tokenizer), estimators, settings, None)
+    result = measure(found, blocks)
+    return describe(found[0], "the quickstart's", per_step) | result
+
+
+def larger(references: Path, responses: Path, blocks: int, sizes: dict[str, int]) -> dict[str, Any]:
+    """A policy with random weights, and real answers."""
+    from overton.estimator import open_estimator
+    from overton.sections_training import PolicySection
+    from overton.training.policy import build_scratch_model, train_tokenizer
+    from speed.data import read_groups
+
+    generations, prompts = sizes.pop("generations"), sizes.pop("prompts")
+    limit = sizes.pop("tokens")
+    groups = read_groups(references, responses, generations, seed=0)
+    tokenizer = train_tokenizer((f"{g.prompt}\n{a}" for g in groups for a in g.answers), sizes["vocab_size"])
+    policy = PolicySection(**sizes)
+
+    def load() -> tuple[Any, Any]:
+        return build_scratch_model(policy, tokenizer, 0), tokenizer
+
+    settings = {
+        "per_device_train_batch_size": generations * prompts,
+        "num_generations": generations,
+        "max_completion_length": limit,
+    }
+    answers = answer_ids(groups, tokenizer, limit)
+    estimators = [open_estimator()[0] for _ in range(2)]
+    found = trainers(load, rows_of(groups, tokenizer), estimators, settings, answers)
+    return describe(found[0], "random weights", generations * prompts) | measure(found, blocks)
+
+
+def describe(trainer: Any, policy: str, answers: int) -> dict[str, Any]:
+    """What is measured."""
+    return {"policy": policy, "parameters": trainer.model.num_parameters(), "answers_a_step": answers}
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """Ratios and what they come from."""
+    lines = [
+        "| policy | parameters | answers x tokens a step | step of | against | CPU s a step | of the reward | ratio |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results.values():
+        mean = {
+            name: [sum(values) / row["steps"] for values in row[name]]
+            for name in ("cpu_seconds_of_blocks", "cpu_seconds_of_reward")
+        }
+        for pair in row["pairs"]:
+            above, below = (WAYS.index(pair[name]) for name in ("way", "against"))
+            one, other = (mean["cpu_seconds_of_blocks"][i] for i in (above, below))
+            lines.append(
+                f"| {row['policy']} | {row['parameters'] / 1e6:.1f} million "
+                f"| {row['answers_a_step']} x {row['tokens'][above]:.0f} | {pair['way']} | {pair['against']} "
+                f"| {one:.2f} against {other:.2f} | {mean['cpu_seconds_of_reward'][above]:.3f} "
+                f"| {pair['ratio']:.3f} ({pair['low']:.3f} to {pair['high']:.3f}) |"
+            )
+    return lines
+
+
+def filled(text: str, report: dict[str, Any]) -> str:
+    """The page with the table between its markers."""
+    before, rest = text.split(BEGIN, 1)
+    return "\n".join([before + BEGIN, *table(report["results"]), END]) + rest.split(END, 1)[1]
+
+
+def main() -> int:
+    """Measure what is asked for, keep what was measured before, write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, help="a finished run of the quickstart")
+    parser.add_argument("--references", type=Path, help="folder with test_5p.csv, test_6p.csv and test_7p.csv")
+    parser.add_argument("--responses", type=Path, help="logged answers, JSON lines, gzipped")
+    parser.add_argument("--blocks", type=int, default=12, help=f"blocks of {BLOCK} steps of each trainer")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--page", action="store_true", help="only write the table")
+    sizes = {
+        "hidden_size": 512,
+        "layers": 12,
+        "heads": 8,
+        "kv_heads": 8,
+        "intermediate_size": 2048,
+        "vocab_size": 8000,
+        "max_length": 512,
+        "tokens": 256,
+        "prompts": 2,
+        "generations": 4,
+    }
+    for name, value in sizes.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, help="of the larger policy")
+    options = parser.parse_args()
+    report = read_json(options.out) if options.out.exists() else {"results": {}}
+    command = {"command": shlex.join(["python", "benchmarks/step_overhead.py", *sys.argv[1:]])}
+    if not options.page:
+        import torch
+
+        torch.set_num_threads(options.threads)
+        if options.run is not None:
+            report["results"]["quickstart"] = command | quickstart(options.run, options.blocks)
+        if options.references is not None:
+            chosen = {name: getattr(options, name) for name in sizes}
+            found = larger(options.references, options.responses, options.blocks, chosen)
+            report["results"]["larger"] = command | found
+        report |= {"threads": options.threads, "versions": versions()}
+        write_json(options.out, report)
+    if options.out == RESULTS:
+        write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Parts of the benchmarks of training steps: benchmarks/step_overhead.py and benchmarks/gpu/."""
