@@ -6,6 +6,7 @@ One process loads the libraries once and forks a child a run, so that a SIGKILL 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -122,6 +123,12 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "grpo": lambda folder: grpo(folder),
     "grpo-micro": lambda folder: grpo(folder, micro_batch_size=4, optimizer="muon", beta=0.1),
 }
+
+
+def metrics_without_clock(folder: Path) -> list[dict[str, Any]]:
+    """Rows of metrics without what the clock decides."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{k: v for k, v in row.items() if "seconds" not in k and k != "step_time"} for row in rows]
 
 
 def forked(work: Callable[[], None]) -> int:

@@ -7,16 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kill_and_resume import KILLS, RUNS, STEPS
+from kill_and_resume import KILLS, RUNS, STEPS, metrics_without_clock
 from safetensors.torch import load_file
 
 import overton
 
 pytestmark = pytest.mark.slow
-Row = dict[str, Any]
 EVERY = {"sft-adamw": 2}  # steps a row of metrics
 
 
@@ -37,12 +35,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def metrics(path: Path) -> list[Row]:
-    """Rows without what the clock decides."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [{k: v for k, v in row.items() if "seconds" not in k and k != "step_time"} for row in rows]
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_killed_three_times_ends_as_if_never_killed(runs: Path, name: str) -> None:
     whole, killed = runs / name / "whole", runs / name / "killed"
@@ -55,9 +47,9 @@ def test_killed_three_times_ends_as_if_never_killed(runs: Path, name: str) -> No
     assert expected.keys() == found.keys()
     for key, weights in expected.items():
         assert weights.equal(found[key]), key
-    rows = metrics(killed / "metrics.jsonl")
+    rows = metrics_without_clock(killed)
     assert [row["step"] for row in rows] == [s for s in range(1, STEPS + 1) if s == 1 or s % EVERY.get(name, 1) == 0]
-    assert rows == metrics(whole / "metrics.jsonl")
+    assert rows == metrics_without_clock(whole)
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name.startswith("grpo")])
