@@ -66,6 +66,7 @@ TOP = {
     "comparing",
     "comparing_files",
     "comparing_table",
+    "data_verbs",
     "doctor",
     "estimator_verbs",
     "failures",

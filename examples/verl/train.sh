@@ -13,7 +13,8 @@ model=${MODEL:-Qwen/Qwen2.5-0.5B-Instruct}
 data=${DATA:-$here/data}
 gpus=${GPUS:-1}
 
-python "$here/prepare.py" "${SITUATIONS:-$here/../situations.jsonl}" "$data/train.parquet"
+# One situation a row: {"id", "text", "perspectives": [{"label", "explanation"}, ...]}. A recipe does as well.
+python -m overton data "${SITUATIONS:-$here/../situations.jsonl}" --export verl --output "$data"
 
 # - The reward runs in reward.num_workers processes without a GPU, and each of them loads the encoder.
 # - The key reward_kwargs takes: reward (as OVERTON_REWARD, which does not reach the workers of a cluster that was
@@ -22,7 +23,7 @@ python "$here/prepare.py" "${SITUATIONS:-$here/../situations.jsonl}" "$data/trai
 #     trainer.use_v1=false algorithm.adv_estimator=gdpo '+algorithm.gdpo_reward_keys=[coverage,uniqueness]'
 python -m verl.trainer.main_ppo \
     "data.train_files='$data/train.parquet'" \
-    "data.val_files='$data/train.parquet'" \
+    "data.val_files='$data/val.parquet'" \
     data.train_batch_size=8 \
     data.max_prompt_length=256 \
     data.max_response_length=512 \

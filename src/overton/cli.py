@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from overton.data_verbs import data_command
 from overton.estimator_verbs import estimator_app
 from overton.generate_verbs import generate_command
 from overton.judge_verbs import judge, overtonbench
@@ -95,6 +96,9 @@ def _add_stage(verb: str, text: str) -> None:
     elif verb == "generate":
         command = generate_command(lambda *given: _run_stages(*given))
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(command)
+    elif verb == "data":
+        command = data_command(lambda *given: _run_stages(*given))
+        app.command(verb, rich_help_panel="Stages, one at a time")(command)
     elif verb == "train":
         command = train_command(lambda *given: _run_stages(*given))
         app.command(verb, rich_help_panel="Stages, one at a time")(command)

@@ -38,13 +38,11 @@ def expected(answer: str, situation: Situation = SITUATION, finished: bool = Tru
 
 
 def prepare(framework: str, target: Path) -> None:
-    """Run the script of an example that writes the data."""
-    command = [
-        sys.executable,
-        str(EXAMPLES / framework / "prepare.py"),
-        str(EXAMPLES / "situations.jsonl"),
-        str(target),
-    ]
+    """Write an example's data: by the verb for verl, else by the example's script."""
+    source = str(EXAMPLES / "situations.jsonl")
+    command = [sys.executable, str(EXAMPLES / framework / "prepare.py"), source, str(target)]
+    if framework == "verl":
+        command = [sys.executable, "-m", "overton", "data", source, "--export", "verl", "--output", str(target.parent)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"{len(SITUATIONS)} rows" in done.stdout
