@@ -40,6 +40,12 @@ def is_first() -> bool:
     return number() == 0
 
 
+def shares_weights() -> bool:
+    """Whether the launcher asked for FSDP or DeepSpeed, which share out the weights or the optimizer's state."""
+    names = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    return count() > 1 and any(os.environ.get(name, "").lower() == "true" for name in names)
+
+
 def wait_for_all() -> None:
     """Go on when every process has come here; nothing happens with one process."""
     if count() > 1:
@@ -127,5 +133,6 @@ __all__ = [
     "is_lost_connection",
     "number",
     "part",
+    "shares_weights",
     "wait_for_all",
 ]

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from two_processes import GENERATIONS, NAMES, UNSCORED, step
 
 import overton
 from overton.rundir import RunDir, read_jsonl
+from two_processes import GENERATIONS, NAMES, UNSCORED, step
 
 RECIPE = """
 name: tiny
@@ -34,16 +34,17 @@ training:
 LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
-def launch(folder: Path, parts: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def launch(
+    folder: Path, parts: str, *arguments: str, script: str = "two_processes.py", **more: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    script = Path(__file__).with_name("two_processes.py")
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(overton.__file__).parents[1]),
         "TOKENIZERS_PARALLELISM": "false",
     }
     return subprocess.run(
-        [*LAUNCHER, str(script), parts, str(folder), *arguments],
+        [*LAUNCHER, str(Path(__file__).with_name(script)), parts, str(folder), *arguments],
         capture_output=True,
         text=True,
         env=environment | more,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from overton.errors import RecipeError
+from overton.processes import shares_weights
 from overton.sections_training import GrpoSection, SftSection
 
 
@@ -128,10 +129,16 @@ def make_optimizer(model: torch.nn.Module, options: SftSection | GrpoSection, lo
     """The optimizer of a recipe's section, or ``None`` for the trainer's own AdamW.
 
     Raises:
-        RecipeError: Muon with LoRA, whose weights the trainer adds after the optimizer is made.
+        RecipeError: Muon with LoRA, whose weights the trainer adds after the optimizer is made, or with shards of
+            matrices, which cannot be orthogonalised one by one.
     """
     if options.optimizer != "muon":
         return None
+    if shares_weights():
+        raise RecipeError(
+            "optimizer: muon needs whole matrices on each process, and the launcher's configuration shares the weights "
+            "out (FSDP, DeepSpeed); set optimizer to adamw, or launch with examples/accelerate/ddp.yaml"
+        )
     if lora_rank:
         raise RecipeError(
             f"policy.lora_rank: {lora_rank} goes with optimizer adamw only; set it to 0 or the optimizer to adamw"

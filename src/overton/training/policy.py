@@ -238,6 +238,8 @@ def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
             model, weights = _merged_into_whole(model, folder.parent / "adapter", weights), None
         else:
             model = model.merge_and_unload()
+    if weights is not None:  # gathered one by one, an output matrix is no longer seen to be the embeddings
+        weights = {name: value for name, value in weights.items() if name not in model.all_tied_weights_keys}
     with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary, state_dict=weights, safe_serialization=True)
         tokenizer.save_pretrained(temporary)
