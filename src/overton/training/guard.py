@@ -1,7 +1,7 @@
 """Trainers that stop at the first number that is not finite, and whose checkpoints can be told whole.
 
-Left alone, the trainers go on: transformers writes the mean of earlier losses in place of one that is NaN, TRL gives an
-answer whose reward is infinite the advantage 0, and both take the step.
+Left alone, the trainers go on: transformers logs the mean of earlier losses in place of one that is NaN
+(``logging_nan_inf_filter``), TRL gives a group with an infinite reward the advantage 0, and both take the step.
 """
 
 from __future__ import annotations
