@@ -28,6 +28,7 @@ GROUND = {
     "sections_training",
     "segment",
     "types",
+    "versions",
 }
 # What each room may import beside the ground and itself.
 ALLOWED: dict[str, set[str]] = {
@@ -81,6 +82,7 @@ TOP = {
     "scoring_table",
     "score_verbs",
     "serve_verbs",
+    "train_verbs",
     "verb_options",
     "tasks",
 }

@@ -6,12 +6,13 @@ import os
 import platform
 import shutil
 import sys
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
 from overton import __version__
 from overton.hub import hub_state
+from overton.versions import installed, together
 
 PACKAGES = (
     "torch",
@@ -63,9 +64,12 @@ PARTS = (
         "pip install 'overton[offline]'",
     ),
     ("asking a language model at an endpoint (llm.base_url)", ("openai",), False, "pip install 'overton[llm]'"),
-    ("fast generation on a GPU (training.grpo.use_vllm)", ("vllm",), False, "pip install 'trl[vllm]'"),
+    ("fast generation on a GPU (training.grpo.rollout: vllm)", ("vllm",), False, "pip install 'trl[vllm]'"),
+    ("4-bit weights (policy.load_in_4bit)", ("bitsandbytes",), False, "pip install bitsandbytes"),
+    ("fused kernels on a GPU (training.use_liger_kernel)", ("liger_kernel",), False, "pip install liger-kernel"),
     ("tracker: TensorBoard (training.report_to)", ("tensorboard",), False, "pip install tensorboard"),
     ("tracker: Weights & Biases (training.report_to)", ("wandb",), False, "pip install wandb"),
+    ("tracker: Trackio (training.report_to)", ("trackio",), False, "pip install trackio"),
 )
 
 
@@ -73,8 +77,9 @@ def examine() -> dict[str, Any]:
     """Look at the machine.
 
     Returns:
-        ``ready`` (whether ``overton run`` has what it needs), ``python``, ``system``, ``packages``, ``cpu``,
-        ``memory``, ``gpus``, ``disk``, ``hub``, ``missing`` and ``advice``, all JSON values. Sizes are in GB
+        ``ready`` (whether ``overton run`` has what it needs), ``python``, ``system``, ``packages``, ``together``
+        (which versions fit, see :func:`overton.versions.together`), ``cpu``, ``memory``, ``gpus``, ``disk``, ``hub``,
+        ``missing`` and ``advice``, all JSON values. Sizes are in GB
         (10^9 bytes).
     """
     state, detail = hub_state()
@@ -92,7 +97,8 @@ def examine() -> dict[str, Any]:
         "ready": python_fits and not any(m["needed"] for m in missing),
         "python": {"version": platform.python_version(), "executable": sys.executable, "fits": python_fits},
         "system": platform.platform(),
-        "packages": {"overton": __version__, **{name: _version(name) for name in PACKAGES}},
+        "together": together(),
+        "packages": {"overton": __version__, **{name: installed(name) for name in PACKAGES}},
         "cpu": _cpu(has_torch),
         "memory": memory,
         "gpus": _gpus() if has_torch else [],
@@ -119,6 +125,7 @@ def to_text(findings: dict[str, Any]) -> str:
         "packages",
         *(f"  {name:<22} {version or 'not installed'}" for name, version in findings["packages"].items()),
     ]
+    lines += ["", "versions that work together", *(_pair_text(row) for row in findings["together"])]
     if findings["missing"]:
         lines += ["", "missing"]
         for item in findings["missing"]:
@@ -129,11 +136,13 @@ def to_text(findings: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+def _pair_text(row: dict[str, Any]) -> str:
+    version = row["installed"] or "not installed"
+    if note := row.get("note"):
+        return f"  {row['package']:<16} {version:<16} {note}"
+    verdict = {True: "fits", False: "DOES NOT FIT", None: ""}[row["fits"]]
+    wanted = row["wanted"] or "any"
+    return f"  {row['package']:<16} {version:<16} {row['by']} takes {wanted}{': ' * bool(verdict)}{verdict}"
 
 
 def _cpu(has_torch: bool) -> dict[str, Any]:

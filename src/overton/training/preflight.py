@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import util
@@ -12,9 +11,7 @@ from typing import Any, Literal
 from overton.errors import OvertonError, RecipeError
 from overton.recipe import Recipe
 from overton.training.split import grpo_share, sft_share
-
-# vLLM versions that TRL 1.16 takes (trl/import_utils.py).
-VLLM_VERSIONS = ("0.22.0", "0.31.0")
+from overton.versions import fits, installed, requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +127,12 @@ def _package(module: str, key: str, remedy: str) -> Iterator[Problem]:
 
 
 def _vllm(key: str) -> Iterator[Problem]:
-    lowest, highest = VLLM_VERSIONS
-    remedy = f"pip install 'vllm>={lowest},<={highest}', or set it to transformers"
-    if util.find_spec("vllm") is None:
+    wanted, version = requirement("trl", "vllm", "vllm"), installed("vllm")
+    remedy = f"pip install 'vllm{wanted}', or set it to transformers"
+    if version is None:
         yield Problem("error", key, f"package vllm is not installed: {remedy}")
-    elif not vllm_fits(version := importlib.metadata.version("vllm")):
-        yield Problem("error", key, f"TRL takes vLLM {lowest} to {highest}, and {version} is installed: {remedy}")
-
-
-def vllm_fits(version: str) -> bool:
-    """Whether TRL takes this version of vLLM."""
-    from packaging.version import Version
-
-    lowest, highest = map(Version, VLLM_VERSIONS)
-    return lowest <= Version(Version(version).base_version) <= highest
+    elif not fits(version, wanted):
+        yield Problem("error", key, f"TRL takes vLLM {wanted}, and {version} is installed: {remedy}")
 
 
 def _gpu(key: str, remedy: str, wanted: int = 1) -> Iterator[Problem]:
