@@ -157,6 +157,7 @@ SYSTEMS: dict[str, System] = {
         System("sft-explicit", "SFT, asked explicitly", START, "explicit"),
         System("parallel", "union of 4 SFT samples", START, "parallel", {"samples": 4}),
         System("parallel-equal", "the same, as long as OP-GRPO", START, "parallel", {"samples": 4}, as_long_as=OURS),
+        System("parallel-2", "union of 2 SFT samples", START, "parallel", {"samples": 2}),
         System("modular", "modular", "merger", "modular"),
         System("entropy", "GRPO with entropy bonus", "entropy"),
         System("determinant", "GRPO with determinant diversity", "determinant"),
