@@ -1,8 +1,8 @@
 """Checkpoints that count only when they are whole: the last file lists the others with sizes and hashes.
 
 A process can be killed, or the disk fill up, between any two files of a checkpoint, and a file that was there may be
-cut or changed afterwards. SHA-256 of a file takes about half a second a gigabyte on a processor with instructions for
-it: some 20 s for a 3B model with its optimizer, which is less than writing them.
+cut or changed afterwards. Reading and hashing takes about a second of processor time a gigabyte, which is of the
+order of writing it.
 """
 
 from __future__ import annotations
