@@ -13,7 +13,7 @@ model=${MODEL:-Qwen/Qwen2.5-0.5B-Instruct}
 data=${DATA:-$here/data}
 gpus=${GPUS:-1}
 
-# One situation a row: {"id", "text", "perspectives": [{"label", "explanation"}, ...]}. A recipe does as well.
+# One situation a row: {"id", "text", "perspectives": [{"label", "explanation"}, ...]}, or a recipe.
 python -m overton data "${SITUATIONS:-$here/../situations.jsonl}" --export verl --output "$data"
 
 # - The reward runs in reward.num_workers processes without a GPU, and each of them loads the encoder.

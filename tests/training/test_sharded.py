@@ -22,6 +22,7 @@ def weights(run: Path, part: str) -> dict:  # type: ignore[type-arg]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_shards_train_as_copies_do_and_go_on_after_a_failure(tmp_path: Path, lora: bool) -> None:
     more = list(ADAMW)
