@@ -290,6 +290,8 @@ def _settle_libraries(quiet: bool) -> None:
         # wait makes small matrices slow. A short wait costs little in either case.
         "GOMP_SPINCOUNT": "1000",
     }
+    if not is_first():  # the bars of one process are enough
+        settings |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
     if quiet:
         settings |= {
             "TRANSFORMERS_VERBOSITY": "error",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from overton.errors import OvertonError
+from overton.processes import is_lost_connection
 from overton.rundir import disk_full
 
 # Import name of an optional package -> the extra of this package that brings it.
@@ -53,6 +54,11 @@ def explain(error: BaseException, folder: Path | None = None) -> str | None:
             f"out of memory ({_first_line(error)}). Lower training.grpo.micro_batch_size, "
             "training.sft.batch_size or generation.batch_size, and run the same command again; "
             "what is finished is kept."
+        )
+    if is_lost_connection(error):
+        return (
+            f"the connection to another process of this run was lost ({_first_line(error)}). Its own message, or the "
+            "launcher's, says why it ended; run the same command again to go on from the last checkpoint."
         )
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror or _first_line(error)}"

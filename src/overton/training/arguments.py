@@ -137,6 +137,7 @@ def _common(recipe: Recipe) -> dict[str, Any]:
         "logging_first_step": True,
         "save_strategy": "steps",
         "dataloader_pin_memory": not cpu,
+        "ddp_find_unused_parameters": False,  # there are none, and looking for them takes time
     }
 
 
