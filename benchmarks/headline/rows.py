@@ -82,31 +82,41 @@ def community_rows(rows: Sequence[Row], situations: Mapping[str, Situation], lab
     return found
 
 
-def merger_rows(
+def merger_rows(rows: Sequence[Row], groups: Sequence[set[str]]) -> list[Row]:
+    """From the question and the communities' comments to an answer, with the data that everybody has.
+
+    Comments are the lines of an SFT answer, split by community; the answer is that answer.
+    """
+    found = []
+    for row in rows:
+        lines = lines_of(row["completion"])
+        said = [[line for label, line in lines if label in labels] for labels in groups]
+        found.append(_merged(row, row["prompt"], said, row["completion"]))
+    return found
+
+
+def full_merger_rows(
     rows: Sequence[Row], situations: Mapping[str, Situation], groups: Sequence[set[str]], seed: int
 ) -> list[Row]:
-    """From the question and the communities' comments to a whole answer.
+    """The same from complete lists, which nobody else learns from.
 
     Comments are the references, split by community; the answer states every one of them.
     """
-    prompt, rng = load_prompt("modular"), random.Random(f"{seed}/merger")
-    found = []
+    rng, found = random.Random(f"{seed}/merger"), []
     for row in rows:
         situation = situations[row["id"]]
         said = [[_as_line(p) for p in situation.perspectives if p.label in labels] for labels in groups]
-        said = [own for own in said if own]
-        comments = "\n\n".join(
-            f"Comment {n}: " + "\n".join(f"{OPENER} {p.label}, {p.explanation}" for p in own)
-            for n, own in enumerate(said, 1)
-        )
-        found.append(
-            {
-                "id": row["id"],
-                "prompt": prompt.fill(question=situation.text, comments=comments),
-                "completion": write_answer(situation, [p for own in said for p in own], rng),
-            }
-        )
+        comments = [[f"{OPENER} {p.label}, {p.explanation}" for p in own] for own in said]
+        answer = write_answer(situation, [p for own in said for p in own], rng)
+        found.append(_merged(row, situation.text, comments, answer))
     return found
+
+
+def _merged(row: Row, question: str, said: Sequence[Sequence[str]], answer: str) -> Row:
+    spoken = enumerate((lines for lines in said if lines), 1)
+    comments = "\n\n".join(f"Comment {n}: " + "\n".join(lines) for n, lines in spoken)
+    prompt = load_prompt("modular").fill(question=question, comments=comments)
+    return {"id": row["id"], "prompt": prompt, "completion": answer}
 
 
 def _as_line(reference: Perspective) -> Perspective:

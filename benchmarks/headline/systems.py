@@ -143,6 +143,7 @@ POLICIES: dict[str, Policy] = {
         Policy("darling", start=START, overrides=(*OTHERS, "reward.overrides={diversity: product}")),
         *(Policy(f"community-{n + 1}", rows=f"community-{n + 1}", start=START, share=0.1) for n in range(COMMUNITIES)),
         Policy("merger", rows="merger", start=START, share=0.2),
+        Policy("merger-full", rows="merger-full", start=START, share=0.2),
         *(policy for policy, _ in _ABLATIONS),
     )
 }
@@ -159,6 +160,7 @@ SYSTEMS: dict[str, System] = {
         System("parallel-equal", "the same, as long as OP-GRPO", START, "parallel", {"samples": 4}, as_long_as=OURS),
         System("parallel-2", "union of 2 SFT samples", START, "parallel", {"samples": 2}),
         System("modular", "modular", "merger", "modular"),
+        System("modular-full", "modular, merging learnt from complete lists", "merger-full", "modular"),
         System("entropy", "GRPO with entropy bonus", "entropy"),
         System("determinant", "GRPO with determinant diversity", "determinant"),
         System("darling", "GRPO, quality times diversity", "darling"),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from headline.rows import communities, community_rows, load_prompt, merger_rows, mixed_rows
+from headline.rows import communities, community_rows, full_merger_rows, load_prompt, merger_rows, mixed_rows
 from headline.systems import COMMUNITIES, POLICIES, START, Policy
 from overton.data.world.content import load_world
 from overton.pipeline import run_stages
@@ -64,7 +64,8 @@ class Seed:
         write_jsonl(folder / "mixed.jsonl", mixed_rows(rows, situations, seed))
         for n, labels in enumerate(groups, 1):
             write_jsonl(folder / f"community-{n}.jsonl", community_rows(rows, situations, labels))
-        write_jsonl(folder / "merger.jsonl", merger_rows(rows, situations, groups, seed))
+        write_jsonl(folder / "merger.jsonl", merger_rows(rows, groups))
+        write_jsonl(folder / "merger-full.jsonl", full_merger_rows(rows, situations, groups, seed))
 
     def train(self, name: str) -> None:
         """Train a policy, and before it the one that it starts from."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from headline.rows import communities, community_rows, lines_of, merger_rows, mixed_rows
+from headline.rows import communities, community_rows, full_merger_rows, lines_of, merger_rows, mixed_rows
 from headline.systems import COMMUNITIES, OURS, POLICIES, START, SYSTEMS
 from overton.data.world.content import load_world
 from overton.data.world.generate import make_world
@@ -60,9 +61,17 @@ def test_a_community_says_its_own_lines_or_nothing() -> None:
     assert community_rows(rows, situations, {"Loyalty"})[0]["completion"] == ""
 
 
-def test_the_merging_model_learns_to_state_every_comment_once() -> None:
+def test_the_merging_model_learns_to_make_the_answer_of_its_parts() -> None:
     groups = communities(load_world(), COMMUNITIES)
-    for row in merger_rows(ROWS[:20], BY_ID, groups, 0):
+    for row, merged in zip(ROWS[:20], merger_rows(ROWS[:20], groups), strict=True):
+        assert merged["completion"] == row["completion"] and merged["prompt"].startswith(row["prompt"])
+        comments = re.sub(r"^Comment \d: ", "", merged["prompt"], flags=re.MULTILINE)
+        assert sorted(lines_of(comments)) == sorted(lines_of(row["completion"])) != []
+
+
+def test_from_complete_lists_it_learns_to_state_every_comment_once() -> None:
+    groups = communities(load_world(), COMMUNITIES)
+    for row in full_merger_rows(ROWS[:20], BY_ID, groups, 0):
         verdict = judge(BY_ID[row["id"]], row["completion"])
         assert (verdict.coverage, verdict.precision, verdict.uniqueness) == (1.0, 1.0, 1.0)
         assert "{" not in row["prompt"] and row["prompt"].startswith(BY_ID[row["id"]].text)
