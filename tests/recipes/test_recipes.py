@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from overton.cli import main
 from overton.pipeline import NAMES
 from overton.recipe import load_recipe
 from overton.rundir import RunDir, read_jsonl
 from overton.testing import tiny_nli, tiny_policy
+from overton.training.shapes import PUBLISHED
 from people_files import write_argkp, write_perspectrum
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -60,13 +63,20 @@ PRETRAINED = [
     "training.grpo.rollout=transformers",
     "data.triplets=400",  # the stage refuses an estimator that learnt nothing
 ]
+# Recipes of models of the hub whose training alone is run, with a tiny model of the same architecture.
+ARCHITECTURES = {
+    "qwen2.5-3b-lora": "qwen2",
+    "qwen2.5-1.5b": "qwen2",
+    "llama-3.2-3b": "llama",
+    "qwen3-8b-multinode": "qwen3",
+}
 # What each recipe needs beside SMALL.
 SHRINK = {"quickstart": SCRATCH, "small-beats-big": SCRATCH, "qwen2.5-3b": PRETRAINED}
 
 
 def test_there_are_recipes_and_each_has_its_settings_here() -> None:
     assert "quickstart" in SHRINK
-    assert {path.stem for path in RECIPES} == {*SHRINK, "estimator"}
+    assert {path.stem for path in RECIPES} == {*SHRINK, *ARCHITECTURES, "estimator"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -75,6 +85,54 @@ def test_a_recipe_says_hardware_time_and_figures(path: Path) -> None:
     head = path.read_text(encoding="utf-8").split("\nname:")[0]
     for word in ("# Run:", "# Hardware:", "# Time:", "# Expected:"):
         assert word in head
+
+
+@pytest.mark.parametrize("path", [p for p in RECIPES if "# Memory:" in p.read_text("utf-8")], ids=lambda p: p.stem)
+def test_memory_and_time_in_the_head_are_those_of_the_dry_run(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    head = path.read_text(encoding="utf-8").split("\nname:")[0]
+    command = re.search(r"overton (train \S+ --dry-run.*)", head)
+    size, hours = re.search(r"# Memory: +([\d.]+) GB a GPU", head), re.search(r"# Time: +([\d.]+) h", head)
+    assert command and size and hours
+    arguments = [str(path) if part == f"recipes/{path.name}" else part for part in command[1].split()]
+    main([*arguments, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    total = max(found["memory"][part]["total"] for part in ("sft", "grpo"))
+    assert total == pytest.approx(float(size[1]), abs=0.1)
+    assert found["time"]["hours"] == pytest.approx(float(hours[1]), rel=0.02)
+    assert total < found["setting"]["memory_gb"]
+    assert not [p for p in found["problems"] if p["severity"] == "error"]
+    devices = {"one": 1, "four": 4, "32": 32}[re.search(r"# Hardware: +(\w+) GPU", head)[1]]  # type: ignore[index]
+    assert found["setting"]["processes"] == devices
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in RECIPES if p.stem in ARCHITECTURES], ids=lambda p: p.stem)
+def test_a_recipe_trains_a_tiny_model_of_its_architecture(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    published = load_recipe(path).policy.model
+    assert PUBLISHED[published]["model_type"] == ARCHITECTURES[path.stem]
+    tiny_policy(Path("tiny-policy"), max_length=2048, chat=True)
+    tokenizer = AutoTokenizer.from_pretrained("tiny-policy")
+    sizes = AutoConfig.from_pretrained("tiny-policy").to_dict() | {"model_type": ARCHITECTURES[path.stem]}
+    kept = ("model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    kept += ("num_key_value_heads", "max_position_embeddings", "pad_token_id", "eos_token_id", "tie_word_embeddings")
+    config = AutoConfig.for_model(**{name: sizes[name] for name in kept})
+    AutoModelForCausalLM.from_config(config).save_pretrained("tiny-model")
+    tokenizer.save_pretrained("tiny-model")
+    changes = [*SMALL, *PRETRAINED, "policy.model=tiny-model", "training.sft.epochs=1", "data.train=24"]
+    changes = [part for item in changes for part in ("--set", item)]
+    assert main(["run", str(path), "--until", "training", "--run-dir", "run", *changes]) == 0
+    for part in ("sft", "grpo"):
+        saved = json.loads((Path("run") / "training" / part / "model" / "config.json").read_text(encoding="utf-8"))
+        assert saved["model_type"] == ARCHITECTURES[path.stem]
+    assert [row["step"] for row in read_jsonl(Path("run") / "training" / "grpo" / "metrics.jsonl")] == [1, 2]
 
 
 @pytest.mark.slow

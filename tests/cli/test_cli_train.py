@@ -1,0 +1,192 @@
+"""``overton train --dry-run``: figures computed by hand, problems with exit codes, models that cannot be had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from trl import GRPOConfig, SFTConfig
+
+from overton.recipe import load_recipe
+from overton.rundir import write_jsonl
+from overton.testing import tiny_policy
+from overton.training.arguments import grpo_arguments, sft_arguments
+
+Call = Callable[..., tuple[int, str, str]]
+
+RECIPE: dict[str, Any] = {
+    "name": "plan",
+    "data": {"train": 100, "grpo_only": 20},
+    "policy": {"model": "tiny"},
+    "training": {
+        "sft": {"batch_size": 4, "gradient_accumulation": 2, "epochs": 2},
+        "grpo": {
+            "steps": 7,
+            "prompts_per_step": 6,
+            "num_generations": 4,
+            "micro_batch_size": 3,
+            "max_completion_length": 100,
+            "learning_rate": 1e-6,
+        },
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    Path("plan.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    tiny_policy(Path("tiny"), max_length=1024, chat=True)
+
+
+@pytest.fixture
+def plan(overton: Call) -> Callable[..., tuple[int, dict[str, Any]]]:
+    def call(*arguments: str) -> tuple[int, dict[str, Any]]:
+        code, out, err = overton("train", "plan.yaml", "--dry-run", "--json", *arguments)
+        assert not err
+        return code, json.loads(out)
+
+    return call
+
+
+Plan = Callable[..., tuple[int, dict[str, Any]]]
+
+
+def test_figures_by_hand(plan: Plan) -> None:
+    code, found = plan("--processes", "2")
+    assert code == 0 and [p for p in found["problems"] if p["severity"] == "error"] == []
+    # 80 rows, 8 a step, twice: 20 steps; each process takes 4 of the 8 at once.
+    sft = {k: v for k, v in found["sft"].items() if k != "settings"}
+    assert sft == {
+        "answers_per_step": 8,
+        "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "rows": 80,
+        "steps": 20,
+        "epochs": 2,
+    }
+    grpo = {k: v for k, v in found["grpo"].items() if k != "settings"}
+    # 6 x 4 = 24 answers, 12 a process in 3 groups, 3 at once: 4 times; 42 prompts of 40 situations.
+    assert grpo == {
+        "prompts_per_step": 6,
+        "num_generations": 4,
+        "answers_per_step": 24,
+        "answers_per_device": 12,
+        "groups_per_device": 3,
+        "per_device_train_batch_size": 3,
+        "steps_per_generation": 4,
+        "gradient_accumulation_steps": 4,
+        "micro_batches": 8,
+        "steps": 7,
+        "prompts": 42,
+        "epochs": 1.05,
+        "generated_tokens_per_step": 2400,
+        "generated_tokens": 16800,
+        "trained_tokens_per_step": 24 * 612,
+        "trained_tokens": 7 * 24 * 612,
+    }
+    assert found["data"]["prompt_tokens"] == 512 and not found["data"]["counted"]
+    assert any("sft.jsonl is not there yet" in text for text in found["unchecked"])
+    assert found["model"]["source"] == "the folder"
+    assert not Path("runs").exists()
+
+
+def test_settings_are_those_of_training_that_differ_from_trls(plan: Plan) -> None:
+    found = plan("--processes", "2", "--set", "training.report_to=[]")[1]
+    recipe = load_recipe(Path("plan.yaml"))
+    used = {
+        "sft": SFTConfig(**sft_arguments(recipe, Path("out"), 80, prepared=False, world=2)),
+        "grpo": GRPOConfig(**grpo_arguments(recipe, Path("out"), 512, world=2)),
+    }
+    for name, config in used.items():
+        settings = found[name]["settings"]
+        for key, value in settings.items():
+            if key not in ("output_dir", "report_to"):
+                assert getattr(config, key) == value, key
+        assert settings["max_steps"] == {"sft": 20, "grpo": 7}[name]
+    assert "learning_rate" not in found["grpo"]["settings"]  # 1e-6 is TRL's own
+
+
+def test_with_data_lengths_are_counted(plan: Plan) -> None:
+    rows = [{"id": f"s{i}", "prompt": f"May {i}?", "completion": "word " * (3 + i)} for i in range(5)]
+    write_jsonl(Path("runs/plan/data/sft.jsonl"), rows)
+    situations = [
+        {"id": f"s{i}", "text": f"May {i}?", "perspectives": [{"label": "A", "explanation": "b"}]} for i in range(9)
+    ]
+    write_jsonl(Path("runs/plan/data/train.jsonl"), situations)
+    found = plan("--set", "data.grpo_only=0")[1]
+    assert found["data"]["counted"] and found["data"]["sft_rows"] == 5 and found["data"]["situations"] == 9
+    assert 3 < found["data"]["prompt_tokens"] < 40
+    assert found["data"]["answer_tokens"] >= 7
+    code, found = plan("--set", "training.grpo.max_completion_length=8", "--set", "data.grpo_only=0")
+    assert code == 0 and "cut off what SFT teaches" in found["problems"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "text"),
+    [
+        (["--processes", "4"], "training.grpo.prompts_per_step", "4 or 8"),
+        (["--set", "training.grpo.micro_batch_size=7"], "training.grpo.micro_batch_size", "does not divide"),
+        (["--set", "training.grpo.max_completion_length=900"], "training.grpo.max_completion_length", "1024 positions"),
+        (["--memory-gb", "0.5"], "training.grpo", "do not fit into 0 GB"),
+        (["--set", "training.grpo.lr_scheduler=consine"], "training.grpo", "consine"),
+        (["--set", "reward.overrides.nonsense=1"], "reward.overrides", "no such field"),
+        (["--set", "training.report_to=[nothing]"], "training.report_to", "unknown tracker"),
+    ],
+)
+def test_an_error_exits_with_1_and_has_a_remedy(plan: Plan, arguments: list[str], key: str, text: str) -> None:
+    code, found = plan(*arguments)
+    errors = [p for p in found["problems"] if p["severity"] == "error" and p["key"].startswith(key)]
+    assert code == 1 and errors
+    assert any(text in p["text"] for p in errors)
+
+
+def test_more_generations_than_fit(plan: Plan) -> None:
+    published = ["--set", "policy.model=Qwen/Qwen2.5-3B-Instruct", "--set", "training.grpo.prompts_per_step=1024"]
+    published += ["--set", "training.grpo.micro_batch_size=4"]
+    fsdp = ["--processes", "4", "--sharding", "fsdp2", "--gpu", "h100"]
+    code, found = plan(*published, *fsdp, "--set", "training.grpo.num_generations=10")
+    assert code == 1
+    [problem] = [p for p in found["problems"] if p["key"] == "training.grpo" and p["severity"] == "error"]
+    assert "2560 answers of a step on a device are generated at once: take rollout vllm" in problem["text"]
+    small = ["--gpu", "l4", "--set", "training.grpo.rollout=vllm", "--set", "policy.lora_rank=8"]
+    found = plan(*published, *small)[1]
+    assert any(p["key"].endswith("vllm_gpu_memory_utilization") for p in found["problems"])
+
+
+def test_a_model_that_cannot_be_had_leaves_the_arithmetic(plan: Plan, overton: Call) -> None:
+    code, found = plan("--set", "policy.model=nobody/nothing")
+    assert code == 0
+    assert found["model"] is None and found["memory"] is None
+    assert found["grpo"]["answers_per_step"] == 24
+    assert any("nobody/nothing" in text and "config.json" in text for text in found["unchecked"])
+    code, out, _ = overton("train", "plan.yaml", "--dry-run", "--set", "policy.model=nobody/nothing")
+    assert code == 0 and "not checked" in out and "24 answers a step" in out
+
+
+def test_for_people(overton: Call) -> None:
+    arguments = ["--gpu", "h100", "--set", "training.grpo.beta=0.1", "--set", "policy.model=Qwen/Qwen2.5-1.5B-Instruct"]
+    code, out, _ = overton("train", "plan.yaml", "--dry-run", *arguments)
+    assert code == 0
+    for text in ("parameters", "an estimate", "reference model", "optimizer states", "a step", "nothing was trained"):
+        assert text in out
+    assert "use_cpu" not in out
+    code, out, _ = overton("train", "plan.yaml", "--dry-run", "--processes", "4")
+    assert code == 1 and "ERROR training.grpo.prompts_per_step" in out
+
+
+def test_usage(overton: Call) -> None:
+    assert overton("train", "plan.yaml", "--processes", "2")[0] == 2
+    code, _, err = overton("train", "plan.yaml", "--dry-run", "--gpu", "h1000")
+    assert code == 1 and "a100-80" in err
+
+
+def test_a_run_that_cannot_train_stops_before_its_first_stage(overton: Call) -> None:
+    code, _, err = overton("run", "plan.yaml", "--set", "training.report_to=[nothing]")
+    assert code == 1 and "unknown tracker" in err
+    assert not Path("runs").exists()

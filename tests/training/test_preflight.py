@@ -1,0 +1,168 @@
+"""Problems of a training are found before it starts, each with its remedy; what is fine gives none."""
+
+from __future__ import annotations
+
+from importlib import metadata, util
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from overton.errors import RecipeError
+from overton.estimator.models import model_hash
+from overton.recipe import Recipe, parse_recipe
+from overton.rundir import write_json
+from overton.testing import tiny_encoder, tiny_policy
+from overton.training import preflight
+from overton.training.preflight import Problem, check_start
+
+
+def recipe(**sections: Any) -> Recipe:
+    return parse_recipe({"name": "x", **sections})
+
+
+def grpo(**keys: Any) -> Recipe:
+    return recipe(training={"grpo": keys})
+
+
+def only(problems: Any, severity: str = "error") -> Problem:
+    [found] = list(problems)
+    assert found.severity == severity
+    return found
+
+
+def test_the_defaults_have_no_problem() -> None:
+    check_start(recipe(), 1)
+    check_start(grpo(prompts_per_step=16), 8)
+    assert list(preflight.reward_spread(recipe())) == []
+    assert list(preflight.reward_spread(recipe(reward={"preset": "op-grpo"}))) == []
+
+
+def test_groups_must_be_whole_on_each_process_and_batches_divide() -> None:
+    # 10 prompts on 4 processes: two and a half groups each.
+    found = only(preflight.arithmetic(grpo(prompts_per_step=10), 4))
+    assert found.key == "training.grpo.prompts_per_step" and "8 or 12" in found.text
+    found = only(preflight.arithmetic(grpo(prompts_per_step=4, num_generations=8, micro_batch_size=5), 2))
+    assert found.key == "training.grpo.micro_batch_size" and "4" in found.text
+    found = only(preflight.arithmetic(recipe(training={"sft": {"batch_size": 3}}), 2))
+    assert found.key.startswith("training.sft")
+    with pytest.raises(RecipeError, match=r"(?s)training\.sft.*training\.grpo"):
+        check_start(recipe(training={"sft": {"batch_size": 3}, "grpo": {"prompts_per_step": 3}}), 2)
+
+
+def test_keys_that_do_not_go_together() -> None:
+    made = recipe(policy={"model": "m", "lora_rank": 4}, training={"sft": {"optimizer": "muon"}})
+    assert only(preflight.arithmetic(made, 1)).key == "training.sft.optimizer"
+    made = grpo(rollout="vllm", vllm_tensor_parallel_size=3)
+    assert "does not divide" in only(preflight.arithmetic(made, 2)).text
+    assert "small steps vanish" in only(preflight.arithmetic(grpo(rollout="continuous-batching"), 1)).text
+    fine = recipe(training={"bf16": False, "grpo": {"rollout": "continuous-batching"}})
+    assert list(preflight.arithmetic(fine, 1)) == []
+    for keys in ({"rollout": "vllm-server"}, {"vllm_server_url": "http://localhost:8000"}):
+        with pytest.raises(RecipeError, match="go together"):
+            grpo(**keys)
+    with pytest.raises(RecipeError, match="lora_rank above 0"):
+        recipe(policy={"model": "m", "load_in_4bit": True})
+    for place in ("gpu", "cuda:x", "http://elsewhere:8311", "ftp://localhost"):
+        with pytest.raises(RecipeError, match="placement"):
+            recipe(reward={"placement": place})
+
+
+@pytest.mark.parametrize(
+    ("module", "sections", "key"),
+    [
+        ("bitsandbytes", {"policy": {"model": "m", "lora_rank": 2, "load_in_4bit": True}}, "policy.load_in_4bit"),
+        ("liger_kernel", {"training": {"use_liger_kernel": True}}, "training.use_liger_kernel"),
+        ("vllm", {"training": {"grpo": {"rollout": "vllm"}}}, "training.grpo.rollout"),
+    ],
+)
+def test_a_missing_package_has_one_message_with_the_command(module: str, sections: dict[str, Any], key: str) -> None:
+    if util.find_spec(module) is not None:
+        pytest.skip(f"{module} is installed")
+    found = next(preflight.machine(recipe(**sections), 1))
+    assert (found.severity, found.key) == ("error", key)
+    assert "is not installed: pip install" in found.text
+
+
+def test_a_missing_tracker_and_an_unknown_one() -> None:
+    if util.find_spec("wandb") is None:
+        found = only(preflight.machine(recipe(training={"report_to": ["wandb"]}), 1))
+        assert "pip install wandb" in found.text
+    found = only(preflight.machine(recipe(training={"report_to": ["wandbb"]}), 1))
+    assert "unknown tracker 'wandbb'" in found.text and "trackio" in found.text
+
+
+def test_vllm_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = metadata.version
+    for version, fits in (("0.33.0", False), ("0.21.1", False), ("0.24.0+cu129", True)):
+        monkeypatch.setattr(metadata, "version", lambda name, v=version: v if name == "vllm" else real(name))
+        found = list(preflight._vllm("training.grpo.rollout"))
+        assert not found if fits else f"{version} is installed" in found[0].text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_what_needs_one_says_so() -> None:
+    assert "no GPU" in only(preflight.machine(recipe(reward={"placement": "cuda:1"}), 1)).text
+    found = [p.text for p in preflight.machine(grpo(rollout="vllm"), 1)]
+    assert any("no GPU that torch can use" in text for text in found)
+
+
+def test_a_server_that_does_not_answer() -> None:
+    found = list(preflight.machine(grpo(rollout="vllm-server", vllm_server_url="http://127.0.0.1:9"), 1))
+    assert found[-1].key == "training.grpo.vllm_server_url" and "does not answer" in found[-1].text
+    made = recipe(reward={"placement": "http://127.0.0.1:9"})
+    assert "no scores after 1 tries" in only(preflight.machine(made, 1)).text
+    made = recipe(reward={"placement": "http://127.0.0.1:9", "token_env": "OVERTON_NO_SUCH_TOKEN"})
+    assert "OVERTON_NO_SUCH_TOKEN is not set" in only(preflight.machine(made, 1)).text
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides"),
+    [
+        ("op-grpo", {"coverage_weight": 0, "uniqueness_weight": 0, "format_weight": 0}),
+        ("op-grpo", {"coverage_weight": 0, "uniqueness_weight": 0, "format_weight": 0, "tag_penalty": 1}),
+    ],
+)
+def test_weights_that_cancel(preset: str, overrides: dict[str, float]) -> None:
+    made = recipe(reward={"preset": preset, "overrides": overrides, "credit_weight": 0})
+    assert "groups without spread teach nothing" in only(preflight.reward_spread(made)).text
+    made = recipe(reward={"preset": preset, "overrides": overrides})  # credit still tells segments apart
+    only(preflight.reward_spread(made), "warning")
+
+
+def test_weights_by_which_a_worse_answer_earns_as_much() -> None:
+    made = recipe(reward={"preset": "op-grpo", "overrides": {"coverage_weight": 0}})
+    assert "to a worse one" in only(preflight.reward_spread(made), "warning").text
+
+
+def test_calibrations(tmp_path: Path) -> None:
+    folder = tmp_path / "estimator"
+    tiny_encoder(folder / "model")
+    assert "calibration.json" in only(preflight.calibration(recipe(), folder)).text
+    row: dict[str, Any] = dict.fromkeys(
+        ("threshold", "low", "high", "slope", "intercept", "f1", "precision", "recall"), 0.5
+    )
+    row |= {"pairs": 9, "data_hash": "d", "model_hash": model_hash(folder / "model")}
+    write_json(folder / "calibration.json", row)
+    assert list(preflight.calibration(recipe(), folder)) == []
+    assert (
+        "no calibration for the data set"
+        in only(preflight.calibration(recipe(reward={"data_set": "argkp"}), folder)).text
+    )
+    write_json(folder / "calibration.json", row | {"model_hash": "of another"})
+    assert "another model" in only(preflight.calibration(recipe(), folder)).text
+
+
+def test_tokenizers(tmp_path: Path) -> None:
+    made = recipe(policy={"model": "m"})
+    plain = AutoTokenizer.from_pretrained(tiny_policy(tmp_path / "plain"))
+    assert "no chat template" in only(preflight.tokenizer_problems(made, plain), "warning").text
+    chat = AutoTokenizer.from_pretrained(tiny_policy(tmp_path / "chat", chat=True))
+    assert list(preflight.tokenizer_problems(made, chat)) == []
+    chat.pad_token = chat.eos_token
+    assert "padding is its end token" in only(preflight.tokenizer_problems(made, chat), "warning").text
+    endless: Any = SimpleNamespace(chat_template="x", pad_token_id=None, eos_token_id=None)
+    assert "no end token" in only(preflight.tokenizer_problems(made, endless)).text
