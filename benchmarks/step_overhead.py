@@ -18,7 +18,8 @@ import argparse
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,17 @@ RESULTS, PAGE = ROOT / "benchmarks" / "results" / "step_overhead.json", ROOT / "
 BEGIN, END = "<!-- step:begin -->", "<!-- step:end -->"
 BLOCK = 2  # steps of a trainer's turn
 WAYS = ("TRL, constant", "TRL, op-grpo", "Overton, constant", "Overton, overton with credit")
-PAIRS = ((1, 0), (3, 2), (3, 0))
+PAIRS = ((WAYS[1], WAYS[0]), (WAYS[3], WAYS[2]), (WAYS[3], WAYS[0]))
 
 
 def trainers(
-    load: Any, rows: Sequence[dict[str, Any]], estimators: Sequence[Any], settings: dict[str, Any], answers: Any
-) -> list[Any]:
+    load: Any,
+    rows: Sequence[dict[str, Any]],
+    estimators: Sequence[Any],
+    settings: dict[str, Any],
+    answers: Any,
+    libraries: Sequence[str],
+) -> dict[str, Any]:
     """One of each way, each with weights of its own.
 
     Args:
@@ -46,6 +52,7 @@ def trainers(
         estimators: two, since each remembers the vectors it has seen.
         settings: of TRL.
         answers: of :func:`steps.parts.answer_ids`; ``None`` takes what the policy writes.
+        libraries: ``trl``, ``overton`` or both.
     """
     from datasets import Dataset
     from transformers import PrinterCallback
@@ -62,8 +69,10 @@ def trainers(
         ConstantReward(),
         TimedReward(OvertonReward(estimators[1], "overton"), folder / "overton", max_tokens=limit),
     ]
-    found = []
+    found: dict[str, Any] = {}
     for way, reward in zip(WAYS, rewards, strict=True):
+        if way.split(",")[0].lower() not in libraries:
+            continue
         model, tokenizer = load()
         kind: Any = GRPOTrainer if way.startswith("TRL") else OpGrpoTrainer
         if answers is not None:
@@ -83,26 +92,32 @@ def trainers(
         trainer.timed = reward
         trainer.add_callback(trainer.clock)
         trainer.remove_callback(PrinterCallback)
-        found.append(trainer)
+        found[way] = trainer
     return found
 
 
-def measure(found: Sequence[Any], blocks: int) -> dict[str, Any]:
-    """CPU seconds of each way's blocks; the first block of each is not counted."""
+def measure(found: dict[str, Any], blocks: int, keep: Callable[[dict[str, Any]], None]) -> None:
+    """CPU seconds of each way's blocks; the first block of each is not counted.
+
+    Args:
+        found: trainers by way.
+        blocks: to count.
+        keep: gets the result so far after each block.
+    """
     from transformers import set_seed
 
     from overton.training.trainers import settled_heap
 
-    seconds: list[list[float]] = [[] for _ in found]
-    rewards: list[list[float]] = [[] for _ in found]
-    tokens: list[list[float]] = [[] for _ in found]
-    for trainer in found:
-        trainer.args.max_steps = BLOCK
+    seconds: dict[str, list[float]] = {way: [] for way in found}
+    rewards: dict[str, list[float]] = {way: [] for way in found}
+    tokens: dict[str, list[float]] = {way: [] for way in found}
     with settled_heap():
         for block in range(blocks + 1):
-            order = [(block + i) % len(found) for i in range(len(found))]
+            # Another way begins each time.
+            order = [*found][block % len(found) :] + [*found][: block % len(found)]
             for way in order:
                 trainer = found[way]
+                trainer.args.max_steps = BLOCK
                 trainer.args.seed = trainer.args.data_seed = block
                 set_seed(block)
                 steps = len(trainer.clock.seconds)
@@ -110,36 +125,38 @@ def measure(found: Sequence[Any], blocks: int) -> dict[str, Any]:
                 trainer.train()
                 if not block:
                     continue
-                seconds[way].append(sum(trainer.clock.seconds[steps:]))
-                rewards[way].append(sum(getattr(trainer.timed, "cpu", [])[calls:]))
+                seconds[way].append(round(sum(trainer.clock.seconds[steps:]), 4))
+                rewards[way].append(round(sum(getattr(trainer.timed, "cpu", [])[calls:]), 4))
                 logs = [row for row in trainer.state.log_history if "completions/mean_length" in row][-BLOCK:]
                 tokens[way].append(float(np.mean([row["completions/mean_length"] for row in logs])))
-            print(f"block {block} of {blocks}: " + ", ".join(f"{s[-1]:.2f}" for s in seconds if s), flush=True)
-    return {
-        "ways": list(WAYS),
-        "steps": blocks * BLOCK,
-        "cpu_seconds_of_blocks": [[round(v, 4) for v in row] for row in seconds],
-        "cpu_seconds_of_reward": [[round(v, 4) for v in row] for row in rewards],
-        "tokens": [round(float(np.mean(row)), 1) for row in tokens],
-        "pairs": [ratio(seconds, above, below) for above, below in PAIRS],
-    }
+            print(f"block {block} of {blocks}: " + ", ".join(f"{s[-1]:.2f}" for s in seconds.values() if s), flush=True)
+            if block:
+                keep(
+                    {
+                        "steps": block * BLOCK,
+                        "cpu_seconds_of_blocks": seconds,
+                        "cpu_seconds_of_reward": rewards,
+                        "tokens": {way: round(float(np.mean(row)), 1) for way, row in tokens.items()},
+                        "pairs": [ratio(seconds, *pair) for pair in PAIRS if set(pair) <= set(found)],
+                    }
+                )
 
 
-def ratio(seconds: Sequence[Sequence[float]], above: int, below: int) -> dict[str, Any]:
+def ratio(seconds: Mapping[str, Sequence[float]], above: str, below: str) -> dict[str, Any]:
     """Seconds of one way over those of another, with a 95% interval by the bootstrap over blocks (percentiles)."""
     over, under = np.array(seconds[above]), np.array(seconds[below])
     drawn = np.random.default_rng(0).integers(0, len(over), (10_000, len(over)))
     low, high = np.quantile(over[drawn].sum(1) / under[drawn].sum(1), [0.025, 0.975])
     return {
-        "way": WAYS[above],
-        "against": WAYS[below],
+        "way": above,
+        "against": below,
         "ratio": round(float(over.sum() / under.sum()), 4),
         "low": round(float(low), 4),
         "high": round(float(high), 4),
     }
 
 
-def quickstart(run: Path, blocks: int) -> dict[str, Any]:
+def quickstart(run: Path, prompts: int, libraries: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The policy of a finished run of the quickstart after SFT, with its situations, settings and estimator."""
     from overton.data import read_situations
     from overton.estimator import SimilarityEstimator
@@ -148,7 +165,7 @@ def quickstart(run: Path, blocks: int) -> dict[str, Any]:
     from overton.types import Group
 
     options = load_recipe(ROOT / "recipes" / "quickstart.yaml").training.grpo
-    per_step = options.prompts_per_step * options.num_generations
+    per_step = prompts * options.num_generations
     settings = {
         "per_device_train_batch_size": per_step,
         "num_generations": options.num_generations,
@@ -159,12 +176,14 @@ def quickstart(run: Path, blocks: int) -> dict[str, Any]:
     _, tokenizer = load_policy(start)
     groups = [Group(s.text, s.perspectives, ()) for s in read_situations(run / "data" / "train.jsonl")[-6000:]]
     estimators = [SimilarityEstimator.load(run / "estimator") for _ in range(2)]
-    found = trainers(lambda: load_policy(start, "float32"), rows_of(groups, tokenizer), estimators, settings, None)
-    result = measure(found, blocks)
-    return describe(found[0], "the quickstart's", per_step) | result
+    rows = rows_of(groups, tokenizer)
+    found = trainers(lambda: load_policy(start, "float32"), rows, estimators, settings, None, libraries)
+    return found, describe(found, "the quickstart's", per_step)
 
 
-def larger(references: Path, responses: Path, blocks: int, sizes: dict[str, int]) -> dict[str, Any]:
+def larger(
+    references: Path, responses: Path, sizes: dict[str, int], libraries: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """A policy with random weights, and real answers."""
     from overton.estimator import open_estimator
     from overton.sections_training import PolicySection
@@ -187,13 +206,14 @@ def larger(references: Path, responses: Path, blocks: int, sizes: dict[str, int]
     }
     answers = answer_ids(groups, tokenizer, limit)
     estimators = [open_estimator()[0] for _ in range(2)]
-    found = trainers(load, rows_of(groups, tokenizer), estimators, settings, answers)
-    return describe(found[0], "random weights", generations * prompts) | measure(found, blocks)
+    found = trainers(load, rows_of(groups, tokenizer), estimators, settings, answers, libraries)
+    return found, describe(found, "random weights", generations * prompts)
 
 
-def describe(trainer: Any, policy: str, answers: int) -> dict[str, Any]:
+def describe(found: dict[str, Any], policy: str, answers: int) -> dict[str, Any]:
     """What is measured."""
-    return {"policy": policy, "parameters": trainer.model.num_parameters(), "answers_a_step": answers}
+    model = next(iter(found.values())).model
+    return {"policy": policy, "parameters": model.num_parameters(), "answers_a_step": answers}
 
 
 def table(results: dict[str, Any]) -> list[str]:
@@ -203,17 +223,14 @@ def table(results: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in results.values():
-        mean = {
-            name: [sum(values) / row["steps"] for values in row[name]]
-            for name in ("cpu_seconds_of_blocks", "cpu_seconds_of_reward")
-        }
         for pair in row["pairs"]:
-            above, below = (WAYS.index(pair[name]) for name in ("way", "against"))
-            one, other = (mean["cpu_seconds_of_blocks"][i] for i in (above, below))
+            above, below = pair["way"], pair["against"]
+            one, other = (sum(row["cpu_seconds_of_blocks"][way]) / row["steps"] for way in (above, below))
+            reward = sum(row["cpu_seconds_of_reward"][above]) / row["steps"]
             lines.append(
                 f"| {row['policy']} | {row['parameters'] / 1e6:.1f} million "
                 f"| {row['answers_a_step']} x {row['tokens'][above]:.0f} | {pair['way']} | {pair['against']} "
-                f"| {one:.2f} against {other:.2f} | {mean['cpu_seconds_of_reward'][above]:.3f} "
+                f"| {one:.2f} against {other:.2f} | {reward:.3f} "
                 f"| {pair['ratio']:.3f} ({pair['low']:.3f} to {pair['high']:.3f}) |"
             )
     return lines
@@ -232,6 +249,8 @@ def main() -> int:
     parser.add_argument("--references", type=Path, help="folder with test_5p.csv, test_6p.csv and test_7p.csv")
     parser.add_argument("--responses", type=Path, help="logged answers, JSON lines, gzipped")
     parser.add_argument("--blocks", type=int, default=12, help=f"blocks of {BLOCK} steps of each trainer")
+    parser.add_argument("--libraries", nargs="+", choices=["trl", "overton"], default=["trl", "overton"])
+    parser.add_argument("--run-prompts", type=int, default=12, help="situations a step of the quickstart's policy")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--page", action="store_true", help="only write the table")
@@ -256,14 +275,19 @@ def main() -> int:
         import torch
 
         torch.set_num_threads(options.threads)
+        report |= {"threads": options.threads, "versions": versions()}
+
+        def keep(name: str, about: dict[str, Any], result: dict[str, Any]) -> None:
+            report["results"][name] = command | about | result
+            write_json(options.out, report)
+
         if options.run is not None:
-            report["results"]["quickstart"] = command | quickstart(options.run, options.blocks)
+            found, about = quickstart(options.run, options.run_prompts, options.libraries)
+            measure(found, options.blocks, partial(keep, "quickstart", about))
         if options.references is not None:
             chosen = {name: getattr(options, name) for name in sizes}
-            found = larger(options.references, options.responses, options.blocks, chosen)
-            report["results"]["larger"] = command | found
-        report |= {"threads": options.threads, "versions": versions()}
-        write_json(options.out, report)
+            found, about = larger(options.references, options.responses, chosen, options.libraries)
+            measure(found, options.blocks, partial(keep, "larger", about))
     if options.out == RESULTS:
         write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), report))
     return 0

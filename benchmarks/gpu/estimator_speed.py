@@ -78,7 +78,7 @@ def encoding(base: Path, sentences: list[str], batch_size: int) -> dict[str, Any
         "sentences_a_second": round(count / seconds, 1),
         "tflops": round(flops / seconds / 1e12, 4),
         "limit_tflops": round(limit / 1e12, 4),
-        "share_of_limit": round(flops / seconds / limit, 4),
+        "share_of_limit": float(f"{flops / seconds / limit:.3g}"),
         "peak_memory_gib": settle(),
     }
 
@@ -116,7 +116,7 @@ def training(base: Path, sentences: list[str], batch_size: int, steps: int) -> d
         "sentences_a_second": round(texts / seconds, 1),
         "tflops": round(needed / seconds / 1e12, 4),
         "limit_tflops": round(limit / 1e12, 4),
-        "share_of_limit": round(needed / seconds / limit, 4),
+        "share_of_limit": float(f"{needed / seconds / limit:.3g}"),
         "peak_memory_gib": memory,
     }
 

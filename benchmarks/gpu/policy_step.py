@@ -174,6 +174,11 @@ def mean(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 4)
 
 
+def digits(value: float) -> float:
+    """Three significant digits."""
+    return float(f"{value:.3g}")
+
+
 def now() -> float:
     """Seconds by the clock, once the GPU has done what it was given."""
     if torch.cuda.is_available():
@@ -197,9 +202,9 @@ def rates(row: dict[str, Any], peak: float, product: float) -> dict[str, Any]:
         "share_of_update": round(update / seconds["step"], 4),
         "utilisation": {
             name: {
-                "generation": round(flops["generation"] / seconds["generation"] / limit, 5),
-                "update": round(flops["update"] / update / limit, 5),
-                "step": round(both / seconds["step"] / limit, 5),
+                "generation": digits(flops["generation"] / seconds["generation"] / limit),
+                "update": digits(flops["update"] / update / limit),
+                "step": digits(both / seconds["step"] / limit),
             }
             for name, limit in (("of_peak", peak), ("of_measured_product", product))
             if limit

@@ -1,0 +1,315 @@
+"""A model trained from nothing on texts that people and published systems wrote, then OP-GRPO, on held-out questions.
+
+    python benchmarks/gpu/real_text.py --data ../shared/data --size full --out real_text.json     # a GPU
+    python benchmarks/gpu/real_text.py --data ../shared/data --size cpu --threads 1               # a first look
+    python benchmarks/gpu/real_text.py --page     # the table of benchmarks/results into docs/real_text.md
+
+The folder holds published files under the names of benchmarks/realtext/data.py. A tokenizer and a Qwen2 with random
+weights learn the texts of the training part (logged answers of published systems, situations with their perspectives,
+claims and arguments that people wrote), then the logged answers that are in the template (SFT), then OP-GRPO with
+preset `overton` and credit, where the reward's encoder is the untuned all-MiniLM-L6-v2 with the calibration that comes
+along.
+
+The judge is benchmarks/realtext/matcher.py: words, letters and topics, weighted by what people labelled in other data.
+It shares no code and no weights with the reward's encoder. With --nli-model an NLI cross-encoder judges too. The
+reward's own coverage stands beside them, to show where the two part.
+
+Sizes: full 88 million parameters, cpu about 8, tiny for a test. Nothing of the data is written but to --work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from gpu.device import device_name
+from overton.estimator import open_estimator
+from overton.evaluation import load_nli, score_answers
+from overton.evaluation.coverage import score_coverage, split_sentences
+from overton.evaluation.statistics import compare, intervals
+from overton.generation.sample import sample_answers
+from overton.prompting import build_prompt
+from overton.recipe import Recipe, parse_recipe
+from overton.rewards import OvertonReward
+from overton.rundir import read_json, versions, write_json, write_jsonl, write_text
+from overton.training.grpo import train_grpo
+from overton.training.optimizers import MuonWithAdamW
+from overton.training.policy import build_scratch_model, load_policy, train_tokenizer
+from overton.training.sft import train_sft
+from overton.types import Answer, Group, Situation
+from realtext.data import read_material
+from realtext.matcher import Matcher, labelled_pairs
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "real_text.md"
+BEGIN, END = "<!-- real:begin -->", "<!-- real:end -->"
+SYSTEMS = ("SFT", "OP-GRPO")
+METRICS = {
+    "coverage": "coverage, judge",
+    "precision": "precision, judge",
+    "uniqueness": "uniqueness, judge",
+    "f1": "F1, judge",
+    "reward_coverage": "coverage, reward's encoder",
+    "reward_precision": "precision, reward's encoder",
+    "nli_coverage": "coverage, NLI",
+    "sentences": "sentences",
+    "tokens": "tokens",
+    "valid_tags": "valid tags",
+    "finished": "finished",
+}
+# policy; documents' batch and steps; SFT's batch and steps; OP-GRPO's prompts, answers and steps; questions held out
+SIZES: dict[str, dict[str, Any]] = {
+    "full": {
+        "policy": (16_000, 640, 12, 10, 2560),
+        "learn": (64, 4000),
+        "sft": (32, 700),
+        "grpo": (32, 10, 200),
+        "held_out": 50,
+    },
+    "cpu": {"policy": (8000, 256, 5, 4, 1024), "learn": (16, 250), "sft": (8, 250), "grpo": (4, 6, 40), "held_out": 30},
+    "tiny": {"policy": (600, 32, 1, 2, 64), "learn": (2, 3), "sft": (2, 3), "grpo": (2, 2, 2), "held_out": 2},
+}
+BLOCK = 256  # tokens of a piece of the documents
+LONGEST = 400  # tokens of an answer
+
+
+def recipe_of(size: dict[str, Any]) -> Recipe:
+    """The settings of SFT and OP-GRPO; what is not named keeps its default."""
+    vocabulary, width, layers, heads, inner = size["policy"]
+    prompts, generations, steps = size["grpo"]
+    policy = {
+        "model": "scratch",
+        "vocab_size": vocabulary,
+        "phrases": 0,
+        "hidden_size": width,
+        "layers": layers,
+        "heads": heads,
+        "kv_heads": heads,
+        "intermediate_size": inner,
+        "max_length": 1024,
+    }
+    muon = {"optimizer": "muon", "learning_rate": 2e-3, "muon_learning_rate": 5e-3}
+    grpo = {
+        "steps": steps,
+        "prompts_per_step": prompts,
+        "num_generations": generations,
+        "learning_rate": 2e-4,
+        "lr_scheduler": "linear",
+        "temperature": 0.9,
+        "max_completion_length": LONGEST,
+    }
+    sft = muon | {"batch_size": size["sft"][0], "save_steps": 1000}
+    return parse_recipe({"name": "real-text", "policy": policy, "training": {"sft": sft, "grpo": grpo}})
+
+
+def learn_texts(model: Any, tokenizer: Any, texts: Sequence[str], batch: int, steps: int, folder: Path) -> list[float]:
+    """Next-token training on pieces of the documents, end to end; the losses it logged."""
+    from datasets import Dataset
+    from transformers import Trainer, TrainingArguments
+
+    order = np.random.default_rng(0).permutation(len(texts))
+    ids = [i for row in tokenizer([texts[n] for n in order])["input_ids"] for i in (*row, tokenizer.eos_token_id)]
+    pieces = [ids[start : start + BLOCK] for start in range(0, len(ids) - BLOCK + 1, BLOCK)]
+    cpu = not torch.cuda.is_available()
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            str(folder / "checkpoints"),
+            max_steps=steps,
+            per_device_train_batch_size=batch,
+            lr_scheduler_type="cosine",
+            warmup_steps=max(1, steps // 20),
+            bf16=True,
+            use_cpu=cpu,
+            logging_steps=max(1, steps // 20),
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=not cpu,
+        ),
+        train_dataset=Dataset.from_dict({"input_ids": pieces, "labels": pieces}),
+        optimizers=(MuonWithAdamW(model, 3e-3, 0.02), None),
+    )
+    trainer.train()
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return [round(row["loss"], 4) for row in trainer.state.log_history if "loss" in row]
+
+
+def answers_of(folder: Path, system: str, questions: Sequence[Situation]) -> list[Answer]:
+    """One answer a question at temperature 0.7, as in the paper."""
+    model, tokenizer = load_policy(folder)
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    return sample_answers(model, tokenizer, questions, system=system, max_new_tokens=LONGEST, batch_size=50)
+
+
+def judged(
+    answers: Sequence[Answer], questions: Sequence[Situation], matcher: Matcher, reward: OvertonReward, nli: Any
+) -> dict[str, dict[str, float | None]]:
+    """Metric -> question -> value."""
+    found: dict[str, dict[str, float | None]] = {name: {} for name in METRICS}
+    summary = score_answers(answers, questions, nli=nli)
+    (rows,) = summary["rows"].values()
+    form = {row["id"]: row for row in rows["form"]}
+    entailed = {row["id"]: row for row in rows.get("nli", [])}
+    groups = [Group(q.text, q.perspectives, (a.answer,)) for q, a in zip(questions, answers, strict=True)]
+    for question, answer, scores in zip(questions, answers, reward.score(groups), strict=True):
+        said = [sentence.text for sentence in split_sentences(answer.answer)]
+        stated = matcher.probabilities([p.explanation for p in question.perspectives], said)
+        score = score_coverage(stated, matcher.probabilities(said, said), matcher.threshold)
+        terms = scores[0].terms
+        row = {
+            "coverage": score.coverage,
+            "precision": score.precision,
+            "uniqueness": score.uniqueness,
+            "f1": score.f1,
+            "reward_coverage": terms.get("coverage"),
+            "reward_precision": terms.get("precision"),
+            "nli_coverage": entailed[question.id].get("nli_coverage") if question.id in entailed else None,
+            "sentences": float(len(said)),
+            "tokens": float(answer.tokens or 0),
+            "valid_tags": float(form[question.id]["valid_tags"]),
+            "finished": float(answer.finished),
+        }
+        for name, value in row.items():
+            found[name][question.id] = value
+    return found
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything from the texts to the figures."""
+    size, work = SIZES[options.size], options.work or Path(tempfile.mkdtemp(prefix="real-text-"))
+    material = read_material(options.data, size["held_out"])
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, began: float) -> None:
+        seconds[name] = round(time.process_time() - began, 1)
+        print(f"{name}: {seconds[name]} CPU s", flush=True)
+
+    recipe = recipe_of(size)
+    template = recipe.policy.prompt_template
+    taught = [f"{build_prompt(row['prompt'], template, None)}{row['completion']}" for row in material.sft]
+    tokenizer = train_tokenizer([*taught[:4000], *material.texts[:6000]], recipe.policy.vocab_size)
+    model = build_scratch_model(recipe.policy, tokenizer, 0).to("cuda" if torch.cuda.is_available() else "cpu")
+    parameters = model.num_parameters()
+    began = time.process_time()
+    losses = learn_texts(model, tokenizer, material.texts, *size["learn"], work / "texts")
+    timed("texts", began)
+    del model
+    write_jsonl(work / "sft.jsonl", material.sft)
+    began = time.process_time()
+    train_sft(recipe, work / "sft.jsonl", work / "sft", max_steps=size["sft"][1], start=work / "texts" / "model")
+    timed("SFT", began)
+    estimator, encoder = open_estimator()
+    began = time.process_time()
+    train_grpo(recipe, material.train, work / "sft" / "model", estimator, work / "grpo")
+    timed("OP-GRPO", began)
+    began = time.process_time()
+    matcher = Matcher(labelled_pairs(options.data, "train"), material.texts[: options.judge_texts])
+    agreement = matcher.choose_threshold(labelled_pairs(options.data, "dev"))
+    reward = OvertonReward(estimator, recipe.reward.preset)
+    nli = load_nli(options.nli_model) if options.nli_model else None
+    values = {}
+    for system, part in zip(SYSTEMS, ("sft", "grpo"), strict=True):
+        answers = answers_of(work / part / "model", system, material.held_out)
+        write_jsonl(work / f"{part}.answers.jsonl", (a.to_json() for a in answers))
+        values[system] = judged(answers, material.held_out, matcher, reward, nli)
+    timed("evaluation", began)
+    metrics = [name for name in METRICS if any(v is not None for v in values["SFT"][name].values())]
+    return {
+        "size": options.size,
+        "device": device_name(),
+        "parameters": parameters,
+        "data": {
+            "training situations": len(material.train),
+            "held-out situations": len(material.held_out),
+            "dropped as nearly held out": material.dropped,
+            "SFT rows": len(material.sft),
+            "documents": len(material.texts),
+        },
+        "steps": {"texts": size["learn"], "sft": size["sft"], "grpo": size["grpo"]},
+        "cpu_seconds": seconds,
+        "text_losses": losses,
+        "sft_loss": [row["loss"] for row in _rows(work / "sft")][-1],
+        "grpo_reward": [round(row["reward"], 4) for row in _rows(work / "grpo")],
+        "encoder": encoder,
+        "judge": {"name": "words, letters and topics", "agreement": agreement, "nli_model": options.nli_model},
+        "systems": {
+            system: intervals({name: list(values[system][name].values()) for name in metrics}) for system in SYSTEMS
+        },
+        "comparison": {name: compare(values["OP-GRPO"][name], values["SFT"][name]) for name in metrics},
+        "versions": versions(),
+    }
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    from overton.rundir import read_jsonl
+
+    return list(read_jsonl(folder / "metrics.jsonl"))
+
+
+def table(report: dict[str, Any]) -> list[str]:
+    """Both systems and their difference, with 95% intervals."""
+    lines = ["| metric | SFT | OP-GRPO | difference | p |", "|---|---|---|---|---|"]
+    for name, found in report["comparison"].items():
+        digits = 1 if name in ("tokens", "sentences") else 3
+        cells = [_cell(report["systems"][system][name], "mean", digits) for system in SYSTEMS]
+        p = found["p_value"]
+        lines.append(
+            f"| {METRICS[name]} | {' | '.join(cells)} | {_cell(found, 'difference', digits)} "
+            f"| {'' if p is None else f'{p:.3f}'} |"
+        )
+    return lines
+
+
+def _cell(found: dict[str, Any], name: str, digits: int) -> str:
+    if found["low"] is None or found["high"] is None:
+        return "" if found[name] is None else f"{found[name]:.{digits}f}"
+    return f"{found[name]:.{digits}f} ({found['low']:.{digits}f} to {found['high']:.{digits}f})"
+
+
+def filled(text: str, report: dict[str, Any]) -> str:
+    """The page with the table between its markers."""
+    before, rest = text.split(BEGIN, 1)
+    return "\n".join([before + BEGIN, *table(report), END]) + rest.split(END, 1)[1]
+
+
+def main() -> int:
+    """Measure and write, or write the page alone."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of the published files")
+    parser.add_argument("--size", choices=sorted(SIZES), default="full")
+    parser.add_argument("--out", type=Path, default=RESULTS / "real_text_cpu.json")
+    parser.add_argument("--work", type=Path, help="folder for models and answers; a temporary one without")
+    parser.add_argument("--nli-model", default="", help="folder or hub name of an NLI cross-encoder that judges too")
+    parser.add_argument("--judge-texts", type=int, default=4000, help="documents that the judge's words are counted in")
+    parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")
+    parser.add_argument("--page", action="store_true", help="only write the table")
+    options = parser.parse_args()
+    if options.page:
+        write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), read_json(options.out)))
+        return 0
+    if options.data is None:
+        parser.error("--data is missing")
+    if options.size == "full" and not torch.cuda.is_available():
+        print("skipped: there is no GPU, and --size full would take days. --size cpu is a first look.")
+        return 0
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    command = " ".join(["python", "benchmarks/gpu/real_text.py", *sys.argv[1:]])
+    write_json(options.out, {"command": command} | measure(options))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
