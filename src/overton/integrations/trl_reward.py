@@ -14,7 +14,7 @@ from overton.errors import NonFiniteError, RecipeError
 from overton.integrations.trl_batch import Batch, read_call, shared_scores
 from overton.integrations.trl_preflight import GroupSplitError, check_groups
 from overton.processes import count, gather, is_first
-from overton.rewards import OvertonReward
+from overton.rewards.reward import Scorer
 from overton.rundir import write_jsonl
 from overton.types import Score
 
@@ -35,7 +35,7 @@ class TrlReward:
 
     def __init__(
         self,
-        reward: OvertonReward,
+        reward: Scorer,
         completions_folder: Path | None = None,
         every: int = 10,
         max_tokens: int | None = 0,
