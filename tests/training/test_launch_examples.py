@@ -72,7 +72,7 @@ def test_accelerate_takes_each_configuration(config: Path) -> None:
         _, environment = prepare_deepspeed_cmd_env(args)
         assert environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"] == config.stem[-1]
         if config.stem.endswith("3"):
-            assert environment["ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL"] == "True"
+            assert environment["ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL"] == "true"
 
 
 @pytest.mark.slow
