@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -156,6 +157,37 @@ def by_hand(columns: dict[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
     mean = (total * tokens).sum() / tokens.sum()
     variance = ((total - mean) ** 2 * tokens).sum() / tokens.sum() * tokens.sum() / (tokens.sum() - 1)
     return (total - mean) / np.sqrt(variance + 1e-8)
+
+
+def test_the_published_set_up_is_taken_with_the_data_of_a_recipe(tmp_path: Path, policy: Path, tokenizer: Any) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        "name: tiny\n"
+        "data: {train: 40, grpo_only: 8, dev: 12, test: 12, triplets: 20, pairs: 20, nli_pairs: 100}\n"
+        'policy: {prompt_template: "{situation} What do you think?"}\n',
+        encoding="utf-8",
+    )
+    environment = {
+        **os.environ,
+        "DATA": str(tmp_path / "data"),
+        "MODEL": str(policy),
+        "RUN_DIR": str(tmp_path / "run"),
+        "REWARD": str(tmp_path / "run"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = ["bash", str(EXAMPLES / "verl" / "published.sh"), str(tmp_path / "recipe.yaml"), "--cfg", "job"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-4000:]
+    shown = OmegaConf.create(yaml.safe_load(done.stdout[done.stdout.index("\nactor_rollout_ref:") :]))
+    assert (shown.data.train_batch_size, shown.actor_rollout_ref.rollout.n) == (1024, 10)
+    assert shown.actor_rollout_ref.actor.kl_loss_coef == 0.001
+    kwargs = shown.reward.custom_reward_function.reward_kwargs
+    assert (kwargs.preset, kwargs.reward) == ("op-grpo", str(tmp_path / "run"))
+    for files, rows in ((shown.data.train_files, 16), (shown.data.val_files, 12)):
+        data = RLHFDataset(files, tokenizer, shown.data)
+        assert len(data) == rows
+        first = data[0]
+        assert first["raw_prompt"][0]["content"] == f"{first['extra_info']['situation']} What do you think?"
+        assert first["extra_info"]["references"][0]["explanation"]
 
 
 def test_an_answer_is_scored_as_soon_as_it_is_generated(config: DictConfig, tokenizer: Any, cluster: None) -> None:
