@@ -33,7 +33,7 @@ import psutil
 from safetensors.numpy import load_file
 
 from overton.rundir import read_jsonl, versions, write_json
-from overton.training.checkpoints import damage, numbered
+from overton.training.checkpoints import LIST, damage, numbered
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
 SMALL = [
@@ -51,7 +51,7 @@ SMALL = [
     "policy.hidden_size=64",
     "policy.intermediate_size=128",
     "training.sft.save_steps=20",
-    "training.grpo.steps=40",
+    "training.grpo.steps=100",
     "training.grpo.prompts_per_step=4",
     "training.grpo.num_generations=4",
     "training.grpo.max_completion_length=96",
@@ -90,10 +90,11 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     kills: list[dict[str, Any]] = []
     for number in range(options.kills):
         saving = number % 3 == 2
-        # Starting takes about half of a life, so that each gets on by about one part in so many kills.
-        seconds = draw.uniform(0.05, 2.0) * cpu["start"] + draw.uniform(0, 2) * cpu["work"] / options.kills
+        # Some die while they load; the others together must not reach the end.
+        seconds = draw.uniform(0.05, 1.25) * cpu["start"] + draw.uniform(0, 1.5) * cpu["work"] / options.kills
         row = kill(killed, folder / "killed.log", seconds, saving)
         if row is None:
+            print("the training ended before the last kill", flush=True)
             break
         if number in damages:
             row["damaged"] = damage_newest(killed, draw)
@@ -185,7 +186,7 @@ def unfinished(run: Path, since: float) -> bool:
     """Whether a checkpoint or a model is half-written, by the process that began then."""
     training = run / "training"
     folders = [path for part in PARTS for _, path in numbered(training / part / "checkpoints")[:1]]
-    folders = [path for path in folders if damage(path, hashes=False)] + list(training.glob("*/.model.*.tmp"))
+    folders = [path for path in folders if not (path / LIST).exists()] + list(training.glob("*/.model.*.tmp"))
     return any(modified(path) > since for path in folders)
 
 
