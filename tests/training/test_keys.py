@@ -1,0 +1,165 @@
+"""Keys of a recipe that change how TRL trains: each on a tiny model."""
+
+from __future__ import annotations
+
+from importlib import util
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from kill_and_resume import SITUATIONS, HashEncoder
+from transformers import AutoModelForCausalLM
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from overton.errors import RecipeError
+from overton.recipe import Recipe, parse_recipe
+from overton.rewards import OvertonReward
+from overton.rundir import read_jsonl, write_jsonl
+from overton.testing import tiny_encoder, tiny_policy
+from overton.training.arguments import grpo_arguments, sft_arguments
+from overton.training.grpo import train_grpo
+from overton.training.placement import placed_reward
+from overton.training.policy import load_policy
+from overton.training.sft import packed, tokenized, train_sft
+
+ROWS = [
+    {"id": s.id, "prompt": s.text, "completion": " ".join(f"{p.label}: {p.explanation}." for p in s.perspectives)}
+    for s in SITUATIONS * 2
+]
+
+
+def recipe(policy: dict[str, Any] | None = None, reward: dict[str, Any] | None = None, **training: Any) -> Recipe:
+    sections = {"name": "x", "seed": 3, "threads": 1, "policy": policy or {"model": "m"}, "training": training}
+    return parse_recipe({**sections, "reward": reward or {}})
+
+
+def grpo(**options: Any) -> dict[str, Any]:
+    small = {"steps": 2, "prompts_per_step": 2, "num_generations": 4, "max_completion_length": 12, "save_steps": 9}
+    return small | {"learning_rate": 0.01, **options}
+
+
+def test_packed_answers_have_the_loss_of_answers_one_by_one(tmp_path: Path) -> None:
+    model, tokenizer = load_policy(tiny_policy(tmp_path / "tiny", max_length=512))
+    torch.manual_seed(0)
+    for parameter in model.parameters():  # attention of a random model hardly looks back
+        torch.nn.init.normal_(parameter, std=0.3)
+    single = tokenized(ROWS[:6], "{situation}", tokenizer, None)
+    rows = packed(single, 256)
+    assert len(rows) < len(single)
+    assert sum(map(len, rows["input_ids"])) == sum(map(len, single["input_ids"]))
+    collator = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id, padding_free=True)
+    batch = collator(
+        [{k: v for k, v in row.items() if k != "seq_lengths"} | {"seq_lengths": row["seq_lengths"]} for row in rows]
+    )
+
+    def losses(ids: torch.Tensor, labels: torch.Tensor, **more: Any) -> torch.Tensor:
+        with torch.no_grad():
+            logits = model(input_ids=ids, use_cache=False, **more).logits[:, :-1]
+        wanted = labels[:, 1:]
+        found = torch.nn.functional.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
+        return found[wanted != -100].sort().values
+
+    together = losses(batch["input_ids"], batch["labels"], position_ids=batch["position_ids"])
+    alone = [losses(torch.tensor([r["input_ids"]]), torch.tensor([r["labels"]])) for r in single]
+    assert torch.allclose(together, torch.cat(alone).sort().values, atol=1e-4)
+    blurred = losses(batch["input_ids"], batch["labels"])  # without positions each would see those before it
+    assert not torch.allclose(blurred, together, atol=1e-4)
+    with pytest.raises(RecipeError, match=r"a row of 20 tokens is too short, the longest .* has \d+"):
+        packed(single, 20)
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_packing_trains_in_fewer_steps(tmp_path: Path, chat: bool) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512, chat=chat)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS)
+    options = {"batch_size": 2, "packing": 256, "learning_rate": 0.01, "epochs": 4, "save_steps": 1}
+    made = recipe({"model": str(tiny)}, bf16=False, sft=options)
+    train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out")
+    rows = read_jsonl(tmp_path / "out" / "metrics.jsonl")
+    assert 4 <= rows[-1]["step"] <= 4 * len(ROWS) / 2 / 2  # one by one it would be twice as many
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+@pytest.mark.slow
+def test_continuous_batching_trains(tmp_path: Path) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512)
+    made = recipe({"model": str(tiny)}, bf16=False, grpo=grpo(rollout="continuous-batching"))
+    train_grpo(made, SITUATIONS, tiny, HashEncoder(), tmp_path / "out")  # type: ignore[arg-type]
+    rows = read_jsonl(tmp_path / "out" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2] and rows[0]["completion_length"] > 1
+
+
+@pytest.mark.slow
+def test_qlora_trains_in_four_bits_and_saves_whole_weights(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="4-bit weights want bitsandbytes")
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS)
+    policy = {"model": str(tiny), "lora_rank": 4, "load_in_4bit": True}
+    train_sft(recipe(policy, sft={"batch_size": 4, "learning_rate": 0.01}), tmp_path / "sft.jsonl", tmp_path / "sft")
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "sft" / "model")
+    base = AutoModelForCausalLM.from_pretrained(tiny)
+    assert {p.dtype for p in saved.parameters()} == {torch.float32} and not getattr(saved, "is_loaded_in_4bit", False)
+    moved = {n for n, p in saved.named_parameters() if not torch.equal(p, base.get_parameter(n))}
+    assert moved and all("proj" in name for name in moved)
+    assert not (tmp_path / "sft" / "adapter").exists()
+    train_grpo(recipe(policy, grpo=grpo()), SITUATIONS, tmp_path / "sft" / "model", HashEncoder(), tmp_path / "g")  # type: ignore[arg-type]
+    assert (tmp_path / "g" / "model" / "model.safetensors").is_file()
+
+
+def test_rollouts_become_trls_arguments() -> None:
+    def found(**options: Any) -> dict[str, Any]:
+        made = grpo_arguments(recipe(grpo=grpo(**options)), Path("out"), 30)
+        return {k: v for k, v in made.items() if "vllm" in k or "continuous" in k}
+
+    assert found() == {}
+    assert found(rollout="vllm", vllm_gpu_memory_utilization=0.5, vllm_tensor_parallel_size=2) == {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": 0.5,
+        "vllm_tensor_parallel_size": 2,
+        "vllm_max_model_length": 42,
+    }
+    assert found(rollout="vllm-server", vllm_server_url="http://node2:8000") == {
+        "use_vllm": True,
+        "vllm_mode": "server",
+        "vllm_server_base_url": "http://node2:8000",
+    }
+    assert found(rollout="continuous-batching")["use_transformers_continuous_batching"] is True
+
+
+def test_other_keys_become_trls_arguments() -> None:
+    made = recipe(
+        use_liger_kernel=True, gradient_checkpointing=True, bf16=False, report_to=["wandb"], sft={"packing": 64}
+    )
+    found = sft_arguments(made, Path("out"), 100, prepared=False)
+    wanted = {"use_liger_kernel": True, "gradient_checkpointing": True, "bf16": False, "report_to": ["wandb"]}
+    assert found.items() >= {**wanted, "packing": True, "max_length": 64}.items()
+
+
+def test_the_estimator_goes_where_it_is_told(tmp_path: Path) -> None:
+    from overton.estimator import SimilarityEstimator
+
+    estimator = SimilarityEstimator.load(tiny_encoder(tmp_path / "model"))
+    reward = placed_reward(recipe(reward={"placement": "cpu"}), estimator, "cpu")
+    assert isinstance(reward, OvertonReward) and estimator.model.device.type == "cpu"
+    before = estimator.encode(["a text"])
+    estimator.move("cpu")
+    assert (estimator.encode(["a text"]) == before).all()
+    if not torch.cuda.is_available():
+        with pytest.raises(RecipeError, match="cannot be put on cuda:3"):
+            placed_reward(recipe(reward={"placement": "cuda:3"}), estimator, "cpu")
+    with pytest.raises(RecipeError, match="needs an estimator"):
+        placed_reward(recipe(), None, "cpu")
+    fake: Any = SimpleNamespace()  # on a CPU, `auto` leaves the estimator alone
+    assert isinstance(placed_reward(recipe(), fake, "cpu"), OvertonReward)
+
+
+@pytest.mark.skipif(util.find_spec("tensorboard") is None, reason="TensorBoard is not installed")
+def test_tensorboard_gets_the_metrics(tmp_path: Path) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS)
+    made = recipe({"model": str(tiny)}, bf16=False, report_to=["tensorboard"], sft={"batch_size": 8})
+    train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out")
+    assert list(tmp_path.rglob("events.out.tfevents*"))
