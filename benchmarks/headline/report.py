@@ -134,11 +134,13 @@ def markdown(report: Report) -> str:
 
 def short_table(report: Report) -> list[str]:
     """The systems of the headline side by side, for the README."""
-    systems = [s for s in report["systems"].values() if s["part"] == "main"]
-    lines = [f"| | {' | '.join(s['title'] for s in systems)} |", "|---" * (1 + len(systems)) + "|"]
-    for metric in ("coverage", "precision", "f1"):
-        cells = [f"{s['figures'][metric]['mean']:.3f}" for s in systems]
-        lines.append(f"| {NAMES[metric]} | {' | '.join(cells)} |")
+    metrics = ("coverage", "precision", "f1")
+    lines = [f"| | {' | '.join(NAMES[m] for m in metrics)} | tokens of all calls |", "|---" * 5 + "|"]
+    for system in report["systems"].values():
+        if system["part"] == "main":
+            figures = system["figures"]
+            cells = [f"{figures[metric]['mean']:.3f}" for metric in metrics] + [f"{figures['written']['mean']:.0f}"]
+            lines.append(f"| {system['title']} | {' | '.join(cells)} |")
     return lines
 
 
