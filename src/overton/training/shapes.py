@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +130,20 @@ def find_shape(policy: PolicySection) -> Shape:
     except Exception as error:  # the reasons span several libraries and many classes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if policy.model in PUBLISHED:
-        return shape_of(AutoConfig.for_model(**PUBLISHED[policy.model]), "the table of this package")
+        return _published(policy.model)
     if not folder.exists():
         try:
             return shape_of(AutoConfig.from_pretrained(name, trust_remote_code=False), "the hub")
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     raise ModelError(f"{policy.model}: no configuration in a folder, in the hub's cache or on the hub ({reason})")
+
+
+@cache
+def _published(name: str) -> Shape:
+    from transformers import AutoConfig
+
+    return shape_of(AutoConfig.for_model(**PUBLISHED[name]), "the table of this package")
 
 
 def shape_of(config: Any, source: str) -> Shape:
