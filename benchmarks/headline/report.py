@@ -14,11 +14,13 @@ from overton.rundir import RunDir, read_json, write_text
 Report = Mapping[str, Any]
 Columns = dict[str, list[float | None]]
 TESTED = ("coverage", "f1", "nli_mean", "nli_accuracy")
-# system -> least relative gain of OP-GRPO, and in what. Accuracy@0.33 gives way where it leaves no room for the gain.
+# Published in Accuracy@0.33, which is left out where it leaves no room for the gain.
+PUBLISHED = ("nli_accuracy", "nli_mean", "coverage")
+# system -> least relative gain of OP-GRPO, and in what.
 GOALS: tuple[tuple[str, float, tuple[str, ...]], ...] = (
-    ("big", 0.374, ("nli_accuracy",)),
-    ("big-explicit", 0.374, ("nli_accuracy",)),
-    ("modular", 0.191, ("nli_accuracy",)),
+    ("big", 0.374, PUBLISHED),
+    ("big-explicit", 0.374, PUBLISHED),
+    ("modular", 0.191, PUBLISHED),
     ("parallel-2", 0.0, ("coverage", "f1")),  # more tokens than OP-GRPO writes
     ("parallel-equal", 0.0, ("coverage", "f1")),
     ("entropy", 0.0, ("f1",)),
@@ -114,8 +116,8 @@ def _goals(systems: Mapping[str, Any], comparisons: list[dict[str, Any]]) -> lis
     for name, least, metrics in GOALS:
         if (name, metrics[0]) not in rows:
             continue
-        saturated = metrics == ("nli_accuracy",) and systems[name]["figures"]["nli_accuracy"]["mean"] * (1 + least) > 1
-        for metric in ("nli_mean", "coverage") if saturated else metrics:
+        saturated = metrics == PUBLISHED and systems[name]["figures"]["nli_accuracy"]["mean"] * (1 + least) > 1
+        for metric in metrics[saturated:]:
             row = rows[name, metric]
             reached = row["relative"] is not None and row["relative"] >= least and row["low"] > 0
             goals.append({"system": name, "metric": metric, "least": least, "saturated": saturated, "reached": reached})
