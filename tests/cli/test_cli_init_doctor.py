@@ -130,3 +130,28 @@ def test_doctor_tells_whether_the_hub_answers(
     assert found["hub"]["state"] == state
     if error is not None:
         assert found["hub"]["detail"] == "Connection refused"
+
+
+def test_doctor_says_which_versions_work_together(overton: Call, offline: None) -> None:
+    import inspect
+
+    from trl.import_utils import is_vllm_available
+
+    rows = json.loads(overton("doctor", "--json")[1])["together"]
+    by_trl = {row["package"]: row for row in rows if row["by"].startswith("trl ")}
+    assert by_trl["transformers"]["fits"] and by_trl["accelerate"]["fits"]
+    lowest, highest = (part.lstrip("<>=") for part in by_trl["vllm"]["wanted"].split(","))
+    assert f'Version("{lowest}")' in inspect.getsource(is_vllm_available)  # what TRL itself warns about
+    assert f'Version("{highest}")' in inspect.getsource(is_vllm_available)
+    text = overton("doctor")[1]
+    for name in ("verl", "openrlhf", "ms-swift"):
+        assert f"  {name} " in text
+    assert "an environment of its own" in text
+
+
+def test_versions_that_fit() -> None:
+    from overton.versions import fits, requirement
+
+    assert fits("0.24.0+cu129", ">=0.22.0,<=0.31.0") and fits("0.31.0+cpu", ">=0.22.0,<=0.31.0")
+    assert not fits("0.33.0", ">=0.22.0,<=0.31.0") and not fits("5.1.0", "!=5.1.0")
+    assert requirement("trl", "", "vllm") == "" and requirement("no-such-package", "", "vllm") == ""
