@@ -156,7 +156,7 @@ def test_answers_of_a_step_must_fall_into_whole_micro_batches(tmp_path: Path, fo
         "name": "x",
         "training": {"grpo": {"prompts_per_step": 3, "num_generations": 4, "micro_batch_size": 8}},
     }
-    situations = [Situation("s", "May she?", (Perspective("Care", "it hurts"),))]
+    situations = [Situation(f"s{i}", "May she?", (Perspective("Care", "it hurts"),)) for i in range(3)]
     estimator: Any = SimpleNamespace(threshold=0.5)
     with pytest.raises(RecipeError, match=r"micro_batch_size: 8 does not divide the 12 answers"):
         train_grpo(parse_recipe(raw), situations, tiny_policy(tmp_path / "start"), estimator, tmp_path / "grpo")

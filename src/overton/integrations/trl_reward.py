@@ -84,7 +84,7 @@ class TrlReward:
 
         Raises:
             DataError: a column is missing or has the wrong length.
-            NonFiniteError: a reward, or a term of it, is NaN or infinite; TRL would give the answer no weight and go on.
+            NonFiniteError: a reward, or a term of it, is NaN or infinite; TRL would give the answer no weight.
             GroupSplitError: groups are split across processes.
             RecipeError: the preset has no such term.
         """

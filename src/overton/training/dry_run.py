@@ -6,27 +6,23 @@ import dataclasses
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from overton import processes
-from overton.errors import ModelError, RecipeError
-from overton.prompting import build_prompt, longest_prompt
+from overton.errors import RecipeError
 from overton.recipe import Recipe
-from overton.rundir import RunDir, read_jsonl
+from overton.rundir import RunDir
 from overton.training import memory, preflight
 from overton.training.arguments import grpo_arguments, sft_arguments, sft_steps
+from overton.training.at_hand import data_at_hand, encoder_parameters, shape_at_hand, tokenizer_at_hand
 from overton.training.checkpoints import KEPT
 from overton.training.cost import DECODE_SHARE, GPUS, UPDATE_SHARE, Gpu, at_once, step_seconds
 from overton.training.fitting import fit_problems
 from overton.training.memory import GB, SHARDINGS, Load, Sharding
 from overton.training.preflight import Problem
-from overton.training.shapes import ENCODERS, Shape, find_shape
+from overton.training.shapes import Shape
 from overton.training.split import grpo_share, sft_share
 
-# Tokens of a prompt where the data is not there to count them: the limit of the published set-up.
-ASSUMED_PROMPT = 512
-_SAMPLE = 2000
 # Settings that this machine decides.
 _MACHINE = ("use_cpu", "dataloader_pin_memory")
 _METHODS: dict[str, dict[str, Any]] = {
@@ -83,8 +79,8 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     here = [*preflight.machine(recipe, world)]
     # Another machine may have what this one lacks.
     problems += [dataclasses.replace(p, severity="warning") for p in here] if setting.elsewhere else here
-    shape, tokenizer = _shape(recipe, unchecked), _tokenizer(recipe, run, unchecked, problems)
-    data = _data(recipe, run, tokenizer, unchecked)
+    shape, tokenizer = shape_at_hand(recipe, unchecked), tokenizer_at_hand(recipe, run, unchecked, problems)
+    data = data_at_hand(recipe, run, tokenizer, unchecked)
     problems += _reward_problems(recipe, run, unchecked)
     found: dict[str, Any] = {
         "setting": {
@@ -143,71 +139,6 @@ def _sharding_here() -> Sharding:
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
         return "zero3" if os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3" else "zero2"
     return "fsdp2" if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" else "ddp"
-
-
-def _shape(recipe: Recipe, unchecked: list[str]) -> Shape | None:
-    try:
-        return find_shape(recipe.policy)
-    except ModelError as error:
-        unchecked.append(
-            f"memory, disk, time and context: {error}. Give policy.model a folder with the model's config.json."
-        )
-        return None
-
-
-def _tokenizer(recipe: Recipe, run: RunDir, unchecked: list[str], problems: list[Problem]) -> Any:
-    """The tokenizer, with what is wrong with it; ``None`` where it cannot be had."""
-    from transformers import AutoTokenizer
-
-    model = recipe.policy.model
-    trained = run.path / "training" / "sft" / "model"
-    source = model if model != "scratch" else str(trained)
-    if model == "scratch" and not trained.is_dir():
-        return None
-    try:
-        found = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:  # the reasons span several libraries and many classes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        unchecked.append(f"chat template, padding and lengths in tokens: no tokenizer of {source} ({reason})")
-        return None
-    if model != "scratch":
-        problems += preflight.tokenizer_problems(recipe, found)
-    return found
-
-
-def _data(recipe: Recipe, run: RunDir, tokenizer: Any, unchecked: list[str]) -> dict[str, Any]:
-    """Rows and tokens: counted where the data stage has run, else what the recipe asks for."""
-    answers = recipe.data.train - recipe.data.grpo_only
-    asked = 2 * recipe.data.grpo_only or recipe.data.train
-    longest = recipe.training.grpo.max_completion_length
-    limit = recipe.policy.max_length - longest if recipe.policy.model == "scratch" else ASSUMED_PROMPT
-    found: dict[str, Any] = {
-        "counted": False,
-        "sft_rows": answers,
-        "situations": asked,
-        "prompt_tokens": max(1, min(limit, ASSUMED_PROMPT)),
-        "answer_tokens": None,
-    }
-    file = run.path / "data" / "sft.jsonl"
-    if not file.exists():
-        unchecked.append(
-            f"rows and lengths: {file} is not there yet, so they are the recipe's, and a prompt is taken to have "
-            f"{found['prompt_tokens']} tokens. `overton data RECIPE` makes it."
-        )
-        return found
-    from overton.training.stage import grpo_situations
-
-    rows = read_jsonl(file)
-    situations = grpo_situations(recipe, run)
-    found |= {"counted": True, "sft_rows": len(rows), "situations": len(situations)}
-    if tokenizer is None:
-        return found
-    template = recipe.policy.prompt_template
-    prompts = [build_prompt(s.text, template, tokenizer) for s in situations[:_SAMPLE]]
-    texts = [row["completion"] for row in rows[:_SAMPLE]]
-    found["prompt_tokens"] = longest_prompt(prompts, tokenizer)
-    found["answer_tokens"] = max(map(len, tokenizer(texts)["input_ids"]), default=0)
-    return found
 
 
 def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[Problem]:
@@ -307,19 +238,10 @@ def _loads(recipe: Recipe, data: dict[str, Any], world: int, sharding: Sharding,
             processes=world,
             sharding=sharding,
             memory=size,
-            estimator=_encoder(recipe.estimator.base) if beside else 0,
+            estimator=encoder_parameters(recipe.estimator.base) if beside else 0,
             reference=options.beta > 0,
         ),
     }
-
-
-def _encoder(base: str) -> int:
-    """Parameters of the estimator's base, 0 where they are not known."""
-    name = base if "/" in base else f"sentence-transformers/{base}"
-    if name in ENCODERS:
-        return ENCODERS[name]
-    weights = [p.stat().st_size for p in Path(base).expanduser().rglob("*.safetensors")] if Path(base).is_dir() else []
-    return sum(weights) // 4
 
 
 def _memory(recipe: Recipe, shape: Shape, loads: dict[str, Load]) -> dict[str, Any]:

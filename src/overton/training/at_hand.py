@@ -1,0 +1,93 @@
+"""What a dry run finds at hand: sizes, tokenizer and data; and what is assumed where they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from overton.errors import ModelError
+from overton.prompting import build_prompt, longest_prompt
+from overton.recipe import Recipe
+from overton.rundir import RunDir, read_jsonl
+from overton.training import preflight
+from overton.training.preflight import Problem
+from overton.training.shapes import ENCODERS, Shape, find_shape
+
+# Tokens of a prompt where the data is not there to count them: the limit of the published set-up.
+ASSUMED_PROMPT = 512
+_SAMPLE = 2000
+
+
+def shape_at_hand(recipe: Recipe, unchecked: list[str]) -> Shape | None:
+    """The policy's sizes; ``None``, with a line in ``unchecked``, where no configuration can be had."""
+    try:
+        return find_shape(recipe.policy)
+    except ModelError as error:
+        unchecked.append(
+            f"memory, disk, time and context: {error}. Give policy.model a folder with the model's config.json."
+        )
+        return None
+
+
+def tokenizer_at_hand(recipe: Recipe, run: RunDir, unchecked: list[str], problems: list[Problem]) -> Any:
+    """The tokenizer, with what is wrong with it; ``None`` where it cannot be had."""
+    from transformers import AutoTokenizer
+
+    model = recipe.policy.model
+    trained = run.path / "training" / "sft" / "model"
+    source = model if model != "scratch" else str(trained)
+    if model == "scratch" and not trained.is_dir():
+        return None
+    try:
+        found = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # the reasons span several libraries and many classes
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        unchecked.append(f"chat template, padding and lengths in tokens: no tokenizer of {source} ({reason})")
+        return None
+    if model != "scratch":
+        problems += preflight.tokenizer_problems(recipe, found)
+    return found
+
+
+def data_at_hand(recipe: Recipe, run: RunDir, tokenizer: Any, unchecked: list[str]) -> dict[str, Any]:
+    """Rows and tokens: counted where the data stage has run, else what the recipe asks for."""
+    answers = recipe.data.train - recipe.data.grpo_only
+    asked = 2 * recipe.data.grpo_only or recipe.data.train
+    longest = recipe.training.grpo.max_completion_length
+    limit = recipe.policy.max_length - longest if recipe.policy.model == "scratch" else ASSUMED_PROMPT
+    found: dict[str, Any] = {
+        "counted": False,
+        "sft_rows": answers,
+        "situations": asked,
+        "prompt_tokens": max(1, min(limit, ASSUMED_PROMPT)),
+        "answer_tokens": None,
+    }
+    file = run.path / "data" / "sft.jsonl"
+    if not file.exists():
+        unchecked.append(
+            f"rows and lengths: {file} is not there yet, so they are the recipe's, and a prompt is taken to have "
+            f"{found['prompt_tokens']} tokens. `overton data RECIPE` makes it."
+        )
+        return found
+    from overton.training.stage import grpo_situations
+
+    rows = read_jsonl(file)
+    situations = grpo_situations(recipe, run)
+    found |= {"counted": True, "sft_rows": len(rows), "situations": len(situations)}
+    if tokenizer is None:
+        return found
+    template = recipe.policy.prompt_template
+    prompts = [build_prompt(s.text, template, tokenizer) for s in situations[:_SAMPLE]]
+    texts = [row["completion"] for row in rows[:_SAMPLE]]
+    found["prompt_tokens"] = longest_prompt(prompts, tokenizer)
+    found["answer_tokens"] = max(map(len, tokenizer(texts)["input_ids"]), default=0)
+    return found
+
+
+def encoder_parameters(base: str) -> int:
+    """Parameters of the estimator's base, 0 where they are not known."""
+    name = base if "/" in base else f"sentence-transformers/{base}"
+    if name in ENCODERS:
+        return ENCODERS[name]
+    weights = [p.stat().st_size for p in Path(base).expanduser().rglob("*.safetensors")] if Path(base).is_dir() else []
+    return sum(weights) // 4
