@@ -65,7 +65,7 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         model = self.accelerator.unwrap_model(self.model)
         if is_sharded(self):
             # Lets `generate` go on until the longest answer of any process has ended. transformers knows by itself for
-            # ZeRO-3 and for its own FSDP2, but not for Accelerate's: a process that is done would leave the rest waiting.
+            # ZeRO-3 and its own FSDP2, but not for Accelerate's: a process that is done would leave the rest waiting.
             model._is_fsdp_managed_module = True
         try:
             with nullcontext() if is_sharded(self) else fast_generate(model):
