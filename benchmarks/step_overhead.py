@@ -113,8 +113,9 @@ def measure(found: dict[str, Any], blocks: int, keep: Callable[[dict[str, Any]],
     tokens: dict[str, list[float]] = {way: [] for way in found}
     with settled_heap():
         for block in range(blocks + 1):
-            # Another way begins each time.
+            # Another way begins each time, and in every other block each comes after another one.
             order = [*found][block % len(found) :] + [*found][: block % len(found)]
+            order = order[::-1] if block % 2 else order
             for way in order:
                 trainer = found[way]
                 trainer.args.max_steps = BLOCK
@@ -219,18 +220,18 @@ def describe(found: dict[str, Any], policy: str, answers: int) -> dict[str, Any]
 def table(results: dict[str, Any]) -> list[str]:
     """Ratios and what they come from."""
     lines = [
-        "| policy | parameters | answers x tokens a step | step of | against | CPU s a step | of the reward | ratio |",
-        "|---|---|---|---|---|---|---|---|",
+        "| policy | parameters | answers x tokens | steps | step of | against | CPU s a step | the reward | ratio |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in results.values():
         for pair in row["pairs"]:
             above, below = pair["way"], pair["against"]
             one, other = (sum(row["cpu_seconds_of_blocks"][way]) / row["steps"] for way in (above, below))
-            reward = sum(row["cpu_seconds_of_reward"][above]) / row["steps"]
+            reward = sum(row["cpu_seconds_of_reward"][above]) / sum(row["cpu_seconds_of_blocks"][above])
             lines.append(
                 f"| {row['policy']} | {row['parameters'] / 1e6:.1f} million "
-                f"| {row['answers_a_step']} x {row['tokens'][above]:.0f} | {pair['way']} | {pair['against']} "
-                f"| {one:.2f} against {other:.2f} | {reward:.3f} "
+                f"| {row['answers_a_step']} x {row['tokens'][above]:.0f} | {row['steps']} "
+                f"| {pair['way']} | {pair['against']} | {one:.2f} against {other:.2f} | {reward:.1%} "
                 f"| {pair['ratio']:.3f} ({pair['low']:.3f} to {pair['high']:.3f}) |"
             )
     return lines
