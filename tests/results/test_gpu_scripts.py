@@ -146,3 +146,11 @@ def test_ratio_of_steps_and_its_interval() -> None:
     wide = step_overhead.ratio(seconds, "uneven", "even")
     assert (wide["ratio"], wide["low"], wide["high"]) == (2.0, 1.0, 3.0)
     assert (wide["way"], wide["against"]) == ("uneven", "even")
+
+
+def test_the_page_shows_what_was_measured() -> None:
+    import step_overhead
+
+    text = step_overhead.PAGE.read_text(encoding="utf-8")
+    found = step_overhead.filled(text, read_json(step_overhead.RESULTS))
+    assert found == text, "run python benchmarks/step_overhead.py --page"
