@@ -3,10 +3,11 @@
     python benchmarks/kill_resume.py --kills 20
 
 Prepares data and an estimator of a small version of recipes/quickstart.yaml, and runs `overton train` on two copies:
-once undisturbed, and once with SIGKILL to its process group at random moments and a restart after each. A moment is
-drawn in CPU seconds since the start, so that loading, steps, sampling and saving are met as often as they take, on a
-busy machine too; every third kill then waits for a checkpoint that is being written. Before some restarts the newest
-checkpoint is damaged: a file is cut, changed in one byte, or removed. At the end both runs are compared.
+once undisturbed, and once with SIGKILL to its process group at random moments and a restart after each, half of them
+in SFT and half in OP-GRPO. A moment is drawn in CPU seconds since the start, so that loading, steps, sampling and
+saving are met as often as they take, on a busy machine too; every third kill then waits for a checkpoint that is being
+written. Before some restarts the newest checkpoint is damaged: a file is cut, changed in one byte, or removed. At the
+end both runs are compared.
 
     weights         whether the models of SFT and OP-GRPO are the same to the last bit, else the largest difference
     metrics         whether metrics.jsonl has each step once and the same figures; what the clock decides is left out
@@ -89,10 +90,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     damages = set(draw.sample(range(options.kills), min(options.damaged, options.kills)))
     kills: list[dict[str, Any]] = []
     for number in range(options.kills):
-        saving = number % 3 == 2
+        saving, part = number % 3 == 2, PARTS[2 * number // options.kills]
         # Some die while they load; the others together must not reach the end.
         seconds = draw.uniform(0.05, 1.25) * cpu["start"] + draw.uniform(0, 1.5) * cpu["work"] / options.kills
-        row = kill(killed, folder / "killed.log", seconds, saving)
+        row = kill(killed, folder / "killed.log", seconds, saving, part)
         if row is None:
             print("the training ended before the last kill", flush=True)
             break
@@ -154,11 +155,16 @@ def finish(verb: str, run: Path, log: Path, *arguments: str) -> dict[str, float]
     return {"start": first, "work": spent - first}
 
 
-def kill(run: Path, log: Path, seconds: float, saving: bool) -> dict[str, Any] | None:
-    """Start the training and kill it; where it was, or ``None`` when it ended before."""
+def kill(run: Path, log: Path, seconds: float, saving: bool, part: str) -> dict[str, Any] | None:
+    """Start the training and kill it, OP-GRPO not before SFT is done; where it was, or ``None`` when it had ended."""
     began = time.time()
     process = start("train", run, log)
-    while (spent := cpu_seconds(process)) < seconds or (saving and not unfinished(run, began)):
+    done = run / "training" / "sft" / "done"
+    while (
+        (spent := cpu_seconds(process)) < seconds
+        or (saving and not unfinished(run, began))
+        or (part == "grpo" and not done.exists())
+    ):
         if process.poll() is not None:
             if process.returncode:
                 raise SystemExit(log.read_text(encoding="utf-8", errors="replace")[-4000:])
@@ -166,7 +172,7 @@ def kill(run: Path, log: Path, seconds: float, saving: bool) -> dict[str, Any] |
         time.sleep(0.001 if saving else 0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    part = "grpo" if (run / "training" / "sft" / "done").exists() else "sft"
+    part = "grpo" if done.exists() else "sft"
     table = run / "training" / part / "metrics.jsonl"  # touched when its training begins or goes on
     begun = modified(table) > began
     met = "saving" if unfinished(run, began) else "stepping" if begun else "loading"
