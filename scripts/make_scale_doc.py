@@ -1,4 +1,4 @@
-"""Write the tables of docs/scale.md with the dry run of `overton train`, so that they cannot fall behind it.
+"""Write the tables of docs/scale.md: estimates by the dry run of `overton train`, and what was measured.
 
 python scripts/make_scale_doc.py            # rewrites what stands between the markers
 python scripts/make_scale_doc.py --check    # exits with 1 when the page is out of date
@@ -7,6 +7,7 @@ python scripts/make_scale_doc.py --check    # exits with 1 when the page is out 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "scale.md"
+MEASURED = ROOT / "benchmarks" / "results" / "two_processes.json"
 # Recipe, changes of it, GPU, processes, sharding.
 SETUPS: tuple[tuple[str, tuple[str, ...], str, int, str], ...] = (
     ("qwen2.5-3b-lora", (), "rtx4090", 1, "ddp"),
@@ -57,7 +59,7 @@ def refreshed(text: str) -> str:
     Raises:
         ValueError: a marker is missing.
     """
-    for name, make in (("estimates", estimates), ("growth", growth)):
+    for name, make in (("estimates", estimates), ("growth", growth), ("processes", processes)):
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise ValueError(f"{begin} and {end} must each occur once")
@@ -124,6 +126,15 @@ def growth() -> str:
             ]
             lines.append(_row(cells))
     return "\n".join(lines)
+
+
+def processes() -> str:
+    """One process against two, from the results of benchmarks/two_processes.py."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from two_processes import table
+
+    report = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return f"{table(report)}\n\nMade by `{report['command']}` on {report['date']}."
 
 
 def _row(cells: list[Any]) -> str:
