@@ -9,7 +9,7 @@ from typing import Any
 from headline.systems import OURS, SYSTEMS
 from overton.evaluation.statistics import compare, holm, intervals
 from overton.report.svg import COLOURS, Theme, draw
-from overton.rundir import RunDir, read_json, write_text
+from overton.rundir import RunDir, read_json, sha256, write_text
 
 Report = Mapping[str, Any]
 Columns = dict[str, list[float | None]]
@@ -54,7 +54,7 @@ def collect(runs: Path) -> dict[str, Any]:
     for seed, home in homes.items():
         answers = RunDir(home / "answers")
         for name in SYSTEMS:
-            if (answers.manifest(name) or {}).get("status") == "complete":
+            if _is_finished(home, name):
                 found[name][seed] = read_json(answers.stage(name) / "values.json")
     found = {name: seeds for name, seeds in found.items() if seeds}
     systems = {name: _figures(name, seeds, homes) for name, seeds in found.items()}
@@ -72,6 +72,17 @@ def collect(runs: Path) -> dict[str, Any]:
         "comparisons": comparisons,
         "goals": _goals(systems, comparisons),
     }
+
+
+def _is_finished(home: Path, name: str) -> bool:
+    """Whether a system's answers are those of its policies as they are now; one of them may be in training anew."""
+    record = RunDir(home / "answers").manifest(name) or {}
+    policies = RunDir(home / "policies")
+    return record.get("status") == "complete" and all(
+        (policies.manifest(policy) or {}).get("status") == "complete"
+        and sha256(policies.stage(policy) / "model") == made_from
+        for policy, made_from in record["made_from"]["models"].items()
+    )
 
 
 def _figures(name: str, seeds: Mapping[int, Columns], homes: Mapping[int, Path]) -> dict[str, Any]:

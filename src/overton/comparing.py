@@ -9,11 +9,11 @@ from typing import Any
 
 from overton.comparing_files import Saved, join_saved, read_references, read_saved
 from overton.errors import DataError
-from overton.scoring import FORM, NLI, ORACLE, SPENT, Evaluators, score_pairs
+from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs
 from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
 
-METRICS = (*SIMILARITY, *ORACLE, *NLI, "perspectives", "units", *FORM[1:], *SPENT)
+METRICS = (*SIMILARITY, *ORACLE, *NLI, *PUBLISHED, "perspectives", "units", *FORM[1:], *SPENT)
 # What a ranking goes by: the first that the systems have.
 _RANKED_BY = ("oracle_f1", "nli_f1", "f1", "vendi", "words")
 _MOST = 10  # references; questions with more are one group

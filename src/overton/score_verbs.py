@@ -21,6 +21,9 @@ ThresholdOption = Annotated[
 NliOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Also score entailment with this CrossEncoder (name or folder).")
 ]
+PublishedOption = Annotated[
+    bool, typer.Option("--published", help="With --nli-model: also the figures of the published evaluation code.")
+]
 CacheOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Keep vectors of texts here: the next call encodes only what is new."),
@@ -40,6 +43,7 @@ def score(
     data_set: DataSetOption = "",
     threshold: ThresholdOption = None,
     nli_model: NliOption = None,
+    published: PublishedOption = False,
     cache: CacheOption = None,
     as_json: JsonOption = False,
     output: Annotated[
@@ -60,6 +64,7 @@ def score(
         threshold=threshold,
         nli_model=nli_model,
         cache_file=cache,
+        published=published,
     )
     if output is not None:
         write_jsonl(output, report.rows)
@@ -101,6 +106,7 @@ def compare(
         typer.Option("--keep-labels", help='Leave "In the perspective of LABEL," in the texts, as the paper does.'),
     ] = False,
     nli_model: NliOption = None,
+    published: PublishedOption = False,
     cache: CacheOption = None,
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamples of every interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
@@ -112,7 +118,7 @@ def compare(
 
     if table_format and table_format not in FORMATS:
         raise typer.BadParameter(f"{table_format!r}; known: {', '.join(FORMATS)}", param_hint="--format")
-    evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache, keep_labels)
+    evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache, keep_labels, published)
     comparison = compare_files(answers, references, evaluators, resamples=bootstrap, seed=seed)
     write_comparison(comparison, output, output.name)
     if table_format:

@@ -29,6 +29,7 @@ NLI = (
     *("nli_coverage", "nli_precision", "nli_uniqueness", "nli_f1"),
     *("nli_absolute_coverage", "nli_coverage_at_references"),
 )
+PUBLISHED = ("published_nli", "published_accuracy")
 _WORLD_KEYS = {"kind", "actor", "affected", "thing", "act"}
 
 
@@ -43,6 +44,7 @@ class Evaluators:
         data_set: whose threshold counts, ``""`` = of all.
         cache_file: where vectors are kept, ``None`` = nowhere.
         keep_labels: leave "In the perspective of LABEL," in the texts that the encoder reads.
+        published: also the NLI figures of the published evaluation code (:mod:`overton.evaluation.published`).
     """
 
     estimator: str | None = None
@@ -51,6 +53,7 @@ class Evaluators:
     data_set: str = ""
     cache_file: Path | None = None
     keep_labels: bool = False
+    published: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def score_files(
     nli_model: str | None = None,
     data_set: str = "",
     cache_file: Path | None = None,
+    published: bool = False,
 ) -> ScoreReport:
     """Score a file of answers.
 
@@ -99,9 +103,10 @@ def score_files(
         nli_model: name or folder of a three-class CrossEncoder; ``None`` leaves entailment out.
         data_set: with an estimator calibrated on several data sets, whose threshold counts; ``""`` = of all.
         cache_file: keep vectors of texts in this file, so that scoring more answers encodes only what is new.
+        published: also the NLI figures of the published evaluation code.
 
     Raises:
-        DataError: a file is unusable, or no answer belongs to any reference.
+        DataError: a file is unusable, ``published`` is set without an NLI model, or no answer belongs to any reference.
         ModelError: a model that was asked for cannot be had.
     """
     from overton.data.io import read_answers
@@ -125,7 +130,7 @@ def score_files(
             f"{answers}: none of its {len(given)} answers belongs to a row of {references} by `id` or "
             f"`prompt` (first answer: {short(given[0].id)!r}; first reference: {short(situations[0].id)!r})"
         )
-    evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache_file)
+    evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache_file, published=published)
     rows, used = score_pairs(given, pairs, evaluators, notes)
     if unmatched:
         shown = ", ".join(short(name) for name in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
@@ -160,7 +165,12 @@ def score_pairs(
     """
     from overton.estimator.open import open_estimator
     from overton.evaluation.form import form_row
+    from overton.evaluation.published import published_sentences
 
+    if evaluators.published and evaluators.nli_model is None:
+        raise DataError("the published figures are of an NLI model; name it with --nli-model, or leave --published out")
+    if evaluators.published:
+        published_sentences("")  # says what is missing before anything is read or encoded
     nli = None if evaluators.nli_model is None else _load_nli(evaluators.nli_model)
     rows = [_empty_row(answer) for answer in answers]
     for index, situation in pairs:
@@ -191,6 +201,8 @@ def score_pairs(
     _add_oracle(rows, answers, pairs)
     if nli is not None:
         _add_entailment(rows, answers, pairs, nli)
+        if evaluators.published:
+            _add_published(rows, answers, pairs, nli)
     return rows, used
 
 
@@ -242,10 +254,25 @@ def _add_entailment(
                     _add_reason(rows[index], f"entailment: {row['reason']}")
 
 
+def _add_published(
+    rows: list[Row], answers: Sequence[Answer], pairs: Sequence[tuple[int, Situation]], model: NliModel
+) -> None:
+    from overton.evaluation.published import published_rows
+    from overton.progress import progress
+
+    situations = {s.id: s for _, s in pairs}
+    asked = [replace(answers[index], id=situation.id) for index, situation in pairs]
+    with progress() as bar:
+        task = bar.add_task("entailment, as published", total=None)
+        found = published_rows(model, asked, situations, advance=lambda n: bar.advance(task, n))
+    for (index, _), row in zip(pairs, found, strict=True):
+        rows[index] |= {metric: row[metric] for metric in PUBLISHED}
+
+
 def _summaries(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
     from overton.evaluation.statistics import intervals
 
-    metrics = [m for m in (*SIMILARITY, *ORACLE, *NLI, *FORM, *SPENT) if any(m in row for row in rows)]
+    metrics = [m for m in (*SIMILARITY, *ORACLE, *NLI, *PUBLISHED, *FORM, *SPENT) if any(m in row for row in rows)]
     systems: dict[str, dict[str, Row]] = {}
     for system in dict.fromkeys(row["system"] for row in rows):
         own = [row for row in rows if row["system"] == system]

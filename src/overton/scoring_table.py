@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from overton.scoring import FORM, NLI, ORACLE, SPENT, ScoreReport
+from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, ScoreReport
 from overton.scoring_similarity import SIMILARITY, Row
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SHARES = frozenset({"valid_tags", *SIMILARITY, *ORACLE, *NLI, "distinct_1", "distinct_2", "self_bleu"}) - {"vendi"}
+_RATIOS = ("distinct_1", "distinct_2", "self_bleu")
+SHARES = frozenset({"valid_tags", *SIMILARITY, *ORACLE, *NLI, *PUBLISHED, *_RATIOS}) - {"vendi"}
 
 
 def unscored(report: ScoreReport) -> dict[str, int]:
@@ -48,6 +49,7 @@ def report_table(report: ScoreReport) -> Table:
         (f"similarity at {used['value']:.3f}, {measured}" if used else "", SIMILARITY),
         ("known truth", ORACLE),
         ("entailment", NLI),
+        ("entailment, as published", PUBLISHED),
         ("form", (*FORM, *SPENT)),
     )
     for head, metrics in heads:
@@ -58,7 +60,7 @@ def report_table(report: ScoreReport) -> Table:
         table.add_row(Text(head, style="bold"))
         for metric in present:
             cells = [_cell(metric, scores[metric]) for scores in report.systems.values()]
-            table.add_row(f"  {metric.partition('_')[2] if metric in (*ORACLE, *NLI) else metric}", *cells)
+            table.add_row(f"  {metric.partition('_')[2] if metric in (*ORACLE, *NLI, *PUBLISHED) else metric}", *cells)
     for reason, number in unscored(report).items():
         table.add_section()
         table.add_row(Text(f"unscored: {_printable(reason)}"), str(number))

@@ -15,6 +15,7 @@ from cli_material import ANSWER, write_rows
 from overton.comparing import compare_files
 from overton.comparing_files import read_references, read_saved
 from overton.comparing_table import FILES, latex, markdown
+from overton.errors import DataError
 from overton.evaluation.statistics import compare, interval
 from overton.report.compare import build_comparison, pairs
 from overton.rundir import read_json, read_jsonl
@@ -217,6 +218,15 @@ def test_entailment_when_asked(good: Path, poor: Path, refs: Path, encoder: Path
     found = compare_files([good, poor], refs, asked)
     assert found["ranked_by"] == "nli_f1"
     assert found["systems"]["poor"]["nli_mean"]["n"] == 3
+
+
+def test_published_figures_when_asked(good: Path, poor: Path, refs: Path, encoder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_splitter", reason="the published evaluation cuts sentences with it")
+    asked = Evaluators(estimator=str(encoder), nli_model=str(tiny_nli(tmp_path / "nli")), published=True)
+    found = compare_files([good, poor], refs, asked)
+    assert found["systems"]["poor"]["published_nli"]["n"] == 3
+    with pytest.raises(DataError, match="--nli-model"):
+        compare_files([good, poor], refs, Evaluators(estimator=str(encoder), published=True))
 
 
 def test_systems_keep_their_names_apart(tmp_path: Path, refs: Path, encoder: Path) -> None:

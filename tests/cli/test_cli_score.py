@@ -13,6 +13,7 @@ from overton.data.io import read_situations
 from overton.estimator import Calibration, SimilarityEstimator
 from overton.estimator.models import model_hash
 from overton.evaluation.nli import load_nli, nli_rows
+from overton.evaluation.published import published_scores
 from overton.rundir import read_jsonl, write_json
 from overton.scoring import FORM, score_files
 from overton.testing import tiny_nli
@@ -219,6 +220,30 @@ def test_entailment_when_asked(overton: Call, tmp_path: Path, answers: Path, ref
     direct = nli_rows(model, joined, situations)
     assert scores["nli_mean"]["mean"] == pytest.approx(np.mean([row["nli_mean"] for row in direct]))
     assert scores["nli_coverage"]["mean"] == pytest.approx(np.mean([row["coverage"] for row in direct]))
+
+
+def test_published_figures_when_asked(overton: Call, tmp_path: Path, answers: Path, refs: Path, encoder: Path) -> None:
+    pytest.importorskip("sentence_splitter", reason="the published evaluation cuts sentences with it")
+    nli = tiny_nli(tmp_path / "nli")
+    asked = ("score", answers, "--references", refs, "--estimator", encoder, "--nli-model", nli, "--published")
+    code, out, _ = overton(*asked, "--json", "--output", tmp_path / "rows.jsonl")
+    assert code == 0
+    situations, given = {s.id: s for s in read_situations(refs)}, read_jsonl(answers)
+    direct = published_scores(
+        load_nli(nli),
+        [[p.explanation for p in situations[name].perspectives] for name in ("a", "b")],
+        [row["answer"] for row in given[:2]],
+    )
+    rows = read_jsonl(tmp_path / "rows.jsonl")
+    assert [row.get("published_nli") for row in rows] == pytest.approx([*direct, None])
+    scores = json.loads(out)["systems"][""]
+    assert scores["published_accuracy"]["mean"] == np.mean([score > 0.33 for score in direct])
+    assert (scores["published_nli"]["n"], scores["published_nli"]["unscored"]) == (2, 1)
+    assert "entailment, as published" in overton(*asked)[1]
+
+
+def test_published_figures_need_an_nli_model(fails: Fails, answers: Path, refs: Path) -> None:
+    assert "--nli-model" in fails("score", answers, "--references", refs, "--published")
 
 
 def test_ids_of_another_file_are_noticed(overton: Call, tmp_path: Path, refs: Path, encoder: Path) -> None:

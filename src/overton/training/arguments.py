@@ -131,7 +131,7 @@ def _common(recipe: Recipe) -> dict[str, Any]:
         "data_seed": recipe.seed,
         "use_cpu": cpu,
         "bf16": training.bf16,
-        "gradient_checkpointing": training.gradient_checkpointing,
+        _checkpointing(): training.gradient_checkpointing,
         "use_liger_kernel": training.use_liger_kernel,
         "report_to": training.report_to or "none",
         "logging_first_step": True,
@@ -139,6 +139,14 @@ def _common(recipe: Recipe) -> dict[str, Any]:
         "dataloader_pin_memory": not cpu,
         "ddp_find_unused_parameters": False,  # there are none, and looking for them takes time
     }
+
+
+def _checkpointing() -> str:
+    """The name of gradient checkpointing in this version of transformers; newer ones warn at the old name."""
+    from transformers import TrainingArguments
+
+    new = "activation_checkpointing"
+    return new if new in TrainingArguments.__dataclass_fields__ else "gradient_checkpointing"
 
 
 def _has_gpu() -> bool:
