@@ -21,7 +21,7 @@ from overton.integrations.remote import RemoteReward
 from overton.integrations.trl import TrlReward
 from overton.rewards import load_reward
 from overton.testing import tiny_encoder
-from overton.types import Group, Perspective
+from overton.types import Group, Perspective, Segment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -56,6 +56,9 @@ def replies(*scripted: tuple[int, Any, dict[str, str]]) -> Iterator[tuple[str, l
         server.server_close()
 
 
+SPAN = {"start": 2, "end": 6, "credit": 1.0, "label": "Care"}
+
+
 def row(value: float | None, reason: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {
         "value": value,
@@ -65,7 +68,7 @@ def row(value: float | None, reason: str = "") -> dict[str, Any]:
         "clusters": [],
     }
     match = {"reference": 0, "segment": 0, "cosine": 0.9, "probability": None}
-    return found | {"matches": [match], "spans": [{"start": 2, "end": 6, "credit": 1.0}], "scored_together": 1}
+    return found | {"matches": [match], "spans": [SPAN], "scored_together": 1}
 
 
 GOOD: tuple[int, Any, dict[str, str]] = (200, {"groups": [[row(0.5), row(None, "no text")]]}, {})
@@ -77,7 +80,7 @@ def test_a_reply_becomes_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     with replies(GOOD) as (url, seen):
         first, second = RemoteReward(url + "/", "A_TOKEN").score([ASKED])[0]
     assert (first.value, first.terms, first.credits) == (0.5, {"coverage": 1.0}, (1.0,))
-    assert first.segments[0].explanation == "cdef" and first.matches[0].cosine == 0.9
+    assert first.segments == (Segment("Care", "cdef", 2, 6),) and first.matches[0].cosine == 0.9
     assert (second.value, second.reason) == (None, "no text")
     assert seen[0]["token"] == "Bearer secret" and seen[0]["path"] == "/score"
     assert seen[0]["body"]["groups"] == [
@@ -109,6 +112,10 @@ def test_what_cannot_succeed_is_refused_at_once_with_the_servers_words() -> None
     with replies((200, {"groups": []}, {})) as (url, _):
         RemoteReward(url).check()
         with pytest.raises(RunError, match="0 groups came back for 1"):
+            RemoteReward(url).score([ASKED])
+    older = row(0.5) | {"spans": [{key: SPAN[key] for key in ("start", "end", "credit")}]}
+    for rows in ([older, older], [row(0.5)]):
+        with replies((200, {"groups": [rows]}, {})) as (url, _), pytest.raises(RunError, match="same version there"):
             RemoteReward(url).score([ASKED])
 
 
@@ -153,9 +160,10 @@ def test_a_real_server_scores_as_the_reward_does_here(tmp_path: Path) -> None:
         for ours, theirs in zip(here.score(groups), client.score(groups), strict=True):
             assert [s.value for s in ours] == pytest.approx([s.value for s in theirs])
             assert [s.credits for s in ours] == [s.credits for s in theirs]
-            assert [[(x.start, x.end) for x in s.segments] for s in ours] == [
-                [(x.start, x.end) for x in s.segments] for s in theirs
+            assert [[(x.start, x.end, x.label) for x in s.segments] for s in ours] == [
+                [(x.start, x.end, x.label) for x in s.segments] for s in theirs
             ]
+            assert any(x.label for s in theirs for x in s.segments)  # they open a decision of the credit
         client.check()
         columns = {"references": [[{"label": "Care", "explanation": "it hurts"}]] * 2, "situation": ["May I?"] * 2}
         values = TrlReward(client)(["May I?"] * 2, list(ASKED.answers), **columns)

@@ -69,7 +69,13 @@ class RemoteReward:
             if len(reply) != len(part):
                 raise RunError(f"{self.url}: {len(reply)} groups came back for {len(part)}; is it an overton server?")
             for group, rows in zip(part, reply, strict=True):
-                scores.append([_score(row, text) for row, text in zip(rows, group.answers, strict=True)])
+                try:
+                    scores.append([_score(row, text) for row, text in zip(rows, group.answers, strict=True)])
+                except (ValueError, KeyError, TypeError) as error:
+                    raise RunError(
+                        f"{self.url}: a score is not in the form of this version of overton ({error!r}); run the same "
+                        "version there"
+                    ) from None
         return scores
 
     def _post(self, body: dict[str, Any], retries: int) -> list[Any]:
@@ -133,7 +139,7 @@ def _score(row: dict[str, Any], text: str) -> Score:
         matches=tuple(Match(**match) for match in row["matches"]),
         repeated=tuple(row["repeated"]),
         credits=tuple(span["credit"] for span in spans),
-        segments=tuple(Segment("", text[s["start"] : s["end"]], s["start"], s["end"]) for s in spans),
+        segments=tuple(Segment(s["label"], text[s["start"] : s["end"]], s["start"], s["end"]) for s in spans),
         clusters=tuple(tuple(cluster) for cluster in row["clusters"]),
     )
 

@@ -77,5 +77,8 @@ def to_row(score: Score) -> Row:
         ],
         "repeated": [int(index) for index in score.repeated],
         "clusters": [[int(index) for index in cluster] for cluster in score.clusters],
-        "spans": [{"start": start, "end": end, "credit": float(credit)} for start, end, credit in score.spans],
+        "spans": [
+            {"start": s.start, "end": s.end, "credit": float(credit), "label": s.label}
+            for s, credit in zip(score.segments, score.credits, strict=True)
+        ],
     }

@@ -67,6 +67,7 @@ class Span(BaseModel):
     start: int = Field(description="Character offset into the answer.")
     end: int = Field(description="Offset of the end, exclusive.")
     credit: float = Field(description="1 for a new match, otherwise the preset's miss_credit.")
+    label: str = Field(description="The value, right or duty that it names, empty without one.")
 
 
 class Scored(BaseModel):
