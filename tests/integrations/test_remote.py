@@ -163,7 +163,7 @@ def test_a_real_server_scores_as_the_reward_does_here(tmp_path: Path) -> None:
             assert [[(x.start, x.end, x.label) for x in s.segments] for s in ours] == [
                 [(x.start, x.end, x.label) for x in s.segments] for s in theirs
             ]
-            assert any(x.label for s in theirs for x in s.segments)  # they open a decision of the credit
+        assert all(x.label for x in client.score(groups)[0][0].segments)  # it opens a decision of the credit
         client.check()
         columns = {"references": [[{"label": "Care", "explanation": "it hurts"}]] * 2, "situation": ["May I?"] * 2}
         values = TrlReward(client)(["May I?"] * 2, list(ASKED.answers), **columns)
