@@ -167,6 +167,8 @@ def table(report: Report, part: str = "main") -> list[str]:
     metrics = ("coverage", "precision", "f1", "uniqueness", "nli_mean", "nli_accuracy")
     head = ["system", "seeds", "parameters", *(NAMES[m] for m in metrics)]
     head += ["lines / true", "tokens", "tokens of all calls", "s an answer", "training CPU s"]
+    paired = {row["b"]: row for row in report["comparisons"] if row["metric"] == "f1"} if part == "ablation" else {}
+    head += ["F1 less OP-GRPO's, same situations"] if paired else []
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, system in report["systems"].items():
         if system["part"] != part and not (part == "ablation" and name in ("sft", OURS)):
@@ -182,6 +184,9 @@ def table(report: Report, part: str = "main") -> list[str]:
         cells.append(f"{figures['perspective_ratio']['mean']:.2f}")
         cells += [f"{figures[m]['mean']:.0f}" for m in ("tokens", "written")]
         cells += [f"{figures['seconds']['mean']:.2f}", f"{system['training_cpu_seconds']:.0f}"]
+        if paired:
+            row = paired.get(name)
+            cells.append(f"{-row['difference']:+.3f} ({-row['high']:+.3f} to {-row['low']:+.3f})" if row else "")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -10,7 +10,7 @@ import pytest
 from headline.measure import COLUMNS
 from headline.report import collect, figure, filled, goals, markdown, short_table, table, write_page
 from headline.systems import SYSTEMS
-from overton.rundir import RunDir, read_json, write_json
+from overton.rundir import RunDir, read_json, sha256, write_json
 from overton.testing import tiny_policy
 
 ROOT = Path(__file__).parents[2]
@@ -21,15 +21,16 @@ def finish(home: Path, system: str, **columns: list[float | None]) -> None:
     """A measured system; what is not said is 1 for every situation."""
     count = len(next(iter(columns.values())))
     rest = dict.fromkeys((*COLUMNS, "written", "seconds"), [1.0] * count)
-    answers = RunDir(home / "answers")
-    answers.begin(system, {})
-    write_json(answers.stage(system) / "values.json", {**rest, **columns})
-    answers.finish(system, 1, 1)
+    answers, policies = RunDir(home / "answers"), RunDir(home / "policies")
+    models = {}
     for policy in SYSTEMS[system].policies:
-        policies = RunDir(home / "policies")
         policies.begin(policy, {})
         tiny_policy(policies.stage(policy) / "model")
         policies.finish(policy, 10, 8)
+        models[policy] = sha256(policies.stage(policy) / "model")
+    answers.begin(system, {"models": models})
+    write_json(answers.stage(system) / "values.json", {**rest, **columns})
+    answers.finish(system, 1, 1)
 
 
 @pytest.fixture
@@ -58,6 +59,14 @@ def test_means_are_over_all_situations_and_seeds_and_pairs_over_common_ones(repo
     assert all(row["p_holm"] >= row["p_value"] for row in report["comparisons"])
 
 
+def test_answers_of_a_policy_that_is_trained_anew_do_not_count(report: dict[str, Any], tmp_path: Path) -> None:
+    RunDir(tmp_path / "seed-1" / "policies").begin("big", {"anew": True})  # by another process, say
+    weights = tmp_path / "seed-0" / "policies" / "darling" / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    found = collect(tmp_path)["systems"]
+    assert "darling" not in found and found["big"]["seeds"] == [0] and found["op-grpo"]["seeds"] == [0, 1]
+
+
 def test_accuracy_that_leaves_no_room_gives_way_to_mean_and_coverage(report: dict[str, Any]) -> None:
     found = {(g["system"], g["metric"]): (g["saturated"], g["reached"]) for g in report["goals"]}
     # .75 times 1.374 is more than any accuracy; coverage .7 over .5 is +40%, the mean .8 over .4 +100%.
@@ -74,7 +83,9 @@ def test_tables_name_every_system_of_their_part(report: dict[str, Any]) -> None:
     assert [line.split(" | ")[0] for line in table(report)[2:]] == [
         f"| {SYSTEMS[name].title}" for name in ("op-grpo", "big", "darling")
     ]
-    assert [line.split(" | ")[0] for line in table(report, "ablation")[2:]] == ["| OP-GRPO", "| greedy matching"]
+    ablations = table(report, "ablation")[2:]
+    assert [line.split(" | ")[0] for line in ablations] == ["| OP-GRPO", "| greedy matching"]
+    assert ablations[1].endswith("| -0.100 (-0.100 to -0.100) |")
     assert [line.split(" | ")[1] for line in short_table(report)[2:]] == ["0.700", "0.500", "1.000"]
     assert all(line in markdown(report) for line in goals(report))
     for theme in ("light", "dark"):
