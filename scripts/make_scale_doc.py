@@ -7,7 +7,6 @@ python scripts/make_scale_doc.py --check    # exits with 1 when the page is out 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -131,9 +130,10 @@ def growth() -> str:
 def processes() -> str:
     """One process against two, from the results of benchmarks/two_processes.py."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
+    from overton.rundir import read_json
     from two_processes import table
 
-    report = json.loads(MEASURED.read_text(encoding="utf-8"))
+    report = read_json(MEASURED)
     return f"{table(report)}\n\nMade by `{report['command']}` on {report['date']}."
 
 

@@ -170,7 +170,7 @@ def score_pairs(
     if evaluators.published and evaluators.nli_model is None:
         raise DataError("the published figures are of an NLI model; name it with --nli-model, or leave --published out")
     if evaluators.published:
-        published_sentences("")  # says what is missing before anything is read or encoded
+        published_sentences("")  # says what is missing before models are loaded
     nli = None if evaluators.nli_model is None else _load_nli(evaluators.nli_model)
     rows = [_empty_row(answer) for answer in answers]
     for index, situation in pairs:

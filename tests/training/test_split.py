@@ -63,10 +63,13 @@ def test_the_numbers_that_a_message_names_would_do(prompts: int, world: int) -> 
         grpo_share(grpo(prompts, 2), world)
     except RecipeError as error:
         text = str(error)
-        for number in re.findall(r"\d+", text.split("a prompt. ")[1].split(" prompts")[0]):
-            grpo_share(grpo(int(number), 2), world)
-        for number in re.findall(r"\d+", text.split("could be to ")[1]):
-            grpo_share(grpo(prompts, 2), int(number))
+        sizes = [int(n) for n in re.findall(r"\d+", text.split("a prompt. ")[1].split(" prompts")[0])]
+        worlds = [int(n) for n in re.findall(r"\d+", text.split("could be to ")[1])]
+        assert prompts % world and sizes and worlds
+        assert all(grpo_share(grpo(size, 2), world).rows == 2 * size // world for size in sizes)
+        assert all(grpo_share(grpo(prompts, 2), count).rows == 2 * prompts // count for count in worlds)
+    else:
+        assert prompts % world == 0
 
 
 def test_a_micro_batch_that_does_not_divide_is_named_with_those_that_do() -> None:

@@ -58,8 +58,10 @@ class RemoteReward:
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """One list a group, one score an answer, in order; what the server could not score has a reason.
 
+        A segment's ``explanation`` is its whole text, label and introduction too: the server sends offsets and labels.
+
         Raises:
-            RunError: the server refuses, or cannot be reached after all tries.
+            RunError: the server refuses, cannot be reached after all tries, or replies as another version does.
         """
         parts = list(_parts(groups))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
