@@ -94,7 +94,9 @@ def estimator(tmp_path_factory: pytest.TempPathFactory) -> Any:
 # ------------------------------------------------------------------ prompts, rows and ends
 
 
-def test_prompts_begin_once_and_the_answer_with_its_end_is_all_that_is_learnt(trained: Trained, tmp_path: Path) -> None:
+def test_prompts_begin_once_and_the_answer_with_its_end_is_all_that_is_learnt(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from trl import SFTConfig
 
     from overton.training.sft import conversations
@@ -122,6 +124,7 @@ def test_prompts_begin_once_and_the_answer_with_its_end_is_all_that_is_learnt(tr
         assert text.startswith(start) and text.count(start or "\0") == bool(start)
 
     # The short way to the loss is only taken where logits are plain, and gives TRL's number.
+    monkeypatch.setattr("overton.training.trainers._BLOCK", 7)
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(2)])
     assert has_plain_logits(model) is (trained.name != "gemma2")
     found = trainer.compute_loss(model, batch)
@@ -200,7 +203,9 @@ def test_grpo_scores_whole_answers_and_gives_credit(trained: Trained, estimator:
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-def test_log_probabilities_are_those_of_trl(trained: Trained, estimator: Any, tmp_path: Path) -> None:
+def test_log_probabilities_are_those_of_trl(
+    trained: Trained, estimator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from datasets import Dataset
     from trl import GRPOConfig
 
@@ -230,6 +235,7 @@ def test_log_probabilities_are_those_of_trl(trained: Trained, estimator: Any, tm
     ids = torch.tensor([[tokenizer.pad_token_id] * (longest - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     kept = longest - max(map(len, prompts))
+    monkeypatch.setattr("overton.training.trainers._BLOCK", 7)
     found = trainer._get_per_token_logps_and_entropies(model, ids, mask, kept, compute_entropy=True)
     seen = mask[:, -kept:].bool()
     expected = super(OpGrpoTrainer, trainer)._get_per_token_logps_and_entropies(

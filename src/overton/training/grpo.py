@@ -29,7 +29,7 @@ from overton.training.order import EpochOrder
 from overton.training.placement import placed_reward
 from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
 from overton.training.shrink import fast_generate
-from overton.training.trainers import has_plain_logits, is_sharded, on_one_cpu, settled_heap
+from overton.training.trainers import has_plain_logits, in_blocks, is_sharded, on_one_cpu, settled_heap
 from overton.types import Situation
 
 _ROWS = 16
@@ -143,17 +143,21 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         logps, entropies = [], []
         for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
             kept = mask[:, -logits_to_keep:].bool()
+            chosen, entropy = [], []
             with self.accelerator.autocast():
                 causal = self.accelerator.unwrap_model(model)
                 hidden = causal.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-                logits = causal.get_output_embeddings()(hidden[:, -logits_to_keep - 1 : -1][kept])
-            scaled = torch.log_softmax(logits.float() / self.temperature, dim=-1)
-            chosen = scaled.gather(-1, ids[:, -logits_to_keep:][kept].unsqueeze(-1)).squeeze(-1)
-            logps.append(torch.zeros(kept.shape).masked_scatter(kept, chosen))
+                before = in_blocks(hidden[:, -logits_to_keep - 1 : -1][kept])
+                for block, tokens in zip(before, in_blocks(ids[:, -logits_to_keep:][kept]), strict=True):
+                    logits = causal.get_output_embeddings()(block).float() / self.temperature
+                    scaled = torch.log_softmax(logits, dim=-1)
+                    chosen.append(scaled.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))
+                    if compute_entropy:
+                        with torch.set_grad_enabled(bool(self.args.entropy_coef) and torch.is_grad_enabled()):
+                            entropy.append(-(scaled.exp() * scaled).sum(-1))
+            logps.append(torch.zeros(kept.shape).masked_scatter(kept, torch.cat(chosen)))
             if compute_entropy:
-                with torch.set_grad_enabled(bool(self.args.entropy_coef) and torch.is_grad_enabled()):
-                    entropy = -(scaled.exp() * scaled).sum(-1)
-                entropies.append(torch.zeros(kept.shape).masked_scatter(kept, entropy))
+                entropies.append(torch.zeros(kept.shape).masked_scatter(kept, torch.cat(entropy)))
         return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
     def _decode(self, ids: list[int]) -> str:

@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from accelerate.utils import DistributedType
 from trl import SFTTrainer
 
 from overton.training.guard import GuardedTrainer
 from overton.training.order import EpochOrder
+
+# Tokens whose logits are computed at once.
+_BLOCK = 256
 
 
 class OvertonSFTTrainer(GuardedTrainer, SFTTrainer):
@@ -36,8 +40,7 @@ class OvertonSFTTrainer(GuardedTrainer, SFTTrainer):
         masks = {k: inputs[k] for k in ("attention_mask", "position_ids") if k in inputs}
         with self.accelerator.autocast():
             hidden = causal.get_decoder()(input_ids=inputs["input_ids"], use_cache=False, **masks).last_hidden_state
-            logits = causal.get_output_embeddings()(hidden[:, :-1][learnt])
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels[learnt], reduction="sum")
+            loss = summed_loss(hidden[:, :-1][learnt], labels[learnt], causal.get_output_embeddings())
         return loss / (learnt.sum() if num_items_in_batch is None else num_items_in_batch)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -68,6 +71,28 @@ def on_one_cpu(trainer: Any) -> bool:
     With several, the forward pass has to go through the wrapped model, or gradients are not averaged.
     """
     return bool(trainer.accelerator.device.type == "cpu" and trainer.accelerator.num_processes == 1)
+
+
+def summed_loss(hidden: torch.Tensor, labels: torch.Tensor, output: torch.nn.Module) -> torch.Tensor:
+    """Sum of the cross-entropies of tokens, from the logits of few at a time.
+
+    Args:
+        hidden: (tokens, width).
+        labels: (tokens,) token ids.
+        output: the model's output matrix.
+    """
+    blocks = zip(in_blocks(hidden), in_blocks(labels, -100), strict=True)
+    return sum(F.cross_entropy(output(h).float(), y, reduction="sum") for h, y in blocks)
+
+
+def in_blocks(rows: torch.Tensor, value: float = 0) -> tuple[torch.Tensor, ...]:
+    """Rows in blocks of one size, the last one filled up.
+
+    oneDNN compiles a matrix product for each shape it meets, which here takes longer than the product, and the number
+    of tokens is another one in each batch. The logits of a block also stay in the processor's cache.
+    """
+    filled = F.pad(rows, (0, 0) * (rows.ndim - 1) + (0, -len(rows) % _BLOCK), value=value)
+    return filled.split(_BLOCK)
 
 
 def is_sharded(trainer: Any) -> bool:
