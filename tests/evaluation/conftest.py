@@ -25,6 +25,9 @@ class WordOverlap:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
 
+    def tokenizer(self, texts: list[str], **_: Any) -> dict[str, list[list[str]]]:
+        return {"input_ids": [text.split() for text in texts]}
+
     def predict(self, pairs: list[tuple[str, str]], **_: Any) -> np.ndarray:
         self.asked += pairs
         rows = []

@@ -93,13 +93,28 @@ def test_unusable_models_are_named(tiny_cross_encoder: Path, tmp_path: Path) -> 
         load_nli(broken)
 
 
-def test_a_model_that_returns_nan_is_refused() -> None:
-    class Broken:
-        def predict(self, pairs: list[Any], **_: Any) -> np.ndarray:
-            return np.full((len(pairs), 3), np.nan)
-
+def test_a_model_that_returns_nan_is_refused(model: NliModel, overlap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "predict", lambda pairs, **_: np.full((len(pairs), 3), np.nan))
     with pytest.raises(ModelError, match="NaN"):
-        NliModel(Broken(), "broken", 0).probabilities(PAIRS)
+        model.probabilities(PAIRS)
+
+
+def test_batches_are_of_texts_with_as_many_tokens(overlap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[list[int]] = []
+    predict = overlap.predict
+
+    def watched(pairs: list[tuple[str, str]], **options: Any) -> np.ndarray:
+        sizes.append([len(a.split()) + len(b.split()) for a, b in pairs])
+        found: np.ndarray = predict(pairs, **options)
+        return found
+
+    monkeypatch.setattr(overlap, "predict", watched)
+    # By characters the order would be another one.
+    texts = ["incomprehensibilities", "a b c d e", "a b", "internationalisation of it", "a", "a b c"]
+    done: list[int] = []
+    found = NliModel(overlap, "overlap", 0, batch_size=2).probabilities([(t, "x") for t in texts] * 2, done.append)
+    assert sizes == [[2, 2], [3, 4], [4, 6]]
+    assert sum(done) == len(found) == len(texts)
 
 
 def test_rows_by_hand(model: NliModel, situation: Situation, answers: list[Answer]) -> None:

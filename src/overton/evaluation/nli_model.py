@@ -12,7 +12,7 @@ import numpy as np
 from overton.errors import ModelError
 
 MAX_SENTENCES = 200  # distinct ones; the comparison of an answer with itself grows with the square
-_BLOCK = 4096  # pairs between two steps of the progress bar
+_STEP = 1024  # pairs between two steps of the progress bar
 Pair = tuple[str, str]
 Advance = Callable[[int], None]
 
@@ -56,19 +56,25 @@ class NliModel:
     ) -> dict[Pair, np.ndarray]:
         """Probabilities of the three classes in the model's order; arguments as in :meth:`probabilities`."""
         # By length, then by text: the batches, and with them the last digits, do not depend on the order
-        # given.
-        todo = sorted(set(pairs), key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
+        # given. In tokens: by characters, a fifth of what the model reads was padding.
+        distinct = set(pairs)
+        tokens = self._tokens({text for pair in distinct for text in pair})
+        todo = sorted(distinct, key=lambda pair: (tokens[pair[0]] + tokens[pair[1]], pair))
         found: dict[Pair, np.ndarray] = {}
-        for start in range(0, len(todo), _BLOCK):
-            block = todo[start : start + _BLOCK]
+        waiting = 0
+        # A batch a call: in a longer list the encoder would sort by characters again.
+        for start in range(0, len(todo), self._batch_size):
+            block = todo[start : start + self._batch_size]
             scores = self._encoder_for(rough).predict(
                 block, batch_size=self._batch_size, apply_softmax=True, show_progress_bar=False
             )
             if not np.isfinite(scores).all():
                 raise ModelError(f"{self.name}: the model returned NaN; load it in another precision or take another")
             found.update(zip(block, scores, strict=True))
-            if advance:
-                advance(len(block))
+            waiting += len(block)
+            if advance and (waiting >= _STEP or start + len(block) == len(todo)):
+                advance(waiting)
+                waiting = 0
         return found
 
     def alone(self, texts: Sequence[str]) -> dict[str, float]:
@@ -84,6 +90,14 @@ class NliModel:
                 logits = self._encoder.model(**inputs.to(self._encoder.device)).logits
             found.update(zip(batch, logits.float().softmax(-1)[:, self.entailment].tolist(), strict=True))
         return found
+
+    def _tokens(self, texts: Iterable[str]) -> dict[str, int]:
+        """How many tokens each text has, without special ones."""
+        found = list(texts)
+        if not found:
+            return {}
+        ids = self._encoder.tokenizer(found, add_special_tokens=False, verbose=False)["input_ids"]
+        return {text: len(own) for text, own in zip(found, ids, strict=True)}
 
     def _encoder_for(self, rough: bool) -> Any:
         if not rough:
