@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from kill_and_resume import metrics_without_clock
+from safetensors.torch import load_file
 
 import overton
 from overton.rundir import RunDir, read_jsonl
@@ -134,3 +136,21 @@ def test_an_error_of_one_process_ends_both_with_one_message(tmp_path: Path) -> N
     again = launch(tmp_path, "train")  # and the run goes on where it was
     assert again.returncode == 0, again.stderr[-4000:]
     assert (tmp_path / "run/training/grpo/done").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_killed_process_ends_both_and_the_run_ends_as_if_it_had_not_been(
+    folder: Path, tmp_path: Path, rank: str
+) -> None:
+    started = time.monotonic()
+    done = launch(tmp_path, "train", KILL=rank)
+    assert done.returncode != 0 and time.monotonic() - started < 300
+    part = "run/training/grpo"
+    assert not (tmp_path / part / "model").exists()
+    again = launch(tmp_path, "train")
+    assert again.returncode == 0, again.stderr[-4000:]
+    assert metrics_without_clock(tmp_path / part) == metrics_without_clock(folder / part)
+    expected, found = (load_file(home / part / "model/model.safetensors") for home in (folder, tmp_path))
+    assert all(torch.equal(weights, found[name]) for name, weights in expected.items())

@@ -6,13 +6,15 @@
 
 ``step`` writes ``step-PROCESSES-PASSES-RANK.json``: advantages of each token, gradients before the optimizer's step,
 and what was logged. ``train`` writes ``writes-RANK.json``: the files of the run directory that the process opened to
-write. With FAIL=RANK in the environment that process fails in the second step of OP-GRPO.
+write. With FAIL=RANK in the environment that process fails in the second step of OP-GRPO, with KILL=RANK it kills
+itself there.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 import zlib
@@ -166,11 +168,11 @@ def train(folder: Path, arguments: list[str]) -> int:
         module = ModuleType(f"overton.{name}.stage")
         module.run = stage  # type: ignore[attr-defined]
         sys.modules[module.__name__] = module
-    if os.environ.get("FAIL") == os.environ.get("RANK"):
+    rank = os.environ.get("RANK", "0")
+    if rank in (os.environ.get("FAIL"), os.environ.get("KILL")):
         fail_late()
     sys.addaudithook(watch)
     code = main(["run", str(folder / "recipe.yaml"), "--run-dir", str(run), "--until", "training", *arguments])
-    rank = os.environ.get("RANK", "0")
     (folder / f"writes-{rank}.json").write_text(json.dumps(sorted(set(written))), encoding="utf-8")
     return code
 
@@ -183,6 +185,8 @@ def fail_late() -> None:
 
     def failing(self: TrlReward, *args: Any, trainer_state: Any = None, **kwargs: Any) -> Any:
         if trainer_state.global_step == 1:
+            if "KILL" in os.environ:
+                os.kill(os.getpid(), signal.SIGKILL)
             raise RunError("the second process has enough")
         return score(self, *args, trainer_state=trainer_state, **kwargs)
 
