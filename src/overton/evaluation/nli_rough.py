@@ -40,8 +40,7 @@ class _LaidOut(torch.nn.Linear):
     after: str = "none"  # or "gelu": done on the way out, which saves reading and writing the widest rows
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.laid, self.bias, self.after, [], "none")
-        return found
+        return _multiplied(rows, self.laid, self.bias, self.after)
 
 
 def _lay_out(linear: torch.nn.Linear) -> None:
@@ -49,8 +48,14 @@ def _lay_out(linear: torch.nn.Linear) -> None:
         with torch.no_grad():
             laid = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
             some = linear.weight.new_zeros(1, linear.in_features)
-            torch.ops.mkldnn._linear_pointwise(some, laid, linear.bias, "none", [], "")
+            for after in ("none", "gelu"):
+                _multiplied(some, laid, linear.bias, after)
     except (AttributeError, NotImplementedError, RuntimeError):
         return
     linear.__class__ = _LaidOut
     linear.laid = laid  # type: ignore[assignment]
+
+
+def _multiplied(rows: torch.Tensor, laid: torch.Tensor, bias: torch.Tensor | None, after: str) -> torch.Tensor:
+    found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, laid, bias, after, [], "none")
+    return found
