@@ -104,6 +104,41 @@ def test_numbers_and_bullets_before_the_opener_belong_to_no_line() -> None:
     assert [s.explanation for s in segment(answer)] == ["x holds.", "y holds.", "z."]
 
 
+def in_block(core: str) -> list[tuple[str, str]]:
+    answer = f"<core perspectives>\n{core}\n</core perspectives>\n\n<summary>\nBoth.\n</summary>"
+    return [(s.label, s.explanation) for s in segment(answer)]
+
+
+def test_an_opener_within_a_sentence_of_the_block_begins_nothing() -> None:
+    listed = "1. A diary is private.\n2. It may tell of a danger.\n3. Trust, from the perspective of a patient, leads."
+    assert in_block(listed) == [(s.label, s.explanation) for s in segment(listed)]
+    assert len(in_block(listed)) == 3
+    opened = "In the perspective of Privacy, seen from the perspective of a patient, a diary is private.\n"
+    assert len(in_block(opened + "In the perspective of Safety, it may tell of a danger.")) == 2
+
+
+def test_openers_on_one_line_are_told_by_the_capital() -> None:
+    assert in_block("In the perspective of A, one thing In the perspective of B, two things.") == [
+        ("A", "one thing"),
+        ("B", "two things."),
+    ]
+
+
+def test_what_the_block_says_before_its_first_opener_counts_and_an_introduction_does_not() -> None:
+    opened = "In the perspective of Privacy, it is hers.\nIn the perspective of Safety, it may warn."
+    two = [("Privacy", "it is hers."), ("Safety", "it may warn.")]
+    assert in_block("Kindness is a virtue in every land.\n" + opened) == [
+        ("", "Kindness is a virtue in every land."),
+        *two,
+    ]
+    assert in_block("Here are the views:\n" + opened) == two
+
+
+def test_bold_openers() -> None:
+    core = "**In the perspective of Privacy**, it is hers.\n\n2. **In the perspective of Safety**, it may warn."
+    assert in_block(core) == [("Privacy", "it is hers."), ("Safety", "it may warn.")]
+
+
 def test_summary_is_never_a_segment() -> None:
     answer = TWO.replace("Privacy and honesty pull apart.", "In the perspective of Care, they meet.")
     assert [s.label for s in segment(answer)] == ["Right to privacy", "Honesty"]

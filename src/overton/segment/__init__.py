@@ -22,7 +22,7 @@ from overton.segment.template import (
     strip_label,
     trim,
 )
-from overton.segment.views import carried
+from overton.segment.views import carriers
 from overton.segment.visible import visible
 from overton.types import Segment
 
@@ -63,10 +63,14 @@ def segment(answer: str) -> list[Segment]:
     _, (start, stop), _, tagged = template.blocks(seen.text)
     found = template.openers(seen.text, start, stop)
     near = min(stop, start + MAX_FREE)
-    if found and (tagged or carried(seen.text, found, start, near)):
-        pieces = template.read(seen.text, found, stop)
+    if carrying := carriers(seen.text, found, start, near):
+        pieces = template.read(seen.text, carrying, stop)
+        before = template.before_marker(seen.text, start, pieces[0].start)
+        if tagged and not _introduces(seen.text[start:before]):
+            # The block holds nothing but perspectives, so what stands before the first opener is said as well.
+            pieces = [*_free(seen.text, start, min(near, before)), *pieces]
     else:
-        pieces = lists.read(seen.text, start, near) or prose.read(seen.text, start, near)
+        pieces = _free(seen.text, start, near)
     segments = []
     for piece in pieces:
         places = (piece.label, trim(seen.text, piece.body, piece.end), trim(seen.text, piece.start, piece.end))
@@ -75,3 +79,12 @@ def segment(answer: str) -> list[Segment]:
         if WORD.search(part.explanation) or part.label:
             segments.append(part)
     return segments
+
+
+def _free(text: str, start: int, stop: int) -> list[template.Piece]:
+    return lists.read(text, start, stop) or prose.read(text, start, stop)
+
+
+def _introduces(text: str) -> bool:
+    """Whether it is one line that ends with a colon."""
+    return "\n" not in text.strip() and text.rstrip().endswith((":", "："))

@@ -33,7 +33,7 @@ _MORE = re.compile(r"\s*+<(?P<close>/?)(?:think|thinking|thought|reasoning)>", r
 _OPENER = re.compile(r"\b(?:in|from) the perspective of\b", re.IGNORECASE)
 # Possessive quantifiers (*+) never backtrack: a page of spaces must not cost a minute.
 _LABEL = re.compile(rf"\s*+((?:[^,.\n:]|(?<=\bvs)\.){{0,{MAX_LABEL}}}+)\s*+[,:]\s*")
-_MARKER = re.compile(r"[ \t]*(?:[-*•]|\d{1,3}[.)])")
+_MARKER = re.compile(r"[ \t]*(?:[-*•]|\d{1,3}[.)])?[ \t]*[*_]{0,3}")
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.IGNORECASE)
 
 
@@ -124,8 +124,8 @@ def read(text: str, found: list[re.Match[str]], stop: int) -> list[Piece]:
     ends = [*(m.start() for m in found[1:]), stop]
     for opener, end in zip(found, ends, strict=True):
         label = _LABEL.match(text, opener.end(), end)
-        name, body = (trim(text, *label.span(1)), label.end()) if label else ((body := opener.end(), body), body)
-        pieces.append(Piece(opener.start(), name, body, _before_marker(text, body, end)))
+        name, body = (_bare(text, *label.span(1)), label.end()) if label else ((body := opener.end(), body), body)
+        pieces.append(Piece(opener.start(), name, body, before_marker(text, body, end)))
     return pieces
 
 
@@ -137,6 +137,15 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _bare(text: str, start: int, end: int) -> tuple[int, int]:
+    """``(start, end)`` without white space and the marks of bold or italic text ("**In the perspective of A**,")."""
+    while start < end and (text[start].isspace() or text[start] in "*_"):
+        start += 1
+    while end > start and (text[end - 1].isspace() or text[end - 1] in "*_"):
+        end -= 1
+    return start, end
+
+
 def rstrip(text: str, start: int, end: int) -> int:
     """``end`` without the white space before it."""
     while end > start and text[end - 1].isspace():
@@ -144,10 +153,14 @@ def rstrip(text: str, start: int, end: int) -> int:
     return end
 
 
-def _before_marker(text: str, start: int, end: int) -> int:
-    """``end`` without the bullet or number of the line that follows ("... .\n2. In the perspective of")."""
+def before_marker(text: str, start: int, end: int) -> int:
+    """``end`` without the bullet, number or bold mark of the opener that follows (".\n2. **In the perspective of")."""
     line = text.rfind("\n", start, end) + 1
-    return line if line and _MARKER.fullmatch(text, line, rstrip(text, line, end)) else end
+    if line and _MARKER.fullmatch(text, line, rstrip(text, line, end)):
+        return line
+    while end > start and text[end - 1] in "*_":
+        end -= 1
+    return end
 
 
 def strip_label(text: str) -> str:

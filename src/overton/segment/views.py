@@ -1,4 +1,4 @@
-"""Whether "In the perspective of" carries an answer without tags, or is one way among others to name a view."""
+"""Whether "In the perspective of" begins the views of an answer, or is one way among others to name some of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _REACH = 24
 _STOPS = ".!?…。！？:："
 
 
-def carried(text: str, found: list[re.Match[str]], start: int, stop: int) -> bool:
-    """Whether the perspectives of an answer are those that its openers begin.
+def carriers(text: str, found: list[re.Match[str]], start: int, stop: int) -> list[re.Match[str]]:
+    """The openers that begin the perspectives of an answer; none where something else begins most of them.
 
-    In "1. In the perspective of A, ... 2. From the standpoint of B, ... 3. Lawyers may hold ..." they are not: the
-    items of the list are.
+    In "1. In the perspective of A, ... 2. From the standpoint of B, ... 3. Lawyers may hold ..." the items of the list
+    do. Nor does "seen from the perspective of" within a sentence begin anything.
 
     Args:
         text: the answer.
@@ -26,9 +26,10 @@ def carried(text: str, found: list[re.Match[str]], start: int, stop: int) -> boo
         start: beginning of what is read.
         stop: its end.
     """
-    led = [m.start() for m in found if _begins(text, start, m.start())]
+    carrying = [m for m in found if _begins(text, start, m.start()) or m.group()[:1].isupper()]
+    led = [m.start() for m in carrying]
     if not led:
-        return False
+        return []
     rows = lines(text, start, stop)
     opened = set(led)
     marked = [row for row in rows if row.listed and _mark_end(text, row.start, row.end) in opened]
@@ -40,7 +41,8 @@ def carried(text: str, found: list[re.Match[str]], start: int, stop: int) -> boo
         for begin, end in sentences(text, *paragraph):
             named = beginning(text, begin, end).cue is Cue.NAMES
             rivals += named and not any(place in opened for place in range(begin, min(begin + 9, end)))
-    return len(led) > rivals and (len(led) >= 2 or not text[start : led[0]].strip(" \n\t*_\"'“#>-1."))
+    alone = len(led) == 1 and text[start : led[0]].strip(" \n\t*_\"'“#>-1.")
+    return [] if alone or len(led) <= rivals else carrying
 
 
 def _begins(text: str, start: int, place: int) -> bool:
