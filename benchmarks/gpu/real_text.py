@@ -267,7 +267,7 @@ def table(report: dict[str, Any]) -> list[str]:
         p = found["p_value"]
         lines.append(
             f"| {METRICS[name]} | {' | '.join(cells)} | {_cell(found, 'difference', digits)} "
-            f"| {'' if p is None else f'{p:.3f}'} |"
+            f"| {'' if p is None else '< .001' if p < 0.001 else f'{p:.3f}'} |"
         )
     return lines
 
