@@ -24,6 +24,7 @@ def test_trials_are_kept_and_the_best_is_told(tiny_base: Path, tmp_path: Path) -
     first = search(recipe, run, trials=2)
     again = search(recipe, run, trials=3)
     assert again["trials"][:2] == first["trials"] and len(again["trials"]) == 3
+    assert again["trials"][2]["settings"] not in [t["settings"] for t in first["trials"]]
     assert again["average_precision"] == max(t["average_precision"] for t in again["trials"]) > 0.4
     assert read_json(run.path / "search" / "search.json") == again
     EstimatorSection.model_validate(settings | again["best"])

@@ -58,9 +58,10 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
         storage=JournalStorage(JournalFileBackend(str(out / "search.log"))),
         study_name=fingerprint(same | {"seed": recipe.seed}),
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=recipe.seed),
         load_if_exists=True,
     )
+    # A sampler of one seed starts anew in each call, and would try what an earlier call tried.
+    study.sampler = optuna.samplers.TPESampler(seed=recipe.seed + len(study.trials))
 
     def objective(trial: optuna.Trial) -> float:
         section = _suggest(trial, recipe.estimator)
