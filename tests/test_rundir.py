@@ -116,6 +116,7 @@ def test_nan_is_never_written(tmp_path: Path, value: float) -> None:
         ("﻿".encode("utf-16") + '{"a": 1}'.encode("utf-16"), "line 1: not UTF-8"),
         (b"", "holds no rows"),
         (b"\n \n", "holds no rows"),
+        (b'{"a": 1}\n{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "line 2: nested too deeply"),
     ],
 )
 def test_bad_jsonl_names_file_and_line(tmp_path: Path, content: bytes, wanted: str) -> None:
@@ -131,6 +132,14 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n')
     assert read_jsonl(path) == [{"a": 1}, {"a": 2}]
+
+
+def test_half_a_character_is_marked_and_a_whole_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(rb'{"a \uD83D": ["cut \ud83d", "\ude00 b", "whole \ud83d\ude00", "\\ud83d"]}' + b"\n")
+    rows = read_jsonl(path)
+    assert rows == [{"a \ufffd": ["cut \ufffd", "\ufffd b", "whole \U0001f600", "\\ud83d"]}]
+    write_jsonl(path, rows)
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:

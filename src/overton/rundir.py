@@ -37,6 +37,7 @@ _VERSIONED = (
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|writing file")
 _ALMOST_NOTHING = 1 << 20
+_LONE = re.compile("[\ud800-\udfff]")  # surrogates; json has joined those that come in pairs
 
 
 @contextmanager
@@ -169,6 +170,8 @@ def read_json(path: Path) -> Any:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read a JSONL file, also one compressed with gzip (``.gz``); blank lines are skipped.
 
+    An escape of half a character (``\\ud83d`` alone) is read as U+FFFD, the mark of a character that was lost.
+
     Raises:
         DataError: missing, empty, not UTF-8, or a line that is not a JSON object (with its number).
     """
@@ -193,6 +196,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=_refuse_constant)
+        if b"\\ud" in line.lower():
+            # Half of a character, as a program leaves that cuts texts: JSON allows it, no file can hold it.
+            whole = _LONE.sub("\ufffd", json.dumps(row, ensure_ascii=False))
+            row = json.loads(whole, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise DataError(f"{path}, line {number}: nested too deeply to be read") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}, line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
     except json.JSONDecodeError as error:
