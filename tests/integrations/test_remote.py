@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 from adapter_material import GOOD as WHOLE
-from adapter_material import HALF, SITUATION
+from adapter_material import HALF, SITUATION, reward
 
 from overton.errors import RecipeError, RunError
 from overton.integrations import remote
@@ -26,19 +28,19 @@ from overton.types import Group, Perspective, Segment
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
+Reply = tuple[int, Any, dict[str, str]]
+
+
 @contextmanager
-def replies(*scripted: tuple[int, Any, dict[str, str]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A real HTTP server that answers each request with the next reply, the last one for ever."""
-    seen: list[dict[str, Any]] = []
+def server(reply_to: Callable[[BaseHTTPRequestHandler, bytes], Reply]) -> Iterator[str]:
+    """A real HTTP server: request and body -> status, reply and headers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, reply, headers = scripted[min(len(seen), len(scripted) - 1)]
-            seen.append({"body": json.loads(body), "token": self.headers.get("Authorization"), "path": self.path})
+            status, reply, headers = reply_to(self, self.rfile.read(int(self.headers["Content-Length"])))
             text = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(text))}.items():
+            for name, value in {"Content-Length": str(len(text)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text)
@@ -46,14 +48,42 @@ def replies(*scripted: tuple[int, Any, dict[str, str]]) -> Iterator[tuple[str, l
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=found.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
+        yield f"http://127.0.0.1:{found.server_port}"
     finally:
-        server.shutdown()
-        server.server_close()
+        found.shutdown()
+        found.server_close()
+
+
+@contextmanager
+def replies(*scripted: Reply) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that answers each request with the next reply, the last one for ever."""
+    seen: list[dict[str, Any]] = []
+
+    def reply_to(request: BaseHTTPRequestHandler, body: bytes) -> Reply:
+        seen.append({"body": json.loads(body), "token": request.headers.get("Authorization"), "path": request.path})
+        return scripted[min(len(seen), len(scripted)) - 1]
+
+    with server(reply_to) as url:
+        yield url, seen
+
+
+@contextmanager
+def scoring(takes: Callable[[bytes], str] = lambda body: "") -> Iterator[tuple[str, list[bytes]]]:
+    """A server that scores an answer by its length, or refuses a body for its size with these words."""
+    seen: list[bytes] = []
+
+    def reply_to(_: BaseHTTPRequestHandler, body: bytes) -> Reply:
+        seen.append(body)
+        if detail := takes(body):
+            return 413, {"code": "too_large", "detail": detail}, {}
+        groups = json.loads(body)["groups"]
+        return 200, {"groups": [[row(float(len(a or ""))) | {"spans": []} for a in g["answers"]] for g in groups]}, {}
+
+    with server(reply_to) as url:
+        yield url, seen
 
 
 SPAN = {"start": 2, "end": 6, "credit": 1.0, "label": "Care"}
@@ -71,7 +101,7 @@ def row(value: float | None, reason: str = "") -> dict[str, Any]:
     return found | {"matches": [match], "spans": [SPAN], "scored_together": 1}
 
 
-GOOD: tuple[int, Any, dict[str, str]] = (200, {"groups": [[row(0.5), row(None, "no text")]]}, {})
+GOOD: Reply = (200, {"groups": [[row(0.5), row(None, "no text")]]}, {})
 ASKED = Group("May I?", (Perspective("Care", "it hurts"),), ("abcdefgh", "ijklmnop"), (True, False))
 
 
@@ -97,9 +127,10 @@ def test_a_full_queue_and_a_worker_that_restarts_are_waited_for(monkeypatch: pyt
     waits: list[float] = []
     monkeypatch.setattr(remote.time, "sleep", waits.append)
     busy = (429, {"code": "queue_full", "detail": "the queue is full"}, {"Retry-After": "3"})
-    with replies(busy, (503, {"detail": "starting"}, {}), GOOD) as (url, seen):
+    cut = (200, b'{"groups"', {"Content-Length": "100"})  # the server ends while it replies
+    with replies(busy, (503, {"detail": "starting"}, {}), cut, GOOD) as (url, seen):
         assert RemoteReward(url).score([ASKED])[0][0].value == 0.5
-    assert len(seen) == 3 and waits == [3.0, 6.0]
+    assert len(seen) == 4 and waits == [3.0, 6.0, 12.0]
 
 
 def test_what_cannot_succeed_is_refused_at_once_with_the_servers_words() -> None:
@@ -136,13 +167,100 @@ def test_addresses_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
             RemoteReward(url)
 
 
+CARE = (Perspective("Care", "it hurts"),)
+
+
+def counts(seen: list[bytes]) -> list[list[int]]:
+    """Answers of each group of each request; the requests come in any order."""
+    return sorted([len(group["answers"]) for group in json.loads(body)["groups"]] for body in seen)
+
+
 def test_groups_are_sent_in_parts_and_never_torn() -> None:
-    groups = [Group("q", (), ("a",) * 100), Group("q", (), ("b",) * 300), *[Group("q", (), ("c",) * 60)] * 5]
-    parts = [[len(group.answers) for group in part] for part in remote._parts(groups)]
-    assert parts == [[100], [300], [60] * 4, [60]]
-    assert list(remote._parts([])) == []
-    long = [Group("q", (), ("x" * 1_500_000,))] * 2
-    assert len(list(remote._parts(long))) == 2
+    groups = [Group("q", CARE, ("a" * n,) * n) for n in (100, 300, 60, 60, 60, 60, 60)]
+    with scoring() as (url, seen):
+        found = RemoteReward(url).score(groups)
+        assert [[s.value for s in scores] for scores in found] == [[float(len(a)) for a in g.answers] for g in groups]
+        assert counts(seen) == [[60], [60] * 4, [100], [300]]
+        seen.clear()
+        assert RemoteReward(url).score([]) == [] and not seen
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        Group("q", CARE, ("\u65e5" * 20_000,) * 8),  # three bytes a character, and six as an escape
+        Group("p " * 200_000, CARE, ("x",)),
+        Group("q", (Perspective("Care", "it hurts " * 5_000),) * 10, ("x",)),
+    ],
+)
+def test_a_request_is_far_below_the_servers_limit_whatever_makes_it_long(group: Group) -> None:
+    from overton.serving.settings import ServeSettings
+
+    with scoring() as (url, seen):
+        found = RemoteReward(url).score([group] * 32)
+        assert [[s.value for s in scores] for scores in found] == [[float(len(a)) for a in group.answers]] * 32
+    assert 1 < len(seen) < 32 and max(map(len, seen)) < ServeSettings().max_body / 4
+
+
+def test_half_a_character_goes_as_the_reward_reads_it() -> None:
+    with scoring() as (url, seen):
+        RemoteReward(url).score([Group("q\ud83d", CARE, ("x\ud83d\ude00",))])
+    (group,) = json.loads(seen[0])["groups"]
+    assert (group["prompt"], group["answers"]) == ("q\ufffd", ["x\ufffd\ufffd"])  # as long as before
+
+
+def test_what_no_reward_can_score_costs_itself_alone_and_has_the_rewards_reason() -> None:
+    groups = [
+        Group("q", (Perspective("a", " "),), ("x",)),
+        Group("q", (), ("x",)),
+        Group("q", CARE, ()),
+        Group("q", CARE, (np.int64(3), "xy", None, float("nan")), (np.bool_(True),) * 4),  # type: ignore[arg-type]
+    ]
+    with scoring() as (url, seen):
+        found = RemoteReward(url).score(groups)
+    here = reward().score(groups)
+    assert [[s.reason for s in scores if s.value is None] for scores in found] == [
+        [s.reason for s in scores if s.value is None] for scores in here
+    ]
+    assert [[s.value is None for s in scores] for scores in found] == [[True], [True], [], [True, False, True, True]]
+    assert counts(seen) == [[4]]
+
+
+def test_a_group_that_the_server_holds_too_large_costs_itself_alone() -> None:
+    def takes(body: bytes) -> str:
+        groups = json.loads(body)["groups"]
+        if len(groups) > 5:
+            return "6 answers in one request, and at most 5 are taken"
+        bad = [i for i, group in enumerate(groups) if group["prompt"] == "long"]
+        return f"groups[{bad[0]}].prompt: 60000 characters" if bad else ""
+
+    with scoring(takes) as (url, _):
+        found = RemoteReward(url).score([Group("long" if i == 3 else "q", CARE, ("x", "yy")) for i in range(9)])
+    assert [[s.value for s in scores] for scores in found] == [[1.0, 2.0]] * 3 + [[None, None]] + [[1.0, 2.0]] * 5
+    assert found[3][1].reason == "prompt: 60000 characters"
+    with scoring(lambda body: "2 answers in one request, and at most 1 are taken") as (url, seen):
+        with pytest.raises(RunError, match="refused with 413: 2 answers in one request"):
+            RemoteReward(url).score([Group("q", CARE, ("x", "y"))])
+        assert len(seen) == 1
+
+
+def test_a_connection_that_ends_in_a_long_body_says_how_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote.time, "sleep", lambda seconds: None)
+
+    def refuse(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.recv(100)
+            connection.close()  # the rest is unread, so the client's connection is reset
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=refuse, args=(listener,), daemon=True).start()
+        client = RemoteReward(f"http://127.0.0.1:{listener.getsockname()[1]}", retries=1)
+        with pytest.raises(RunError, match=r"after 2 tries .*body has 20,000,\d\d\d bytes.*--max-body"):
+            client.score([Group("q", CARE, ("x" * 20_000_000,))])
 
 
 @pytest.mark.slow
@@ -151,10 +269,10 @@ def test_a_real_server_scores_as_the_reward_does_here(tmp_path: Path) -> None:
     from serving.process import ServerProcess
 
     source = str(tiny_encoder(tmp_path / "model"))
-    server = ServerProcess(tmp_path / "log", source, "--set", "threshold=0.9", environment={"OMP_NUM_THREADS": "1"})
+    process = ServerProcess(tmp_path / "log", source, "--set", "threshold=0.9", environment={"OMP_NUM_THREADS": "1"})
     try:
-        server.start()
-        client = RemoteReward(server.url)
+        process.start()
+        client = RemoteReward(process.url)
         here = load_reward(source, threshold=0.9)
         groups = [Group(SITUATION.text, SITUATION.perspectives, (WHOLE, HALF, "")), ASKED]
         for ours, theirs in zip(here.score(groups), client.score(groups), strict=True):
@@ -170,4 +288,4 @@ def test_a_real_server_scores_as_the_reward_does_here(tmp_path: Path) -> None:
         finished = Group(ASKED.prompt, ASKED.references, ASKED.answers)
         assert values == pytest.approx([s.value for s in here.score([finished])[0]])
     finally:
-        server.end()
+        process.end()

@@ -13,6 +13,7 @@ from serving_material import GROUP, FakeWorker, client, in_loop, running, until
 
 from overton.serving import gate
 from overton.serving.app import ROUTES
+from overton.types import Group, Perspective
 
 TOKEN = "0123456789abcdef"
 SECRET = "nobody may read this"
@@ -65,9 +66,18 @@ async def test_one_answer_a_request_and_siblings_by_name() -> None:
         ({"groups": [{**GROUP, "answers": SECRET}]}, "groups[0].answers: Input should be a valid list"),
         ({"groups": [{**GROUP, "answers": ["a"], "prompt": [SECRET]}]}, "groups[0].prompt: Input should be a valid"),
         (
-            {"groups": [{**GROUP, "answers": ["a"], "references": [{"explanation": "x", SECRET: SECRET}]}]},
-            "groups[0].references[0]",
+            {"groups": [{**GROUP, "answers": ["a"], "references": ["x", {"text": SECRET}]}]},
+            "groups[0].references[1]: the text `explanation` is missing; found the keys ['text']",
         ),
+        (
+            {"groups": [{**GROUP, "answers": ["a"], "references": [{"explanation": "x", "label": 3}]}]},
+            "groups[0].references[0]: `label` must be a text, found int",
+        ),
+        (
+            {"groups": [{**GROUP, "answers": ["a"], "references": None}]},
+            "groups[0].references: a list of references is wanted",
+        ),
+        ({"groups": [{"prompt": "Q", "answers": ["a"]}]}, "groups[0].references: Field required"),
         (
             {"groups": [{**GROUP, "answers": ["a"], "references": ["x", " "]}]},
             "groups[0].references[1]: the reference is empty",
@@ -98,6 +108,30 @@ async def test_json_that_is_nested_too_deep_is_refused() -> None:
         label = "[" * 200_000
         reply = await http.post("/get_reward", json={"query": ["Qx"], "prompts": ["Q"], "labels": [label]})
         assert reply.json()["extra_logs"]["unscored"] == 1.0
+        reply = await http.post("/score", json={"groups": [{**GROUP, "answers": ["a"], "references": label}]})
+        assert (reply.status_code, reply.json()["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "references",
+    [
+        [Perspective("Privacy", "a diary is private", "-", "c1", "human").to_json()],
+        [{"label": None, "explanation": "a diary is private"}],
+        ["In the perspective of Privacy, a diary is private"],
+        json.dumps(["a diary is private"]),
+        json.dumps([{"label": "Privacy", "explanation": "a diary is private"}]),
+    ],
+)
+@in_loop
+async def test_references_in_every_form_that_a_data_set_has_them_in(references: Any) -> None:
+    worker = FakeWorker()
+    given: list[Group] = []
+    scored = worker.score
+    worker.score = lambda groups: given.extend(groups) or scored(groups)  # type: ignore[method-assign,func-returns-value]
+    async with running(worker) as service, client(service) as http:
+        reply = await http.post("/score", json={"groups": [{**GROUP, "answers": ["a"], "references": references}]})
+        assert reply.status_code == 200, reply.text
+    assert [p.explanation for p in given[0].references] == ["a diary is private"]
 
 
 @in_loop
@@ -113,6 +147,7 @@ async def test_what_is_no_json_is_not_read_as_such() -> None:
         ({"prompt": "x" * 51}, "groups[0].prompt: 51 characters, and at most 50 are taken (--max-chars)"),
         ({"references": ["x"] * 4}, "groups[0].references: 4, and at most 3 are taken (--max-references)"),
         ({"references": ["x", "y" * 51]}, "groups[0].references[1]: 51 characters, and at most 50"),
+        ({"references": '["x", "x", "x", "x"]'}, "groups[0].references: 4, and at most 3 are taken (--max-references)"),
         ({"answers": ["a"] * 6}, "6 answers in one request, and at most 5 are taken (--max-answers)"),
         ({"answers": ["a" * 3000]}, "the body has more than 2000 bytes (--max-body)"),
     ],
@@ -323,6 +358,10 @@ async def test_the_openapi_document_describes_every_route_and_loads_nothing_from
         assert set(document["paths"]) == ROUTES - {"/openapi.json"}
         answers = document["components"]["schemas"]["Answers"]["properties"]["answers"]
         assert answers["items"] == {"type": "string"}
+        references = document["components"]["schemas"]["Answers"]["properties"]["references"]
+        assert [form["type"] for form in references["anyOf"]] == ["array", "string"]
+        assert references["anyOf"][0]["items"]["anyOf"][1] == {"$ref": "#/components/schemas/Reference"}
+        assert document["components"]["schemas"]["Reference"]["required"] == ["explanation"]
         for route in ("/score", "/get_reward"):
             assert {"200", "401", "413", "422", "429", "503"} <= set(document["paths"][route]["post"]["responses"])
         for page in ("/docs", "/redoc"):

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from overton.address import check_address
 from overton.errors import RecipeError, RunError
+from overton.rewards.plan import unscorable
 from overton.types import Group, Match, Score, Segment
 
-# Of one request: far below what the server takes (1024 answers, 8 MiB).
-_ANSWERS, _CHARACTERS = 256, 2_000_000
+# Of one request: far below what a server takes by default (1024 answers, 8 MiB).
+_ANSWERS, _BYTES = 256, 2_000_000
 _AT_ONCE = 4
 _AGAIN = {408, 429, 500, 502, 503, 504}
 _LONGEST_WAIT = 30.0
+_HALF = re.compile("[\ud800-\udfff]")  # half a character has no bytes of its own; the reward replaces it alike
+_OF_GROUP = "groups[0]."  # begins the server's words when something in the group is too large, and not the request
+
+
+class _TooLarge(RunError):
+    """The server takes no request, or no group, of this size."""
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(f"{url}: refused with 413: {detail}")
+        self.detail = detail
 
 
 class RemoteReward:
@@ -53,38 +66,58 @@ class RemoteReward:
         Raises:
             RunError: it does not.
         """
-        self._post({"groups": []}, retries=0)
+        self._post([], retries=0)
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
-        """One list a group, one score an answer, in order; what the server could not score has a reason.
+        """One list a group, one score an answer, in order; what could not be scored has a reason.
 
-        A segment's ``explanation`` is its whole text, label and introduction too: the server sends offsets and labels.
+        A group whose prompt or references are beyond the server's limits has no scores. A segment's ``explanation`` is
+        its whole text, label and introduction too: the server sends offsets and labels.
 
         Raises:
             RunError: the server refuses, cannot be reached after all tries, or replies as another version does.
         """
-        parts = list(_parts(groups))
+        found: dict[int, list[Score]] = {}
+        bodies: dict[int, bytes] = {}
+        for index, group in enumerate(groups):
+            reasons = [unscorable(group, answer) for answer in group.answers]
+            if all(reasons):  # of no answers too: the server has nothing to say about them
+                found[index] = [Score(None, reason) for reason in reasons]
+            else:
+                bodies[index] = _body(group)
+        parts = list(_parts(groups, bodies))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            replies = list(pool.map(lambda part: self._post({"groups": [_body(g) for g in part]}, self.retries), parts))
-        scores = []
-        for part, reply in zip(parts, replies, strict=True):
-            if len(reply) != len(part):
-                raise RunError(f"{self.url}: {len(reply)} groups came back for {len(part)}; is it an overton server?")
-            for group, rows in zip(part, reply, strict=True):
-                try:
-                    scores.append([_score(row, text) for row, text in zip(rows, group.answers, strict=True)])
-                except (ValueError, KeyError, TypeError) as error:
-                    raise RunError(
-                        f"{self.url}: a score is not in the form of this version of overton ({error!r}); run the same "
-                        "version there"
-                    ) from None
-        return scores
+            for part, scores in zip(parts, pool.map(lambda own: self._ask(groups, bodies, own), parts), strict=True):
+                found |= dict(zip(part, scores, strict=True))
+        return [found[index] for index in range(len(groups))]
 
-    def _post(self, body: dict[str, Any], retries: int) -> list[Any]:
+    def _ask(self, groups: Sequence[Group], bodies: Mapping[int, bytes], part: list[int]) -> list[list[Score]]:
+        """Scores of some groups; halves are sent where the whole is too much, down to the group that is to blame."""
+        try:
+            reply = self._post([bodies[index] for index in part], self.retries)
+        except _TooLarge as refusal:
+            if len(part) > 1:
+                middle = len(part) // 2
+                return self._ask(groups, bodies, part[:middle]) + self._ask(groups, bodies, part[middle:])
+            if not refusal.detail.startswith(_OF_GROUP):
+                raise
+            return [[Score(None, refusal.detail.removeprefix(_OF_GROUP))] * len(groups[part[0]].answers)]
+        if len(reply) != len(part):
+            raise RunError(f"{self.url}: {len(reply)} groups came back for {len(part)}; is it an overton server?")
+        try:
+            return [_scores(groups[index], rows) for index, rows in zip(part, reply, strict=True)]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{self.url}: a score is not in the form of this version of overton ({error!r}); run the same "
+                "version there"
+            ) from None
+
+    def _post(self, bodies: Sequence[bytes], retries: int) -> list[Any]:
         headers = {"Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(f"{self.url}/score", json.dumps(body).encode(), headers)
+        data = b'{"groups": [' + b", ".join(bodies) + b"]}"
+        request = urllib.request.Request(f"{self.url}/score", data, headers)
         wait, reason = 0.5, ""
         for attempt in range(retries + 1):
             try:
@@ -93,11 +126,16 @@ class RemoteReward:
                 return list(found["groups"])
             except urllib.error.HTTPError as error:
                 reason = _detail(error)
+                if error.code == 413:
+                    raise _TooLarge(self.url, reason) from None
                 if error.code not in _AGAIN:
                     raise RunError(f"{self.url}: refused with {error.code}: {reason}") from None
                 wait = max(wait, _seconds(error.headers.get("Retry-After")))
-            except OSError as error:
-                reason = str(getattr(error, "reason", None) or error or type(error).__name__)
+            except (OSError, http.client.HTTPException) as error:
+                cause = getattr(error, "reason", None) or error
+                reason = str(cause) or type(cause).__name__
+                if type(cause) in (ConnectionResetError, BrokenPipeError):  # so ends a body that is refused half-way
+                    reason += f"; the body has {len(data):,} bytes, maybe more than the server takes (--max-body)"
             except (ValueError, KeyError, TypeError):
                 raise RunError(f"{self.url}/score: the reply is not that of an overton reward server") from None
             if attempt < retries:
@@ -109,27 +147,37 @@ class RemoteReward:
         )
 
 
-def _parts(groups: Sequence[Group]) -> Iterator[list[Group]]:
-    part: list[Group] = []
-    answers = characters = 0
-    for group in groups:
-        size = sum(len(text) for text in group.answers if isinstance(text, str))
-        if part and (answers + len(group.answers) > _ANSWERS or characters + size > _CHARACTERS):
+def _parts(groups: Sequence[Group], bodies: Mapping[int, bytes]) -> Iterator[list[int]]:
+    """Indices of the groups that go into one request; a group is never torn."""
+    part: list[int] = []
+    answers = size = 0
+    for index, body in bodies.items():
+        count = len(groups[index].answers)
+        if part and (answers + count > _ANSWERS or size + len(body) > _BYTES):
             yield part
-            part, answers, characters = [], 0, 0
-        part.append(group)
-        answers, characters = answers + len(group.answers), characters + size
+            part, answers, size = [], 0, 0
+        part.append(index)
+        answers, size = answers + count, size + len(body)
     if part:
         yield part
 
 
-def _body(group: Group) -> dict[str, Any]:
+def _body(group: Group) -> bytes:
     body: dict[str, Any] = {
         "prompt": group.prompt,
         "references": [{"label": p.label, "explanation": p.explanation} for p in group.references],
-        "answers": list(group.answers),
+        "answers": [answer if isinstance(answer, str) else None for answer in group.answers],
     }
-    return body if group.finished is None else body | {"finished": list(group.finished)}
+    if group.finished is not None:
+        body["finished"] = [bool(value) for value in group.finished]
+    return _HALF.sub("\ufffd", json.dumps(body, ensure_ascii=False)).encode()
+
+
+def _scores(group: Group, rows: Sequence[dict[str, Any]]) -> list[Score]:
+    return [
+        _score(row, answer) if isinstance(answer, str) else Score(None, unscorable(group, answer))
+        for row, answer in zip(rows, group.answers, strict=True)
+    ]
 
 
 def _score(row: dict[str, Any], text: str) -> Score:

@@ -21,7 +21,6 @@ from overton.serving.schema import (
     OpenRLHFReply,
     OpenRLHFRequest,
     Problem,
-    Reference,
     ScoreReply,
     ScoreRequest,
     to_asked,
@@ -32,7 +31,7 @@ T = TypeVar("T")
 
 ROUTES = {"/score", "/get_reward", "/health", "/metrics", "/openapi.json"}
 _CODES = {400: "invalid", 404: "not_found", 405: "not_allowed", 408: "timeout", 413: "too_large", 429: "queue_full"}
-_KEYS = {name for model in (ScoreRequest, Answers, Reference, OpenRLHFRequest) for name in model.model_fields}
+_KEYS = {name for model in (ScoreRequest, Answers, OpenRLHFRequest) for name in model.model_fields}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {

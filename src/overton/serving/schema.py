@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, WithJsonSchema
 
 from overton.errors import DataError
 from overton.rewards import parse_references
@@ -21,19 +21,21 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Reference(_Strict):
-    """A reference perspective."""
+class Reference(BaseModel):
+    """A reference perspective; further keys, such as stance and cluster, are not read."""
 
     explanation: str = Field(description="What this view holds.")
-    label: str = Field("", description="The value, right or duty behind it.")
+    label: str | None = Field(None, description="The value, right or duty behind it.")
 
 
 class Answers(_Strict):
     """Answers to one situation."""
 
     prompt: str = Field(description="The situation's text; its words are hidden from the comparison.")
-    references: list[str | Reference] = Field(
-        description="Texts ('In the perspective of LABEL, ...' gives the label) or objects with explanation and label."
+    # Every entry of the library reads references in one way, parse_references, and so does this one.
+    references: SkipValidation[list[str | Reference] | str] = Field(
+        description="Texts ('In the perspective of LABEL, ...' gives the label) or objects with explanation and label; "
+        "or such a list as JSON text."
     )
     answers: list[_Answer] = Field(min_length=1, description="The texts to score.")
     finished: list[bool] | None = Field(None, description="Of each answer, false when the token limit ended it.")
@@ -124,7 +126,7 @@ def to_asked(groups: Sequence[Answers], limits: ServeSettings) -> list[Asked]:
     """Groups of a request, checked.
 
     Raises:
-        Invalid: lists that do not fit together, or a reference without text.
+        Invalid: lists that do not fit together, or references that cannot be read.
         TooLarge: more or longer references than are taken.
     """
     return [_one(group, f"groups[{index}]", limits) for index, group in enumerate(groups)]
@@ -138,11 +140,12 @@ def _one(given: Answers, where: str, limits: ServeSettings) -> Asked:
         raise Invalid(f"{where}: group and size are wanted together, or neither of them")
     if given.size is not None and not count <= given.size <= limits.max_answers:
         raise Invalid(f"{where}.size: between {count}, the answers here, and {limits.max_answers} is wanted")
-    raw = [item if isinstance(item, str) else item.model_dump() for item in given.references]
     try:
-        references = parse_references(raw, f"{where}.references")
+        references = parse_references(given.references, f"{where}.references")
     except DataError as error:
         raise Invalid(str(error)) from None
+    except RecursionError:
+        raise Invalid(f"{where}.references: the JSON text is nested too deep") from None
     asked = Asked(
         prompt=given.prompt,
         references=references,
