@@ -27,6 +27,7 @@ GROUND = {
     "sections_model",
     "sections_training",
     "segment",
+    "strict_yaml",
     "types",
     "versions",
 }

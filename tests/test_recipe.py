@@ -147,3 +147,36 @@ def test_a_wrong_key_below_a_name_of_your_own_is_named_with_its_neighbour() -> N
     raw = {"name": "a", "evaluation": {"judge": {"models": {"mine": {"concurrncy": 4}}}}}
     with pytest.raises(RecipeError, match=r"models\.mine\.concurrncy: unknown key; did you mean .*mine\.concurrency\?"):
         parse_recipe(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "lines"),
+    [
+        ("data: {source: world}\nseed: 1\ndata: {train: 5}\n", "data", (1, 3)),
+        ("training:\n  grpo: {steps: 7}\n  grpo: {steps: 8}\n", "grpo", (2, 3)),
+        ('{"seed": 1,\n "seed": 2}', "seed", (1, 2)),
+    ],
+)
+def test_a_key_that_stands_twice_is_named_with_its_lines(
+    tmp_path: Path, text: str, key: str, lines: tuple[int, int]
+) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(f"{path}: {key}: ")
+    assert f"lines {lines[0]} and {lines[1]}" in str(caught.value)
+
+
+def test_a_merged_key_may_be_written_again(tmp_path: Path) -> None:
+    # The merge of `grpo` has been resolved when `sft` takes it over in turn.
+    text = (
+        "training:\n  grpo: &g {<<: &b {learning_rate: 0.1, warmup_ratio: 0.5}, warmup_ratio: 0.2}\n  sft: {<<: *g}\n"
+    )
+    training = load_recipe(write(tmp_path, text + "data: {<<: {train: 7}, train: 8}\n")).training
+    assert (training.grpo.learning_rate, training.grpo.warmup_ratio) == (0.1, 0.2)
+    assert (training.sft.learning_rate, training.sft.warmup_ratio) == (0.1, 0.2)
+
+
+def test_an_override_may_not_say_a_key_twice_either(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"--set 'training\.grpo=.*: steps: this key stands twice"):
+        load_recipe(write(tmp_path, "seed: 1\n"), ["training.grpo={steps: 1, steps: 2}"])

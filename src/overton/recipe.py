@@ -24,6 +24,7 @@ from overton.sections import (
 from overton.sections_generation import GenerationSection
 from overton.sections_model import LlmSection, Section
 from overton.sections_training import PolicySection, RewardSection, TrainingSection
+from overton.strict_yaml import read_yaml
 
 
 class Recipe(Section):
@@ -55,10 +56,10 @@ def load_recipe(path: Path, overrides: typing.Sequence[str] = ()) -> Recipe:
         overrides: ``KEY.PATH=VALUE`` strings; the value is read as YAML.
 
     Raises:
-        RecipeError: file missing or not YAML, unknown key, wrong type, malformed override.
+        RecipeError: file missing or not YAML, a key twice, unknown key, wrong type, malformed override.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe. `overton init` writes one.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -112,7 +113,7 @@ def override(raw: dict[str, Any], item: str) -> None:
     if not sep or not key.strip():
         raise RecipeError(f"--set {item!r}: write KEY=VALUE, for example --set estimator.epochs=2")
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text, f"--set {item!r}")
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {item!r}: the value is not YAML: {error}") from None
     node = raw

@@ -85,11 +85,12 @@ def _field(text: str) -> tuple[str, Any]:
     import yaml
 
     from overton.errors import RecipeError
+    from overton.strict_yaml import read_yaml
 
     name, equals, value = text.partition("=")
     if not equals:
         raise RecipeError(f"--set {text}: FIELD=VALUE is wanted")
     try:
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), read_yaml(value, f"--set {text}")
     except yaml.YAMLError:
         raise RecipeError(f"--set {text}: the value is not YAML") from None
