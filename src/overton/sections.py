@@ -89,8 +89,8 @@ class DataSection(Section):
     pairs: int = Field(
         2000,
         ge=0,
-        description="labelled pairs for calibration, and as many for the benchmark, half of them the same; 0 = every "
-        "pair that people labelled, as often the same as it happens",
+        description="labelled pairs for calibration (of each part), and as many for the benchmark, half of them the "
+        "same; 0 = every pair that people labelled, as often the same as it happens",
     )
     nli_pairs: int = Field(
         16000, ge=100, description="`world` only: pairs that the evaluation's cross-encoder is trained on"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,23 @@ def test_pairs_are_half_positive(tmp_path: Path) -> None:
     assert {r["relation"] for r in found} == {"same", "opposite", "other"}
     assert all((r["label"] == 1) == (r["relation"] == "same") for r in found)
     assert len(table_pairs(_table(tmp_path, 20), 500, "dev", 0, notes)) == 40 and "gives 40" in notes[0]
+
+
+def test_pairs_are_drawn_from_each_part(tmp_path: Path) -> None:
+    rows = _table(tmp_path, 24)
+    bare = [replace(row, views=row.situation.perspectives) for row in rows]
+    mixed = [
+        replace(row, part=part)
+        for part, own in (("small", rows[:4]), ("bare", bare[4:14]), ("large", rows[14:]))
+        for row in own
+    ]
+    notes: list[str] = []
+    found = table_pairs(mixed, 8, "dev", 0, notes)
+    assert Counter((r["set"], r["label"]) for r in found) == {
+        ("small", 0): 4, ("small", 1): 4, ("large", 0): 4, ("large", 1): 4,
+    }  # fmt: skip
+    assert len(notes) == 1 and "pairs.dev of bare" in notes[0]
+    assert {r["set"] for r in table_pairs(mixed, 0, "train", 0, [])} == {"small", "bare", "large"}
 
 
 def test_without_clusters_the_error_says_what_to_add(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from overton.estimator.calibrate import (
 )
 from overton.estimator.models import load_sentence_transformer
 from overton.estimator.pairs import Pairs, bootstrap, interval, read_pairs
+from overton.estimator.search import mean_precision
 from overton.rundir import write_json
 
 
@@ -196,6 +197,9 @@ class Fixed:
         x = np.array([float(t) for t in texts], dtype=np.float32)
         return np.stack([x, np.sqrt(1 - x**2)], axis=1)
 
+    def cosines(self, left: list[str], right: list[str], contexts: Any = None) -> np.ndarray:
+        return np.einsum("ij,ij->i", self.encode(left), self.encode(right))
+
 
 def fixed_pairs(values: list[tuple[float, int]], tmp_path: Path) -> Pairs:
     rows = [
@@ -240,6 +244,39 @@ def test_each_data_set_has_its_own_threshold(tmp_path: Path) -> None:
     assert Calibration.load(path, "high").model_hash == "m"
     with pytest.raises(ModelError, match="no calibration for the data set 'other'; it has: high, low"):
         Calibration.load(path, "other")
+
+
+def test_a_data_set_with_one_label_gets_no_threshold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"situation": f"{name}{i // 4}", "sentence1": "1", "sentence2": str(v), "label": y, "set": name}
+        for name, values in (("own", ((0.9, 1), (0.6, 0))), ("bare", ((0.5, 0), (0.4, 0))))
+        for i, (v, y) in enumerate(values * 20)
+    ]
+    pairs = pairs_of(rows, tmp_path)
+    found, quality = calibrate(Fixed(), pairs, model_hash="m", data_hash="d")  # type: ignore[arg-type]
+    assert list(quality["sets"]) == ["own"] and found.pairs == 80
+    assert "bare" in capsys.readouterr().err
+    assert mean_precision(Fixed(), pairs) == 1  # type: ignore[arg-type]
+    # One label in each set: what is left is all pairs together.
+    only = pairs.only((pairs.labels == 1) | (np.array(pairs.sets) == "bare"))
+    assert mean_precision(Fixed(), only) == 1  # type: ignore[arg-type]
+    assert "sets" not in calibrate(Fixed(), only, model_hash="m", data_hash="d")[1]  # type: ignore[arg-type]
+
+
+def test_a_precision_out_of_reach_in_one_data_set_names_it(tmp_path: Path) -> None:
+    rows = [
+        {"situation": f"{name}{i // 4}", "sentence1": "1", "sentence2": str(v), "label": y, "set": name}
+        for name, values in (("good", ((0.9, 1), (0.4, 0)) * 4), ("bad", ((0.5, 1), (0.6, 0))))
+        for i, (v, y) in enumerate(values * 20)
+    ]
+    with pytest.raises(ModelError, match=r"precision of 0\.9 on the dev pairs of bad"):
+        calibrate(
+            Fixed(),  # type: ignore[arg-type]
+            pairs_of(rows, tmp_path),
+            model_hash="m",
+            data_hash="d",
+            target_precision=0.9,
+        )
 
 
 def test_a_precision_out_of_reach_is_refused(tmp_path: Path) -> None:

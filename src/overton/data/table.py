@@ -241,6 +241,9 @@ def _both_ways(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspect
     return [pair for a, b in _same(views) for pair in ((a, b), (b, a))]
 
 
+# A pair of a situation, and how the two relate.
+_Labelled = tuple[TableRow, LabelledPair, str]
+
 _NO_CLUSTERS = (
     "the {split} split has no situation with two perspectives of one cluster: to train and calibrate an "
     "estimator the table needs a `cluster` column in which perspectives that say the same have the same "
@@ -260,7 +263,8 @@ def stream_pairs(
 
     Args:
         rows: the split's situations.
-        n: pairs wanted; fewer when the table has no more. 0 = every pair, in the mix that people's labels have.
+        n: pairs wanted of each part; fewer when it has no more, and none of a part whose pairs would all have one
+            label. 0 = every pair, in the mix that people's labels have.
         split: its name.
         seed: decides the choice.
         warnings: what the card should tell is appended.
@@ -270,15 +274,17 @@ def stream_pairs(
     """
     rng = random.Random(f"{seed}/pairs/{split}")
     labelled = [(row, pair, relation) for row in rows for pair, relation in labelled_pairs(row)]
-    same = [found for found in labelled if found[1].same]
-    different = [found for found in labelled if not found[1].same]
-    if not same:
+    if not any(pair.same for _, pair, _ in labelled):
         raise DataError(_NO_CLUSTERS.format(split=split))
     if n:
-        half = min(n // 2, len(same), len(different))
-        if 2 * half < n:
-            warnings.append(f"pairs.{split}: {n} pairs wanted, the table gives {2 * half}")
-        labelled = rng.sample(same, half) + rng.sample(different, half)
+        # Each part on its own: of all together, a small part would give pairs of one label, or none.
+        parts: dict[str, list[_Labelled]] = {}
+        for found in labelled:
+            parts.setdefault(found[0].part, []).append(found)
+        drawn = [
+            _half_same(own, n, f"pairs.{split}{name and ' of '}{name}", rng, warnings) for name, own in parts.items()
+        ]
+        labelled = [found for own in drawn for found in own]
     rng.shuffle(labelled)
     return (
         {
@@ -292,6 +298,21 @@ def stream_pairs(
         }
         for row, pair, relation in labelled
     )
+
+
+def _half_same(own: list[_Labelled], n: int, what: str, rng: random.Random, warnings: list[str]) -> list[_Labelled]:
+    """Of the pairs of one part as many same as different ones, ``n`` together or as many as there are."""
+    same = [found for found in own if found[1].same]
+    different = [found for found in own if not found[1].same]
+    half = min(n // 2, len(same), len(different))
+    if not half:
+        warnings.append(
+            f"{what}: none, since all would be {'the same' if same else 'different; no cluster has two perspectives'}. "
+            "What is measured on pairs says nothing about this part, and it gets no threshold of its own"
+        )
+    elif 2 * half < n:
+        warnings.append(f"{what}: {n} pairs wanted, the table gives {2 * half}")
+    return rng.sample(same, half) + rng.sample(different, half)
 
 
 def labelled_pairs(row: TableRow) -> list[tuple[LabelledPair, str]]:

@@ -10,6 +10,7 @@ from overton.errors import MissingDependencyError, ModelError
 from overton.estimator.calibration import Calibration
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, bootstrap, interval
+from overton.progress import console
 
 if TYPE_CHECKING:
     import numpy as np
@@ -242,7 +243,8 @@ def calibrate(
     Returns:
         The calibration, and how good it is: ``calibration_error`` and ``brier`` of probabilities that were
         fitted on the other half of the situations, ``random_cosine``, ``auc``; with several data sets ``sets``:
-        name -> the same for its pairs alone, calibration's fields included.
+        name -> the same for its pairs alone, calibration's fields included. A data set whose pairs all have one label
+        is left out of ``sets``, and named on the console.
 
     Raises:
         ModelError: the health check fails, or no threshold has the target precision.
@@ -252,16 +254,20 @@ def calibrate(
     both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "Calibrating the estimator")
     cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
     health = health_check(estimator, pairs, cosines, seed)
-    names = sorted(set(pairs.sets))
     hashes = (model_hash, data_hash)
     settings = (different_per_same, target_precision, seed)
     calibration, quality = _measure(cosines, pairs, hashes, *settings)
+    measurable = {name: here for name, here in pairs.of_sets().items() if name}
+    if one_label := sorted(set(pairs.sets) - set(measurable) - {""}):
+        console.print(
+            f"No threshold of its own for {', '.join(one_label)}: dev pairs of one label only. The threshold of all "
+            "pairs together serves there; clusters in the data would give it one.",
+            markup=False,
+        )
     sets: dict[str, Any] = {}
-    if len(names) > 1:
-        for name in names:
-            here = np.array([own == name for own in pairs.sets])
-            own, how_good = _measure(cosines[here], pairs.only(here), hashes, *settings)
-            sets[name] = {k: v for k, v in asdict(own).items() if not k.endswith("_hash")} | how_good
+    for name, here in measurable.items():
+        own, how_good = _measure(cosines[here], pairs.only(here), hashes, *settings, name)
+        sets[name] = {k: v for k, v in asdict(own).items() if not k.endswith("_hash")} | how_good
     quality |= {**health, "different_per_same": different_per_same, "target_precision": target_precision}
     return calibration, quality | ({"sets": sets} if sets else {})
 
@@ -273,8 +279,9 @@ def _measure(
     different_per_same: float,
     target_precision: float,
     seed: int,
+    data_set: str = "",
 ) -> tuple[Calibration, dict[str, Any]]:
-    """Threshold, probabilities and their quality on some pairs."""
+    """Threshold, probabilities and their quality on some pairs, of both labels."""
     import numpy as np
 
     def pick(weights: np.ndarray) -> float:
@@ -284,8 +291,9 @@ def _measure(
 
     weights = pairs.weights(different_per_same)
     threshold = pick(weights)
-    if np.isnan(threshold):
-        raise ModelError(f"estimator.target_precision: no threshold has a precision of {target_precision} on dev pairs")
+    if np.isnan(threshold):  # the best F1 always exists; a precision may be out of reach
+        whose = f"the dev pairs of {data_set}" if data_set else "dev pairs"
+        raise ModelError(f"estimator.target_precision: no threshold has a precision of {target_precision} on {whose}")
     draws = bootstrap(lambda drawn: np.array([pick(drawn * weights)]), pairs.groups, RESAMPLES, seed)
     low, high = interval(draws[:, 0])
     slope, intercept = platt(cosines, pairs.labels, weights)

@@ -54,6 +54,17 @@ class Pairs:
             groups=np.unique(self.groups[rows], return_inverse=True)[1],
         )
 
+    def of_sets(self) -> dict[str, np.ndarray]:
+        """(n,) bool mask of each data set's pairs, of those sets that have pairs of both labels.
+
+        On pairs of one label nothing can be measured: whatever the model says, all of them are the same, or none is.
+        """
+        import numpy as np
+
+        names = np.array(self.sets)
+        masks = {str(name): names == name for name in sorted(set(self.sets))}
+        return {name: here for name, here in masks.items() if 0 < self.labels[here].sum() < here.sum()}
+
     def weights(self, different_per_same: float) -> np.ndarray:
         """(n,) weights: 1 for a same pair; different pairs weigh that many times as much, taken together.
 

@@ -82,14 +82,16 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
 
 
 def mean_precision(estimator: SimilarityEstimator, pairs: Pairs) -> float:
-    """Average precision on each data set's pairs, averaged over the data sets."""
+    """Average precision on each data set's pairs, averaged over the data sets that have pairs of both labels.
+
+    Where none has, the average precision on all pairs.
+    """
     import numpy as np
     from sklearn.metrics import average_precision_score
 
     cosines = estimator.cosines(pairs.left, pairs.right, pairs.situations)
-    sets = np.array(pairs.sets)
-    found = [average_precision_score(pairs.labels[sets == name], cosines[sets == name]) for name in sorted(set(sets))]
-    return float(np.mean(found))
+    chosen = list(pairs.of_sets().values()) or [np.full(len(cosines), True)]
+    return float(np.mean([average_precision_score(pairs.labels[here], cosines[here]) for here in chosen]))
 
 
 def _suggest(trial: optuna.Trial, section: EstimatorSection) -> EstimatorSection:
