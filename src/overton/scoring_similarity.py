@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -46,17 +47,18 @@ def item_of(
     Args:
         answer: what a model wrote.
         situation: the one it belongs to.
-        sentences: of the answer where a file holds those instead of the text; each is a unit of its own, without the
-            reasoning mark before it, and those with fewer than three letters are dropped (numbers of lists).
+        sentences: of the answer where a file holds those instead of the text; each is a unit of its own, without
+            what stands before the end of a thought; those with fewer than three letters (numbers of lists) are dropped.
         keep_labels: leave "In the perspective of LABEL," in front of units and references.
     """
+    from overton.evaluation.coverage import THOUGHT
     from overton.segment import segment, strip_label
 
     if sentences is None:
         found = segment(answer.answer)
         texts = [answer.answer[s.start : s.end] if keep_labels else s.explanation or s.label for s in found]
     else:
-        said = [s.rpartition("</think>")[2].strip() for s in sentences]
+        said = [re.split(f"</{THOUGHT}>", s, flags=re.IGNORECASE)[-1].strip() for s in sentences]
         said = [s for s in said if sum(c.isalpha() for c in s) >= _LETTERS]
         texts = said if keep_labels else [strip_label(s) for s in said]
     if keep_labels:

@@ -45,6 +45,11 @@ def test_template_lead_tags_and_summary_are_left_out() -> None:
         ),
         ('He said "no." Then he left.', ['He said "no."', "Then he left."]),
         ("<think>In the perspective of X, debris.</think>Real view.", ["Real view."]),
+        ("<thinking>\nX.\n</thinking>\nYes.", ["Yes."]),
+        ("X.</THOUGHT>Yes. <reasoning>Y.</reasoning>\nNo.", ["No."]),
+        ("<think>\nIn the perspective of X, never closed.", []),
+        ("Yes.\n<reasoning>\nNever closed.", ["Yes."]),
+        ("I think so.\n<b>Reasoning</b> helps.", ["I think so.", "<b>Reasoning</b> helps."]),
         (
             "In the perspective of Trust the line has no comma.",
             ["In the perspective of Trust the line has no comma."],
@@ -100,7 +105,7 @@ def test_offsets_point_into_the_answer_in_order(answer: str) -> None:
 
 
 def test_a_very_long_answer_is_cut_quickly() -> None:
-    answer = "<think>" * 2000 + "In the perspective of " * 5000 + "word " * 10_000 + "." * 10_000
+    answer = "<think>" * 2000 + "</think>" + "In the perspective of " * 5000 + "word " * 10_000 + "." * 10_000
     assert split_sentences(answer)
 
 

@@ -19,8 +19,13 @@ from overton.types import Perspective
 ENTAILED = 0.5  # lowest P(entailment) that counts as stated
 Matrix = npt.NDArray[np.floating]
 
-# Parts of an answer that are no statement of a perspective: reasoning debris, the summary, and the tags.
-_DEBRIS = re.compile(r"\A.*</think>|<summary>.*?(?:</summary>|\Z)|</?(?:core perspectives|summary)>", re.DOTALL | re.I)
+# Parts of an answer that are no statement of a perspective: thoughts, the summary, and the tags. The beginning of a
+# thought is often part of the prompt, so its end alone tells; one without an end goes on to the end of the text.
+THOUGHT = r"(?:think|thinking|thought|reasoning)"
+_DEBRIS = re.compile(
+    rf"\A.*</{THOUGHT}>|<{THOUGHT}>.*|<summary>.*?(?:</summary>|\Z)|</?(?:core perspectives|summary)>",
+    re.DOTALL | re.I,
+)
 _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[,:])?[ \t]*", re.I)
 _MARKER = re.compile(r"[ \t>*•–|-]*(?:\(?(?:\d{1,3}|[a-z])[.)](?=\s))?[ \t*_]*")
 # Headings, and lines that announce what follows them ("Several views matter here:"), state nothing.
@@ -76,9 +81,10 @@ class CoverageScore:
 def split_sentences(answer: str) -> list[Sentence]:
     """Cut an answer into the sentences that may state a perspective.
 
-    The summary, the tags and everything up to ``</think>`` are left out, and so are headings and lines that end with
-    a colon. A line break ends a sentence, and so does an "In the perspective of" that begins the next one; a full stop
-    does not before a small letter, unless the sentence began with one. Sentences without a letter are dropped.
+    Left out are the summary, the tags, everything up to the end of the last thought (``</think>``, ``</thinking>``,
+    ``</thought>``, ``</reasoning>``), a thought without an end, headings and lines that end with a colon. A line
+    break ends a sentence, and so does an "In the perspective of" that begins the next one; a full stop does not before
+    a small letter, unless the sentence began with one. Sentences without a letter are dropped.
 
     Args:
         answer: text of one completion.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from overton.evaluation.coverage import THOUGHT
 from overton.evaluation.form import valid_tags
 from overton.types import Answer
 
@@ -16,7 +17,7 @@ FAULTS: dict[str, str] = {
     "empty": "the answer has no word",
     "cut_head": "it begins in the middle of a sentence: with a small letter or a mark that begins nothing",
     "cut_end": "it does not end: cut off by the token limit, or its last sentence cannot end so",
-    "think": "a <think> or </think> is left in it",
+    "think": "<think>, </think> or another mark of a thought is left in it",
     "label_prefix": 'it opens perspectives with "In the perspective of", as the references do',
     "fragment": "a later sentence of it, as the file has it, begins with a small letter",
     "number_only": "a line or sentence of it is nothing but a number",
@@ -24,8 +25,8 @@ FAULTS: dict[str, str] = {
     "repeated": "a sentence of it occurs twice, word for word",
 }
 _WORD = re.compile(r"[^\W\d_]")
-_THINK = re.compile(r"</?think(?:ing)?>", re.I)
-_THOUGHT = re.compile(r"\A.*</think(?:ing)?>\s*", re.I | re.DOTALL)
+_THINK = re.compile(rf"</?{THOUGHT}>", re.I)
+_THOUGHT = re.compile(rf"\A.*</{THOUGHT}>\s*|<{THOUGHT}>.*", re.I | re.DOTALL)
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
 _OPENER = re.compile(r"\b(?:in|from) the perspective of\b", re.I)
 _NUMBER = re.compile(r"[ \t]*\(?\d{1,3}[.):]?[ \t]*")

@@ -28,7 +28,8 @@ _TEMPLATE = re.compile(
 )
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
-_ITEM = re.compile(r"[ \t]*(?:[-*•]|\(?\d{1,3}[.)])[ \t]")
+_ITEM = re.compile(r"(?P<indent>[ \t]*)(?:(?P<bullet>[-*•])|\(?\d{1,3}[.)])[ \t]")
+EXPLAINED = 4  # sentences after an opener that may explain it, as in the longest perspectives of the published log
 
 
 def valid_tags(answer: str) -> bool:
@@ -45,18 +46,30 @@ def count_words(answer: str) -> int:
 
 
 def count_perspectives(answer: str) -> int:
-    """Perspectives an answer claims to give, the summary left out.
+    """Perspectives an answer claims to give, thoughts and the summary left out.
 
-    Sentences opened by "In the perspective of"; where there is none, the items of a list of two or more; else
-    all sentences.
+    Where openers ("In the perspective of") are items of a list of two or more, all items like them. Else the openers,
+    where they hold for most sentences: each for its own and up to :data:`EXPLAINED` after it, a lone one only at the
+    head of a single line. Else the items of a list of two or more, or else all sentences.
     """
     sentences = split_sentences(answer)
-    led = sum(s.led for s in sentences)
-    if led:
-        return led
-    lines = {answer.rfind("\n", 0, s.start) + 1 for s in sentences}
-    items = sum(bool(_ITEM.match(answer, start)) for start in lines)
-    return items if items >= 2 else len(sentences)
+    lines = [answer.rfind("\n", 0, s.start) + 1 for s in sentences]
+    items = {line: _mark(match) for line in lines if (match := _ITEM.match(answer, line))}
+    led = [i for i, s in enumerate(sentences) if s.led]
+    marks = {items[lines[i]] for i in led if lines[i] in items}
+    beside = sum(mark in marks for mark in items.values())
+    if beside >= 2:
+        return max(beside, len(led))
+    held = {j for i in led for j in range(i, min(i + 1 + EXPLAINED, len(sentences)))}
+    in_passing = len(led) == 1 and (led[0] > 0 or len(set(lines)) > 1)
+    if 2 * len(held) > len(sentences) and not in_passing:
+        return len(led)
+    return len(items) if len(items) >= 2 else len(sentences)
+
+
+def _mark(item: re.Match[str]) -> tuple[int, bool]:
+    """What items of one list have in common: how far they are indented, and whether they are numbered."""
+    return len(item["indent"].expandtabs()), item["bullet"] is None
 
 
 def form_row(answer: Answer, situation: Situation) -> dict[str, object]:
