@@ -120,6 +120,30 @@ def test_a_local_copy_in_one_file(tmp_path: Path) -> None:
     assert found["m2"]["prism"]["unweighted"]["mean"] == 0
 
 
+def test_clusters_and_questions_that_a_model_has_no_rows_of_count(tmp_path: Path) -> None:
+    # m2 is rated by u1 alone on the first question and by nobody on the second.
+    given = [row for row in table() if row["model"] == "m1" or (row["user"], row["question_id"]) == ("u1", 7)]
+    write_jsonl(tmp_path / "a.jsonl", [{**row, "representation_rating": 5} for row in given])
+    people = people_rows(read_overtonbench([str(tmp_path / "a.jsonl")]))
+    scores = {
+        model: overton_scores(rows, resamples=100)["splits"]["full"]["unweighted"] for model, rows in people.items()
+    }
+    assert (scores["m1"]["mean"], scores["m1"]["n"], scores["m1"]["unscored"]) == (1, 2, 0)
+    assert (scores["m2"]["mean"], scores["m2"]["n"], scores["m2"]["unscored"]) == (None, 0, 2)
+    assert [q["reason"] for q in question_scores(people["m2"])] == [
+        "no rating at all from cluster 1",
+        "no rating at all from cluster 0, 1",
+    ]
+
+
+def test_participants_who_did_not_rate_a_model_weigh_in_their_cluster(tmp_path: Path) -> None:
+    third = {**table()[1], "user": "u3"}
+    given = [row for row in [*table(), third] if row["question_id"] == 7]
+    write_jsonl(tmp_path / "a.jsonl", given)
+    (score,) = question_scores(people_rows(read_overtonbench([str(tmp_path / "a.jsonl")]))["m1"])
+    assert (score["unweighted"], score["weighted"]) == (0.5, 2 / 3)
+
+
 def test_parquet_and_csv_and_folders_are_the_same(tmp_path: Path) -> None:
     import pandas
 

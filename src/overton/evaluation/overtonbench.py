@@ -20,12 +20,19 @@ Row = dict[str, Any]
 
 
 def people_rows(opinions: Iterable[Opinion]) -> dict[str, list[Row]]:
-    """What people said, by model: rows for :func:`overton_scores`."""
-    rows: dict[str, list[Row]] = {}
+    """What people said, by model: rows for :func:`overton_scores`.
+
+    The clusters of a question are those of all its participants (the paper's window W(x)), so each model has a row of
+    each opinion; without a rating where the participant did not rate it.
+    """
+    opinions = list(opinions)
+    rows: dict[str, list[Row]] = {rated.model: [] for opinion in opinions for rated in opinion.ratings}
     for opinion in opinions:
-        for rated in opinion.ratings:
-            reason = "" if rated.rating is not None else "the data have no rating"
-            rows.setdefault(rated.model, []).append({**row_of(opinion), "rating": rated.rating, "reason": reason})
+        given = {rated.model: rated.rating for rated in opinion.ratings}
+        for model, own in rows.items():
+            rating = given.get(model)
+            reason = "" if rating is not None else "the data have no rating"
+            own.append({**row_of(opinion), "rating": rating, "reason": reason})
     return rows
 
 
