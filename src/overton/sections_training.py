@@ -125,7 +125,9 @@ class GrpoSection(Section):
     optimizer: Literal["adamw", "muon"] = Field("adamw", description="as for SFT")
     muon_learning_rate: float = Field(0.002, gt=0, description="peak, for the matrices of the layers; muon only")
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
-    lr_scheduler: str = Field("cosine", description="any scheduler name of transformers")
+    lr_scheduler: Literal[
+        "linear", "cosine", "cosine_with_restarts", "constant", "constant_with_warmup", "inverse_sqrt"
+    ] = Field("cosine", description="how the learning rate changes, by transformers' names; `constant` never warms up")
     beta: float = Field(0.0, ge=0, description="weight of the KL term")
     entropy_coef: float = Field(0.0, description="weight of the entropy bonus")
     temperature: float = Field(1.0, gt=0, description="of sampling while training")

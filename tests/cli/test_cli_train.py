@@ -134,7 +134,6 @@ def test_with_data_lengths_are_counted(plan: Plan) -> None:
         (["--set", "training.grpo.micro_batch_size=7"], "training.grpo.micro_batch_size", "does not divide"),
         (["--set", "training.grpo.max_completion_length=900"], "training.grpo.max_completion_length", "1024 positions"),
         (["--memory-gb", "0.5"], "training.grpo", "do not fit into 0 GB"),
-        (["--set", "training.grpo.lr_scheduler=consine"], "training.grpo", "consine"),
         (["--set", "reward.overrides.nonsense=1"], "reward.overrides", "no such field"),
         (["--set", "training.report_to=[nothing]"], "training.report_to", "unknown tracker"),
     ],

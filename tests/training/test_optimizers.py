@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import io
+import typing
 from typing import Any
 
 import pytest
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+from transformers import SchedulerType, get_scheduler
 
 from overton.errors import RecipeError
+from overton.recipe import parse_recipe
 from overton.sections_training import GrpoSection, SftSection
 from overton.training.optimizers import BatchedMuon, MuonWithAdamW, make_optimizer
 from overton.training.order import EpochOrder
@@ -186,3 +189,22 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     epoch = 0
     assert list(order(3)) == first
     assert list(order(4)) != first
+
+
+SCHEDULERS = typing.get_args(GrpoSection.model_fields["lr_scheduler"].annotation)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_every_scheduler_of_a_recipe_wants_no_more_than_its_name(name: str, kind: str) -> None:
+    net = Net()
+    optimizer = made(net)[0] if kind == "muon" else torch.optim.AdamW(net.parameters(), lr=0.01)
+    schedule = get_scheduler(name, optimizer, num_warmup_steps=1, num_training_steps=4)
+    run(net, optimizer, schedule, range(4))  # type: ignore[arg-type]
+    assert not torch.equal(weights(net), weights(Net()))
+
+
+@pytest.mark.parametrize("name", ["cosin", *sorted({s.value for s in SchedulerType} - set(SCHEDULERS))])
+def test_others_are_refused_by_the_recipe(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"training\.grpo\.lr_scheduler"):
+        parse_recipe({"name": "x", "training": {"grpo": {"lr_scheduler": name}}})
