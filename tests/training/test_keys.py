@@ -18,7 +18,7 @@ from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
 from overton.rundir import read_jsonl, write_jsonl
 from overton.testing import tiny_encoder, tiny_policy
-from overton.training.arguments import grpo_arguments, sft_arguments
+from overton.training.arguments import grpo_arguments, sft_arguments, sft_steps
 from overton.training.grpo import train_grpo
 from overton.training.placement import placed_reward
 from overton.training.policy import load_policy
@@ -137,6 +137,35 @@ def test_other_keys_become_trls_arguments() -> None:
     wanted = {"use_liger_kernel": True, "bf16": False, "report_to": ["wandb"]}
     assert found.items() >= {**wanted, "packing": True, "max_length": 64}.items()
     assert found.get("activation_checkpointing", found.get("gradient_checkpointing")) is True  # the name is changing
+
+
+def test_warm_up_leaves_a_step_that_learns() -> None:
+    def found(ratio: float, steps: int) -> tuple[int, int]:
+        made = recipe(grpo=grpo(warmup_ratio=ratio, steps=steps), sft={"warmup_ratio": ratio, "batch_size": 1})
+        of_sft = sft_arguments(made, Path("out"), steps, prepared=False)
+        return of_sft["warmup_steps"], grpo_arguments(made, Path("out"), 9)["warmup_steps"]
+
+    assert found(0.0, 100) == found(0.05, 1) == found(1.0, 1) == (0, 0)
+    assert found(0.05, 120) == (6, 6) and found(0.05, 4687) == (234, 234) and found(1.0, 5) == (4, 4)
+
+
+def test_steps_of_few_rows_see_all_of_them() -> None:
+    def steps(rows: int, **options: Any) -> int:
+        return sft_steps(recipe(sft={"batch_size": 16, **options}), rows)
+
+    assert [steps(rows) for rows in (1, 16, 17, 31, 32, 150)] == [1, 1, 2, 2, 2, 10]
+    # From ten steps on a last one that is not full is left out.
+    assert [steps(rows) for rows in (160, 175, 75_000)] == [10, 10, 4687]
+    assert steps(31, epochs=2) == 4 and steps(31, gradient_accumulation=2) == 1
+
+
+def test_sft_of_one_step_moves_the_weights(tmp_path: Path) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS[:4])
+    train_sft(recipe({"model": str(tiny)}, bf16=False), tmp_path / "sft.jsonl", tmp_path / "out")
+    before, after = (AutoModelForCausalLM.from_pretrained(f) for f in (tiny, tmp_path / "out" / "model"))
+    assert [row["step"] for row in read_jsonl(tmp_path / "out" / "metrics.jsonl")] == [1]
+    assert all(not torch.equal(p, before.get_parameter(n)) for n, p in after.named_parameters() if "proj" in n)
 
 
 def test_the_estimator_goes_where_it_is_told(tmp_path: Path) -> None:

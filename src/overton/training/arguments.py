@@ -10,6 +10,7 @@ from overton import processes
 from overton.recipe import Recipe
 from overton.training.split import grpo_share, sft_share
 
+FEW_STEPS = 10  # below these a training hardly changes a model
 _BLOCK = 256  # tokens of a block of the cache in continuous batching
 
 
@@ -47,7 +48,7 @@ def sft_arguments(
         "gradient_accumulation_steps": share.passes,
         "learning_rate": options.learning_rate,
         "lr_scheduler_type": "cosine",
-        "warmup_steps": max(1, round(options.warmup_ratio * total)),
+        "warmup_steps": _warmup(options.warmup_ratio, total),
         "weight_decay": options.weight_decay,
         "train_sampling_strategy": "group_by_length",
         "max_length": options.packing or scratch,
@@ -83,7 +84,7 @@ def grpo_arguments(recipe: Recipe, folder: Path, prompt_tokens: int, world: int 
         "max_completion_length": options.max_completion_length,
         "learning_rate": options.learning_rate,
         "lr_scheduler_type": options.lr_scheduler,
-        "warmup_steps": max(1, round(options.warmup_ratio * options.steps)),
+        "warmup_steps": _warmup(options.warmup_ratio, options.steps),
         "beta": options.beta,
         "entropy_coef": options.entropy_coef,
         "temperature": options.temperature,
@@ -95,9 +96,18 @@ def grpo_arguments(recipe: Recipe, folder: Path, prompt_tokens: int, world: int 
 
 
 def sft_steps(recipe: Recipe, rows: int) -> int:
-    """Optimizer steps of SFT over so many rows, on any number of processes; a last one that is not full is left out."""
+    """Optimizer steps of SFT over so many rows, on any number of processes.
+
+    A last one that is not full is left out, but for fewer than :data:`FEW_STEPS`: there it may be half of the rows.
+    """
     options = recipe.training.sft
-    return max(1, int(rows / (options.batch_size * options.gradient_accumulation) * options.epochs))
+    steps = rows / (options.batch_size * options.gradient_accumulation) * options.epochs
+    return int(steps) if steps >= FEW_STEPS else max(1, math.ceil(steps))
+
+
+def _warmup(ratio: float, steps: int) -> int:
+    """Steps that warm up. The first of them has the learning rate 0, so one after them has to be left."""
+    return min(round(ratio * steps), steps - 1)
 
 
 def _rollout(recipe: Recipe, prompt_tokens: int, rows: int) -> dict[str, Any]:
