@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from overton.comparing_files import Saved, join_saved, read_references, read_saved
 from overton.errors import DataError
-from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs
+from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
 from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
 
@@ -49,6 +49,7 @@ def compare_files(
         ModelError: a model that was asked for cannot be had.
     """
     from overton.evaluation.faults import FAULTS
+    from overton.evaluation.independence import parts_around
     from overton.evaluation.join import short
     from overton.evaluation.statistics import compare_systems, intervals
 
@@ -63,7 +64,8 @@ def compare_files(
             f"{', '.join(map(str, paths))}: none of {len(saved)} answers belongs to a row of {references} by `id` or "
             f"`prompt` (first answer: {short(saved[0].answer.id)!r}; first reference: {short(known[''][0].id)!r})"
         )
-    notes = _joined_notes(saved, unmatched, other_text)
+    trained, unread = parts_around(paths)
+    notes = [*_joined_notes(saved, unmatched, other_text), *unread]
     answers = [row.answer for row in saved]
     scored, threshold = score_pairs(answers, pairs, asked, notes, [row.sentences for row in saved])
     table = _Table(saved, pairs, scored)
@@ -96,7 +98,7 @@ def compare_files(
         "threshold": threshold,
         "settings": _settings(paths, references, asked, resamples, seed),
         "notes": notes,
-        "warnings": _warnings(paths, asked, threshold),
+        "warnings": shared_with_training(trained, asked, threshold),
     }
 
 
@@ -210,16 +212,3 @@ def _settings(
         "seed": seed,
         "versions": versions(),
     }
-
-
-def _warnings(paths: Sequence[Path], asked: Evaluators, threshold: Mapping[str, Any]) -> list[str]:
-    """Whether what scored the answers is what a run that they lie in was rewarded by."""
-    from overton.estimator.open import DEFAULT_BASE
-    from overton.evaluation.independence import Part, encoder_part, hashes_of, parts_around, shared_models
-
-    parts = [part for path in paths for part in parts_around(path)]
-    if threshold:
-        parts.append(encoder_part(asked.estimator or DEFAULT_BASE))
-    if asked.nli_model is not None:
-        parts.append(Part("NLI model", asked.nli_model, hashes_of({}, Path(asked.nli_model).expanduser())))
-    return shared_models(parts)

@@ -12,6 +12,7 @@ from overton.scoring_similarity import SIMILARITY, Row, choose_threshold, item_o
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
+    from overton.evaluation.independence import Part
     from overton.evaluation.nli import NliModel
 
 FORM = ("perspectives", "words", "valid_tags", "distinct_1", "distinct_2", "self_bleu")
@@ -31,6 +32,10 @@ NLI = (
 )
 PUBLISHED = ("published_nli", "published_accuracy")
 _WORLD_KEYS = {"kind", "actor", "affected", "thing", "act"}
+_WORLD_NOTE = (
+    "the questions are the bundled world's: read the known truth. Its dev and test references are in wordings of their "
+    "own, which the threshold of a run's estimator need not fit; similarity may then be near 0 for good answers"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class ScoreReport:
         unanswered: situations that no answer belongs to.
         threshold: ``value``, ``calibrated``, ``low``, ``high``, ``estimator``; ``{}`` without an estimator.
         notes: what the reader should know.
+        warnings: models that score the answers and had a part in training what wrote them.
     """
 
     systems: dict[str, dict[str, Row]]
@@ -75,6 +81,7 @@ class ScoreReport:
     unanswered: int
     threshold: Row
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def score_files(
@@ -111,6 +118,7 @@ def score_files(
     """
     from overton.data.io import read_answers
     from overton.data.table import read_table
+    from overton.evaluation.independence import parts_around
     from overton.evaluation.join import join, short
 
     if answers.suffix.lower() in (".csv", ".tsv"):
@@ -119,7 +127,7 @@ def score_files(
     given = read_answers(answers)
     joined = join(given, situations)
     pairs, unmatched = joined.pairs, [given[i].id for i in joined.unmatched]
-    notes: list[str] = []
+    trained, notes = parts_around([answers])
     if joined.other_text:
         notes.append(
             f"{joined.other_text} answers were joined by `id` to a reference whose text is not their `prompt`; "
@@ -138,7 +146,8 @@ def score_files(
     unanswered = len(situations) - len({s.id for _, s in pairs})
     if unanswered:
         notes.append(f"{unanswered} of {len(situations)} situations have no answer; they do not count")
-    return ScoreReport(_summaries(rows), rows, unmatched, unanswered, used, notes)
+    warnings = shared_with_training(trained, evaluators, used)
+    return ScoreReport(_summaries(rows), rows, unmatched, unanswered, used, notes, warnings)
 
 
 def score_pairs(
@@ -199,11 +208,33 @@ def score_pairs(
             if not row["units"]:
                 _add_reason(rows[index], "no perspective stated: precision and uniqueness have no value")
     _add_oracle(rows, answers, pairs)
+    if used and any(row.get("oracle_coverage") is not None for row in rows):
+        notes.append(_WORLD_NOTE)
     if nli is not None:
         _add_entailment(rows, answers, pairs, nli)
         if evaluators.published:
             _add_published(rows, answers, pairs, nli)
     return rows, used
+
+
+def shared_with_training(trained: Sequence[Part], evaluators: Evaluators, threshold: Row) -> list[str]:
+    """Models that scored answers and had a part in training what wrote them.
+
+    Args:
+        trained: of :func:`overton.evaluation.independence.parts_around`.
+        evaluators: what scored.
+        threshold: of :func:`score_pairs`; ``{}`` says that no encoder did.
+    """
+    from overton.estimator.open import DEFAULT_BASE
+    from overton.evaluation.independence import Part, encoder_part, hashes_of, shared_models
+
+    parts = list(trained)
+    if threshold:
+        parts.append(encoder_part(evaluators.estimator or DEFAULT_BASE))
+    if evaluators.nli_model is not None:
+        name = evaluators.nli_model
+        parts.append(Part("NLI model", name, hashes_of({}, Path(name).expanduser())))
+    return shared_models(parts)
 
 
 def _load_nli(name: str) -> NliModel:

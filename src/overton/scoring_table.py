@@ -31,6 +31,7 @@ def report_json(report: ScoreReport) -> Row:
         "unanswered": report.unanswered,
         "unscored": unscored(report),
         "notes": report.notes,
+        "warnings": report.warnings,
     }
 
 

@@ -255,6 +255,12 @@ def test_a_runs_own_reward_model_is_no_judge_of_its_answers(
     assert 'class="alarm"' in Path("comparison/index.html").read_text()
     overton("compare", shutil.copy(path, tmp_path / "elsewhere.jsonl"), "--references", refs, "--estimator", run)
     assert 'class="alarm"' not in Path("comparison/index.html").read_text()
+    # The recipe of another version: what the files tell is still known, and the rest is a note.
+    (run / "recipe.yaml").write_text("name: run\nno_such_key: 1\n")
+    code, out, _ = overton("compare", path, "--references", refs, "--estimator", run)
+    assert code == 0
+    assert "NOT INDEPENDENT: The reward estimator and the evaluation encoder are one model (same weights" in out
+    assert "note: run/recipe.yaml cannot be read by this version (no_such_key: unknown key" in out
 
 
 def test_bad_input_is_one_message_and_nothing_is_written(

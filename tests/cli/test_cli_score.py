@@ -201,11 +201,33 @@ def test_the_worlds_oracle_speaks_when_the_references_are_the_worlds(
         {"id": second.id, "answer": format_answer(second.perspectives[:2], "some of it")},
     ]
     write_rows(tmp_path / "answers.jsonl", rows)
-    overton("score", "answers.jsonl", "--references", "refs.jsonl", "--estimator", encoder, "--output", "o.jsonl")
+    asked = ("score", "answers.jsonl", "--references", "refs.jsonl", "--estimator", encoder, "--output", "o.jsonl")
+    _, out, _ = overton(*asked)
+    assert "note: the questions are the bundled world's: read the known truth" in out
     full, part = read_jsonl(Path("o.jsonl"))
     assert (full["oracle_coverage"], full["oracle_precision"], full["missed"]) == (1.0, 1.0, [])
     assert part["oracle_coverage"] == pytest.approx(2 / len(second.perspectives))
     assert part["missed"] == [p.cluster for p in second.perspectives[2:]]
+
+
+def test_a_runs_own_reward_model_is_no_judge_of_its_answers(
+    overton: Call, tmp_path: Path, answers: Path, refs: Path, calibrated: Path
+) -> None:
+    import shutil
+
+    (calibrated / "recipe.yaml").write_text("name: run\n")
+    (calibrated / "generation").mkdir()
+    path = shutil.copy(answers, calibrated / "generation" / "grpo.jsonl")
+    line = "The reward estimator and the evaluation encoder are one model (same weights"
+    _, out, _ = overton("score", path, "--references", refs, "--estimator", calibrated)
+    assert f"NOT INDEPENDENT: {line}" in out
+    (calibrated / "recipe.yaml").write_text("name: run\nno_such_key: 1\n")
+    _, out, _ = overton("score", path, "--references", refs, "--estimator", calibrated, "--json")
+    result = json.loads(out)
+    assert [w.startswith(line) for w in result["warnings"]] == [True]
+    assert "run/recipe.yaml cannot be read by this version (no_such_key: unknown key" in result["notes"][0]
+    _, out, _ = overton("score", answers, "--references", refs, "--estimator", calibrated)
+    assert "NOT INDEPENDENT" not in out
 
 
 def test_entailment_when_asked(overton: Call, tmp_path: Path, answers: Path, refs: Path, encoder: Path) -> None:

@@ -6,11 +6,12 @@ A finding is a warning that belongs in red beside the figures: they then say how
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from overton.errors import OvertonError
 from overton.rundir import RunDir, read_json, sha256
 
 if TYPE_CHECKING:
@@ -108,10 +109,7 @@ def parts_of_run(recipe: Recipe, run: RunDir) -> list[Part]:
         run: the run directory; what is missing in it is not known.
     """
     section = recipe.evaluation
-    stage = run.stage("estimator")
-    calibration = stage / "calibration.json"
-    hashes = hashes_of(read_json(calibration) if calibration.is_file() else {}, stage / "model")
-    parts = [Part("reward estimator", "", hashes), Part("base of the reward estimator", recipe.estimator.base)]
+    parts = [_reward_estimator(run), Part("base of the reward estimator", recipe.estimator.base)]
     if recipe.policy.model != "scratch":
         parts.append(Part("policy", recipe.policy.model))
     if section.nli_model != "world":
@@ -124,19 +122,31 @@ def parts_of_run(recipe: Recipe, run: RunDir) -> list[Part]:
     return parts + [Part("answering model", name) for name in dict.fromkeys(answering) if name not in trained]
 
 
-def parts_around(answers: Path) -> list[Part]:
-    """What trained the systems of a file of answers that lies in a run (``RUN/generation/SYSTEM.jsonl``).
+def parts_around(paths: Iterable[Path]) -> tuple[list[Part], list[str]]:
+    """What trained the systems of files of answers that lie in a run (``RUN/generation/SYSTEM.jsonl``).
 
     Returns:
-        Reward estimator, its base, policy and data model; nothing for a file that lies elsewhere.
+        Reward estimators, their bases, policies and data models, nothing for files that lie elsewhere; and a sentence
+        for each run whose recipe cannot be read, of which only the reward estimator is known.
     """
     from overton.recipe import load_recipe
 
-    run = answers.resolve().parent.parent
-    if answers.resolve().parent.name != "generation" or not (run / "recipe.yaml").is_file():
-        return []
-    parts = parts_of_run(load_recipe(run / "recipe.yaml"), RunDir(run))
-    return [part for part in parts if part.role not in ("NLI model", "judge")]
+    parts, unread = [], []
+    folders = (path.resolve().parent for path in paths)
+    for run in dict.fromkeys(folder.parent for folder in folders if folder.name == "generation"):
+        path = run / "recipe.yaml"
+        if not path.is_file():
+            continue
+        try:
+            parts += parts_of_run(load_recipe(path), RunDir(run))
+        except OvertonError as error:
+            why = str(error).removeprefix(f"{path}: ").splitlines()[0]
+            parts.append(_reward_estimator(RunDir(run)))
+            unread.append(
+                f"{run.name}/recipe.yaml cannot be read by this version ({why}): whether what scores these answers is "
+                "the base of their reward, their policy or what wrote their data is not known"
+            )
+    return [part for part in parts if part.role not in ("NLI model", "judge")], unread
 
 
 def encoder_part(name: str) -> Part:
@@ -163,6 +173,13 @@ def hashes_of(calibration: Mapping[str, object], folder: Path) -> frozenset[str]
     """
     found = {sha256(path) for path in folder.glob("*.safetensors")}
     return frozenset(found | {str(value) for value in [calibration.get("model_hash")] if value})
+
+
+def _reward_estimator(run: RunDir) -> Part:
+    stage = run.stage("estimator")
+    calibration = stage / "calibration.json"
+    known = read_json(calibration) if calibration.is_file() else {}
+    return Part("reward estimator", "", hashes_of(known, stage / "model"))
 
 
 def _pairs(parts: Sequence[Part], first: str, second: str) -> list[tuple[Part, Part]]:
