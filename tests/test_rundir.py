@@ -46,6 +46,15 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+def test_only_a_file_takes_the_place_of_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    for name, what in ((".", "a folder"), (str(tmp_path), "a folder"), ("pipe", "no file")):
+        with pytest.raises(RunError, match=f"{name}: is {what}"):
+            write_text(Path(name), "x")
+    assert names(tmp_path) == ["pipe"]
+
+
 def test_a_full_disk_is_one_message_and_the_old_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.jsonl"
     write_jsonl(path, [{"a": 1}])
@@ -84,13 +93,6 @@ def test_a_folder_that_could_not_be_filled_leaves_the_old_one(tmp_path: Path, er
     assert (path / "weights").read_text() == "old"
 
 
-def test_a_folder_where_a_file_should_go_is_a_message(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    with pytest.raises(RunError, match="cannot be written"):
-        write_text(tmp_path / "a", "x")
-    assert names(tmp_path) == ["a"]
-
-
 def test_jsonl_reads_back_with_any_character(tmp_path: Path) -> None:
     rows = [{"text": 'é\u2028\n\t"😀', "n": 1.5, "none": None}, {"text": "", "list": [1, {"a": True}]}]
     assert write_jsonl(tmp_path / "r.jsonl", rows) == 2
@@ -112,6 +114,7 @@ def test_nan_is_never_written(tmp_path: Path, value: float) -> None:
         (b'{"a": 1}\n{"a": \n', "line 2: broken JSON"),
         (b'{"a": 1}\n\n[1]\n', "line 3: a JSON object is wanted, found list"),
         (b'{"a": 1}\n{"a": NaN}\n', "line 2: NaN is not a value"),
+        (b'{"a": [{"b": -1e400}]}\n', "line 1: -1e400 is not a value"),
         (b'{"a": "\xe9"}\n', "line 1: not UTF-8"),
         ("﻿".encode("utf-16") + '{"a": 1}'.encode("utf-16"), "line 1: not UTF-8"),
         (b"", "holds no rows"),

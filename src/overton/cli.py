@@ -123,9 +123,11 @@ def questions(
 ) -> None:
     """Write a set that people wrote as questions with references, for generate --questions and score --references."""
     from overton.data.questions import read_questions
+    from overton.data.sources import files_of
     from overton.progress import console
-    from overton.rundir import write_jsonl
+    from overton.rundir import keep_inputs, write_jsonl
 
+    keep_inputs([output], files_of(path))
     warnings: list[str] = []
     found = read_questions(source, path, split, warnings)
     write_jsonl(output, [situation.to_json() for situation in found])

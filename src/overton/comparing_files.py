@@ -80,7 +80,7 @@ def read_references(path: Path | None, saved: Sequence[Saved]) -> dict[str, list
         return {"": [Situation(text, text, ()) for text in sorted(texts)]}
     if not path.is_dir():
         return {"": [row.situation for row in read_table(path, {})]}
-    tables = sorted(p for p in path.iterdir() if p.suffix.lower() in _TABLES)
+    tables = tables_in(path)
     if not tables:
         raise DataError(f"{path}: the folder holds no table; wanted: {', '.join(_TABLES)}")
     found: dict[str, list[Situation]] = {"": []}
@@ -89,6 +89,11 @@ def read_references(path: Path | None, saved: Sequence[Saved]) -> dict[str, list
         found[table.stem.removeprefix("test_")] = own
         found[""] += own
     return found
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """The tables of a folder of references."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _TABLES)
 
 
 def join_saved(

@@ -11,6 +11,7 @@ import typer
 RunStages = Callable[[Path, Path | None, list[str] | None, str, str], None]
 _EXPORT = "For another trainer"
 _FILES = (".jsonl", ".gz")
+_EXPORTED = ("train.parquet", "val.parquet")
 
 
 def data_command(run_stages: RunStages) -> Callable[..., None]:
@@ -53,6 +54,8 @@ def data_command(run_stages: RunStages) -> Callable[..., None]:
         if export and recipe.suffix in _FILES:
             _export_file(recipe, output, overrides or run_dir)
             return
+        if export:
+            _keep_sources(recipe, run_dir, overrides, output)
         run_stages(recipe, run_dir, overrides, "data", "data")
         if export:
             _export_run(recipe, run_dir, overrides, output)
@@ -65,14 +68,31 @@ def _export_file(file: Path, output: Path | None, unused: object) -> None:
     from overton.data import read_situations
     from overton.errors import RecipeError
     from overton.integrations.verl_data import write_verl
+    from overton.rundir import keep_inputs
 
     if unused:
         raise RecipeError(f"{file}: --set and --run-dir are for recipes, this is a file of situations")
     if output is None:
         raise RecipeError(f"{file}: say with --output where the parquet files shall go")
+    keep_inputs([output / name for name in _EXPORTED], [file])
     situations = read_situations(file)
     for name in ("train", "val"):
         print(f"{output / name}.parquet: {write_verl(situations, output / f'{name}.parquet')} rows")
+
+
+def _keep_sources(recipe: Path, run_dir: Path | None, overrides: list[str] | None, output: Path | None) -> None:
+    """Refuse an output that takes the place of a parquet file which the recipe reads."""
+    from overton.data.sources import files_of
+    from overton.recipe import load_recipe
+    from overton.rundir import keep_inputs
+
+    settings = load_recipe(recipe, overrides or ())
+    folder = output or (run_dir or Path("runs") / settings.name) / "export" / "verl"
+    data, parts = settings.data, settings.data.parts.values()
+    read = [file for path in (data.path, *(part.path for part in parts)) for file in files_of(path)]
+    for name in filter(None, (data.dataset, *(part.dataset for part in parts))):
+        read += Path(name).expanduser().rglob("*.parquet")
+    keep_inputs([folder / name for name in _EXPORTED], read)
 
 
 def _export_run(recipe: Path, run_dir: Path | None, overrides: list[str] | None, output: Path | None) -> None:

@@ -62,10 +62,13 @@ def benchmark(
     """
     from rich.console import Console
 
+    from overton.data.sources import files_of
     from overton.estimator.logged import read_logged
     from overton.estimator.people import measure, read_labels, rows_of
-    from overton.rundir import versions, write_json
+    from overton.rundir import keep_inputs, versions, write_json
 
+    if output is not None:
+        keep_inputs([output], [responses, *files_of(questions), *files_of(argkp), *files_of(perspectrum)])
     if (responses is None) != (questions is None):
         raise typer.BadParameter("--responses and --questions go together")
     logged = read_logged(responses, questions, limit) if responses and questions else ()

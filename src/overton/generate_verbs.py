@@ -143,12 +143,11 @@ def answer_questions(asked: Answering) -> None:
     from overton.generation.stage import check_answers, unanswered
     from overton.generation.systems import Home, answers_of
     from overton.hub import prefer_cache
-    from overton.rundir import write_jsonl
+    from overton.rundir import keep_inputs, write_jsonl
 
     recipe = _as_recipe(asked)
     section, [system] = recipe.generation, recipe.generation.others
-    if asked.output.resolve() == asked.questions.resolve():
-        raise RunError(f"{asked.output}: is the file of the questions; give another --output")
+    keep_inputs([asked.output], [asked.questions])
     template = None
     if not system.base_url:
         source = find_model(system.model)

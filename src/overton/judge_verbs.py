@@ -117,12 +117,13 @@ def overtonbench(
     from overton.evaluation.overtonbench_data import DATASET
     from overton.hub import prefer_cache
     from overton.judging import Asking
-    from overton.judging_overtonbench import overtonbench_files, overtonbench_tables, question_rows
-    from overton.rundir import write_jsonl
+    from overton.judging_overtonbench import files_among, overtonbench_files, overtonbench_tables, question_rows
+    from overton.rundir import keep_inputs, write_jsonl
 
     sources = data or [DATASET]
     prefer_cache(sources)
     if write_questions is not None:
+        keep_inputs([write_questions], files_among(sources))
         count = write_jsonl(write_questions, question_rows(sources))
         print(f"{count} questions: {write_questions}")
         return

@@ -44,6 +44,21 @@ class Asking:
     write_batch: bool = False
     read_batch: Sequence[Path] = ()
 
+    def batch_file(self, model: str) -> Path:
+        """Calls to a model, for the Batch API."""
+        return self.folder / "batch" / (_UNSAFE.sub("-", model) + ".jsonl")
+
+    def keep_inputs(self, names: Sequence[str], inputs: Sequence[Path | None]) -> None:
+        """Refuse inputs that would be overwritten, by files of these names or by calls for the Batch API.
+
+        Raises:
+            RunError: there is one.
+        """
+        from overton.rundir import keep_inputs
+
+        batches = [self.batch_file(model) for model in self.models] if self.write_batch else []
+        keep_inputs([*(self.folder / name for name in names), *batches], inputs)
+
     @property
     def answers(self) -> bool:
         """Whether there will be replies."""
@@ -69,8 +84,7 @@ def open_judges(asking: Asking) -> list[Judge]:
     recipe = parse_recipe({"name": "judge", "evaluation": {"judge": {"models": models}}}, "judge")
     sections = recipe.evaluation.judge.models
     if asking.write_batch:
-        files = {name: asking.folder / "batch" / (_UNSAFE.sub("-", name) + ".jsonl") for name in sections}
-        return [Judge(name, BatchWriter(section, files[name]), section) for name, section in sections.items()]
+        return [Judge(n, BatchWriter(section, asking.batch_file(n)), section) for n, section in sections.items()]
     if asking.read_batch:
         replies = read_results(asking.read_batch)
         return [Judge(name, BatchResults(section, replies), section) for name, section in sections.items()]
@@ -99,21 +113,23 @@ def judge_files(
         DataError: a file cannot be read, an answer has no question, or a system has no answers.
         RecipeError: a setting is wrong.
         ModelError: a judge cannot be had.
+        RunError: a file that is read would be overwritten.
     """
     from overton.evaluation.judge import compare_answers, judge_answers
     from overton.evaluation.judge.summary import judge_figures, system_comparisons, system_figures
     from overton.rundir import versions, write_json, write_jsonl
 
+    name = "scores" if pair is None else "pairwise"
+    names = (f"{name}.jsonl", f"{name}.transcript.jsonl", f"{name}.json")
+    asking.keep_inputs(names, [*paths, questions, *asking.read_batch])
     answers = read_systems(paths)
     answers, texts = with_questions(answers, questions)
     judges, folder = open_judges(asking), asking.folder
     if pair is None:
         rows, transcript = judge_answers(judges, answers, texts)
-        name = "scores"
     else:
         a, b = (_of_system(answers, system) for system in pair)
         rows, transcript = compare_answers(judges, a, b, texts)
-        name = "pairwise"
     if not asking.answers:
         return None
     scored = pair is None
@@ -123,9 +139,9 @@ def judge_files(
         figures["comparisons"] = system_comparisons(rows, RESAMPLES, seed)
     figures |= judge_figures(rows if scored else [], [] if scored else [rows], RESAMPLES, seed)
     figures |= {"judges": list(asking.models), "unscored": reasons(rows), "seed": seed, "versions": versions()}
-    write_jsonl(folder / f"{name}.jsonl", rows)
-    write_jsonl(folder / f"{name}.transcript.jsonl", transcript)
-    write_json(folder / f"{name}.json", figures)
+    write_jsonl(folder / names[0], rows)
+    write_jsonl(folder / names[1], transcript)
+    write_json(folder / names[2], figures)
     return figures
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from overton.types import Answer
 
 Row = dict[str, Any]
+_FILES = ("overtonbench.questions.jsonl", "overtonbench.jsonl", "overtonbench.transcript.jsonl", "overtonbench.json")
 
 
 def overtonbench_files(
@@ -50,12 +51,14 @@ def overtonbench_files(
         DataError: a file cannot be read, no answer belongs to a question, or a model is not in the data.
         RecipeError: a setting is wrong.
         ModelError: a judge cannot be had.
+        RunError: a file that is read would be overwritten.
     """
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
     from overton.evaluation.overtonbench_judge import check_figures, load_variant, predict_ratings, rating_agreement
     from overton.rundir import versions, write_json, write_jsonl
 
+    asking.keep_inputs(_FILES, [*paths, *files_among(sources), prompt_file, *asking.read_batch])
     opinions = read_overtonbench(sources)
     people = people_rows(opinions)
     unknown = [name for name in check if name not in people]
@@ -94,11 +97,11 @@ def overtonbench_files(
         for name, found in systems.items()
         for score in question_scores(found, tau)
     ]
-    write_jsonl(asking.folder / "overtonbench.questions.jsonl", by_question)
+    write_jsonl(asking.folder / _FILES[0], by_question)
     if rows:
-        write_jsonl(asking.folder / "overtonbench.jsonl", rows)
-        write_jsonl(asking.folder / "overtonbench.transcript.jsonl", transcript)
-    write_json(asking.folder / "overtonbench.json", figures)
+        write_jsonl(asking.folder / _FILES[1], rows)
+        write_jsonl(asking.folder / _FILES[2], transcript)
+    write_json(asking.folder / _FILES[3], figures)
     return figures
 
 
@@ -128,6 +131,11 @@ def overtonbench_tables(figures: Row) -> list[Table]:
             table.add_row(escape(model), *(_number(found[name]) for name in names))
         tables.append(table)
     return tables
+
+
+def files_among(sources: Sequence[str]) -> list[Path]:
+    """Files among sources of data, which may also be names of the hub and folders."""
+    return [path for source in sources if (path := Path(source).expanduser()).is_file()]
 
 
 def question_rows(sources: Sequence[str]) -> list[Row]:

@@ -11,6 +11,7 @@ import errno
 import gzip
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -48,8 +49,9 @@ def atomic_open(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
 
     Raises:
         DiskFullError: the disk is full.
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written, or the path is none of a file.
     """
+    _check_place(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +66,28 @@ def atomic_open(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
         raise RunError(f"{path}: cannot be written ({error.strerror or error}). Nothing was changed.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
+    """Refuse to write over what is read, before anything is done.
+
+    Args:
+        outputs: files that will be written.
+        inputs: files that are read; those that are ``None`` or not there do not count.
+
+    Raises:
+        RunError: an output is also an input, by whatever name or link, or its path is none of a file.
+    """
+    given = [path for path in inputs if path is not None and os.path.exists(path)]
+    for output in outputs:
+        _check_place(output)
+        if os.path.exists(output) and any(os.path.samefile(output, path) for path in given):
+            raise RunError(f"{output}: is read here and would be overwritten; name another place to write to")
+
+
+def _check_place(path: Path) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):  # a device would be replaced by a file
+        raise RunError(f"{path}: is {'a folder' if path.is_dir() else 'no file'}; give the name of a file to write")
 
 
 @contextmanager
@@ -195,7 +219,8 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=_refuse_constant)
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        row = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         if b"\\ud" in line.lower():
             # Half of a character, as a program leaves that cuts texts: JSON allows it, no file can hold it.
             whole = _LONE.sub("\ufffd", json.dumps(row, ensure_ascii=False))
@@ -214,7 +239,14 @@ def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a value; leave the field out or write null")
+    raise ValueError(f"{name:.40} is not a value; leave the field out or write null")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # as 1e400 is read
+        _refuse_constant(text)
+    return value
 
 
 def sha256(path: Path) -> str:

@@ -52,10 +52,12 @@ def score(
     ] = None,
 ) -> None:
     """Score any file of answers against reference perspectives. Nothing is trained."""
-    from overton.rundir import write_jsonl
+    from overton.rundir import keep_inputs, write_jsonl
     from overton.scoring import score_files
     from overton.scoring_table import report_json, report_table
 
+    if output is not None:
+        keep_inputs([output], [answers, references, cache])
     report = score_files(
         answers,
         references,
@@ -113,11 +115,15 @@ def compare(
 ) -> None:
     """Compare systems by their saved answers: tables, tests, faults and a page. Nothing is generated or trained."""
     from overton.comparing import compare_files
-    from overton.comparing_table import FORMATS, terminal, write_comparison
+    from overton.comparing_files import tables_in
+    from overton.comparing_table import FILES, FORMATS, terminal, write_comparison
+    from overton.rundir import keep_inputs
     from overton.scoring import Evaluators
 
     if table_format and table_format not in FORMATS:
         raise typer.BadParameter(f"{table_format!r}; known: {', '.join(FORMATS)}", param_hint="--format")
+    tables = tables_in(references) if references is not None and references.is_dir() else [references]
+    keep_inputs([output / name for name in FILES], [*answers, *tables, cache])
     evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache, keep_labels, published)
     comparison = compare_files(answers, references, evaluators, resamples=bootstrap, seed=seed)
     write_comparison(comparison, output, output.name)

@@ -135,6 +135,7 @@ def test_long_answers_are_read_and_absurd_ones_refused(tmp_path: Path) -> None:
         ({"id": "b", "answer": "x", "score": 1}, "unknown column 'score'"),
         ({"id": "b", "answer": "x", "tokens": "many"}, "`tokens` must be a number"),
         ({"id": "b", "answer": "x", "tokens": 1.5}, "`tokens` must be a number"),
+        ({"id": "b", "answer": "x", "seconds": 10**400}, "`seconds` must be a number"),
         ({"id": "b", "answer": "x", "finished": "yes"}, "`finished` must be true or false"),
         ({"id": "a", "answer": "x"}, "was used in row 1"),
     ],

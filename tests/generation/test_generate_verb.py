@@ -138,7 +138,7 @@ def test_the_questions_are_not_overwritten(tmp_path: Path, capsys: Any) -> None:
     questions = questions_file(tmp_path)
     before = questions.read_bytes()
     assert main(["generate", "--model", "m", "--questions", str(questions), "--output", str(questions)]) == 1
-    assert "give another --output" in capsys.readouterr().err
+    assert "would be overwritten" in capsys.readouterr().err
     assert questions.read_bytes() == before
 
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -313,8 +314,9 @@ def stance_value(value: Any, where: str) -> str | None:
 def _number(value: Any, name: str, where: str, kind: type) -> Any:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (kind is int and value != int(value)):
-        raise DataError(f"{where}: `{name}` must be a number, found {value!r}")
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if not usable or (kind is int and value != int(value)):
+        raise DataError(f"{where}: `{name}` must be a number, found {value!r:.40}")
     return kind(value)
 
 

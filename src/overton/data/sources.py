@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from overton.sections import DataPart
 
 
+def files_of(path: Path | None) -> list[Path]:
+    """Files that are read where a source, or a published set, has this path."""
+    if path is None or not path.is_dir():
+        return [] if path is None else [path]
+    return [*path.glob("*.csv"), *path.glob("*_v1.0.json")]
+
+
 def read_source(part: DataPart, warnings: list[str]) -> list[TableRow]:
     """Read one source.
 
