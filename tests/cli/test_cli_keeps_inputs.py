@@ -25,6 +25,7 @@ def files(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir(exist_ok=True)
         write_rows(tmp_path / folder / name, [{"id": "q", "prompt": "Why?", "answer": ANSWER}])
     (tmp_path / "refs").mkdir()
+    (tmp_path / "dir.jsonl").mkdir()
     rows = [f"q,Why?,L,{view['explanation']}" for view in VIEWS]
     (tmp_path / "refs" / "table.csv").write_text("\n".join(["id,situation,label,explanation", *rows]) + "\n")
     (tmp_path / "refs" / "train.parquet").write_bytes(b"PAR1")
@@ -69,7 +70,7 @@ def test_what_is_read_is_not_overwritten(files: Path, fails: Fails, arguments: s
     [
         "score a.jsonl --references r.jsonl --output .",
         "score a.jsonl --references r.jsonl --output refs",
-        "generate --model m --questions r.jsonl --output .",
+        "generate --model m --questions r.jsonl --output dir.jsonl",
         "questions table r.jsonl --output out",
         "overtonbench --data out/overtonbench.jsonl --write-questions .",
     ],
