@@ -134,6 +134,7 @@ def test_with_data_lengths_are_counted(plan: Plan) -> None:
         (["--set", "training.grpo.micro_batch_size=7"], "training.grpo.micro_batch_size", "does not divide"),
         (["--set", "training.grpo.max_completion_length=900"], "training.grpo.max_completion_length", "1024 positions"),
         (["--memory-gb", "0.5"], "training.grpo", "do not fit into 0 GB"),
+        (["--set", "policy.model=./nosuch"], "policy.model", "no such folder"),
         (["--set", "reward.overrides.nonsense=1"], "reward.overrides", "no such field"),
         (["--set", "training.report_to=[nothing]"], "training.report_to", "unknown tracker"),
     ],
@@ -186,6 +187,10 @@ def test_usage(overton: Call) -> None:
 
 
 def test_a_run_that_cannot_train_stops_before_its_first_stage(overton: Call) -> None:
-    code, _, err = overton("run", "plan.yaml", "--set", "training.report_to=[nothing]")
-    assert code == 1 and "unknown tracker" in err
+    for mistake, text in (
+        ("training.report_to=[nothing]", "unknown tracker"),
+        ("policy.model=./nosuch", "no such folder"),
+    ):
+        code, _, err = overton("run", "plan.yaml", "--set", mistake)
+        assert code == 1 and text in err
     assert not Path("runs").exists()

@@ -17,6 +17,7 @@ from overton.recipe import Recipe, parse_recipe
 from overton.rundir import write_json
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training import preflight
+from overton.training.policy import load_policy
 from overton.training.preflight import Problem, check_start
 
 
@@ -85,6 +86,23 @@ def test_a_missing_package_has_one_message_with_the_command(module: str, section
     found = next(preflight.machine(recipe(**sections), 1))
     assert (found.severity, found.key) == ("error", key)
     assert "is not installed: pip install" in found.text
+
+
+def test_a_path_that_is_no_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("./nosuch", "../nosuch", "~/nosuch", str(tmp_path / "nosuch"), "models/of/mine"):
+        found = only(preflight.machine(recipe(policy={"model": name}), 1))
+        assert found.key == "policy.model" and found.text.startswith(f"{name}: no such folder")
+        with pytest.raises(RecipeError, match="no such folder"):
+            check_start(recipe(policy={"model": name}), 1)
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "./empty", "~/empty"):
+        assert "no config.json" in only(preflight.machine(recipe(policy={"model": name}), 1)).text
+    tiny_policy(tmp_path / "tiny")
+    for name in ("tiny", "./tiny", "~/tiny", str(tmp_path / "tiny"), "Qwen/Qwen2.5-3B-Instruct", "gpt2"):
+        assert list(preflight.machine(recipe(policy={"model": name}), 1)) == []
+    assert load_policy("~/tiny")[0].config.model_type == "qwen2"
 
 
 def test_a_missing_tracker_and_an_unknown_one() -> None:

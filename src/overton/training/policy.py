@@ -157,16 +157,17 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = Path(name)
-    if folder.exists() and not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
-        raise ModelError(f"{name}: no config.json in this folder, so it is not a saved model")
+    if fault := folder_fault(name):
+        raise ModelError(f"{name}: {fault}")
+    folder = Path(name).expanduser()
+    source = str(folder) if folder.exists() else str(name)
     if folder.is_dir() and not any(folder.glob("tokenizer*")) and not any(folder.glob("vocab*")):
         # transformers would make up an empty one
         raise ModelError(f"{name}: no tokenizer in this folder; save the model's tokenizer beside it")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            str(name),
+            source,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=dtype,
@@ -182,6 +183,17 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
         tokenizer.pad_token = tokenizer.eos_token
     end_turns(model, tokenizer)
     return _with_fast_attention(model), tokenizer
+
+
+def folder_fault(name: str | Path) -> str | None:
+    """Why a name that can only be a folder's is not that of a saved model; ``None`` for one that is, or a hub name."""
+    folder = Path(name).expanduser()
+    if folder.exists():
+        saved = any((folder / file).is_file() for file in ("config.json", "adapter_config.json"))
+        return None if saved else "no config.json in this folder, so it is not a saved model"
+    if str(name).startswith(("./", "../", "/", "~")) or str(name).count("/") > 1:  # a hub name has one at most
+        return "no such folder; give one with config.json, tokenizer and safetensors weights, or a hub name"
+    return None
 
 
 def _four_bits() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from overton.errors import OvertonError, RecipeError
 from overton.recipe import Recipe
+from overton.training.policy import folder_fault
 from overton.training.split import grpo_share, sft_share
 from overton.versions import fits, installed, requirement
 
@@ -72,9 +73,11 @@ def arithmetic(recipe: Recipe, world: int) -> Iterator[Problem]:
 
 
 def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
-    """Packages and devices that this machine lacks."""
+    """Packages, devices and folders that this machine lacks."""
     yield from _trackers(recipe.training.report_to)
     training, policy, options = recipe.training, recipe.policy, recipe.training.grpo
+    if policy.model != "scratch" and (fault := folder_fault(policy.model)):
+        yield Problem("error", "policy.model", f"{policy.model}: {fault}")
     if training.use_liger_kernel:
         yield from _package("liger_kernel", "training.use_liger_kernel", "pip install liger-kernel, or set it to false")
         yield from _gpu("training.use_liger_kernel", "its kernels run on a GPU only; set it to false")
