@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from overton.data.argkp import read_argkp
 from overton.data.perspectrum import read_perspectrum
+from overton.data.rows import LabelledPair, one_spelling
 from overton.data.splits import drop_shared, shared_groups, split_as_published, texts_of
 from overton.data.stage import run
-from overton.data.table import TableRow, labelled_pairs, read_table, table_pairs, table_triplets
+from overton.data.table import TableRow, has_same, labelled_pairs, read_table, table_pairs, table_triplets
 from overton.errors import DataError
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir, read_jsonl
@@ -208,6 +210,21 @@ def test_many_triplets_are_drawn_and_few_are_all_there() -> None:
     assert all(t["anchor"][0] == t["positive"][0] != t["negative"][0] for t in found)
     assert all(t["anchor"] != t["positive"] for t in found)
     assert len(table_triplets([row("x", "train", "a1", "a2", "b1")], 50, 0)) == 2
+
+
+def test_no_text_is_set_against_itself() -> None:
+    views = row("x", "train", "a one", "a two", "A  One", "b one", "b two").views
+    views = (*views, replace(views[3], explanation="A two"))  # a wording of `a` once more, under `b`
+    assert all(
+        one_spelling(t["anchor"]) != one_spelling(t["positive"])
+        and one_spelling(t["negative"]) not in (one_spelling(t["anchor"]), one_spelling(t["positive"]))
+        for t in table_triplets([replace(row("x", "train", "a", "b"), views=views)], 100, 0)
+    )
+    twice = replace(row("x", "train", "a", "b"), pairs=(LabelledPair("a", "A ", True), LabelledPair("a", "b", False)))
+    assert [pair.sentence2 for pair, _ in labelled_pairs(twice)] == ["b"]
+    assert not has_same(twice)
+    pairs = table_pairs([replace(twice, pairs=(), views=views)], 0, "train", 0, [])
+    assert pairs and all(one_spelling(p["sentence1"]) != one_spelling(p["sentence2"]) for p in pairs)
 
 
 @pytest.mark.parametrize(("source", "folder"), [("perspectrum", "perspectrum"), ("argkp", "kpa2021")])

@@ -160,6 +160,17 @@ def test_the_first_yes_and_the_nearest_no_make_a_triplet() -> None:
     assert tally["pairs left out, for want of a verdict"] == 1
 
 
+def test_a_text_in_two_spellings_makes_no_triplet() -> None:
+    row = situation("0 a", "5 b", "0 A", "9 c")
+    llm = Fake(lambda q: "yes" if "A: 0 a\nB: 5 b" in q else "no")
+    judged = judge_pairs([row], encode, llm, 0.75, Counter())
+    assert (0, 2) not in judged[0].pairs
+    assert mined_triplets(judged, 10, 0, Counter()) == [
+        {"situation": "May q?", "anchor": "5 b", "positive": "0 a", "negative": "9 c"}
+    ]
+    assert all({p.sentence1, p.sentence2} != {"0 a", "0 A"} for p in with_verdicts(judged)[0].pairs)
+
+
 LONG = "People who promise something should keep to it, because others plan with it and would lose their time and trust"
 
 

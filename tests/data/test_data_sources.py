@@ -45,8 +45,21 @@ def test_valueprism_by_hand() -> None:
     ]
     assert row.situation.metadata["kinds"]["Duty of care"] == "duty"
     assert "1 rows cannot be used and were left out, the first: f, row 5: `explanation` contains" in warnings[0]
-    assert warnings[1] == "1 situations have fewer than two perspectives and were left out"
+    assert "1 perspectives had the explanation of an earlier one" in warnings[1]
+    assert warnings[2] == "1 situations have fewer than two perspectives and were left out"
     assert valueprism_rows(places(ROWS, ["action", *PRISM[1:]]), []) == [row]
+
+
+def test_one_explanation_under_a_value_a_right_and_a_duty() -> None:
+    said = "It may hurt or help."
+    rows = [["Lying", kind, f"{kind} of care", said, "Either"] for kind in ("Value", "Right", "Duty")]
+    warnings: list[str] = []
+    (row,) = valueprism_rows(places([*rows, ["Lying", "Value", "Honesty", "Lies break trust.", "Opposes"]]), warnings)
+    assert [p.label for p in row.situation.perspectives] == ["Value of care", "Honesty"]
+    assert row.situation.metadata["kinds"] == {"Value of care": "value", "Honesty": "value"}
+    assert len(warnings) == 1 and warnings[0].startswith("2 perspectives")
+    with pytest.raises(DataError, match="no situation has two perspectives"):
+        valueprism_rows(places(rows), [])
 
 
 @pytest.mark.parametrize(
@@ -85,6 +98,14 @@ def test_a_data_set_folder_is_read_like_a_table(tmp_path: Path, monkeypatch: pyt
     columns = {"situation": "question"}
     part = DataPart(source="hub", dataset=str(home), columns=columns)
     assert read_source(part, []) == read_table(home / "train.jsonl", columns)
+    rows = [json.loads(line) for line in (home / "train.jsonl").read_text().splitlines()]
+    rows = [{"situation": row.pop("question"), "note": None, **row} for row in rows]
+    wide = tmp_path / "wide"
+    wide.mkdir()
+    (wide / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told: list[str] = []
+    assert read_source(DataPart(source="hub", dataset=str(wide)), told) == read_source(part, [])
+    assert told == ["columns that were left out: 'note'"]
     with pytest.raises(DataError, match=r"set, train, row 1: column 'q' \(data.columns.situation\) is missing"):
         read_source(part.model_copy(update={"columns": {"situation": "q"}}), [])
     for change, message in (

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from overton.data.io import cluster_value
 from overton.data.sft import table_sft
 from overton.data.splits import split_table
 from overton.data.table import read_table, table_pairs, table_triplets
@@ -107,7 +108,6 @@ GOOD = ["a", "Why?", "Trust", "it hurts"]
         (["a", "Why?", "Safety", "nan"], "`explanation` is NaN"),
         (["a", "Why?", "Safety", "w " * 10_001], "10,001 words"),
         (["a", "Who?", "Safety", "x"], "id 'a' was used for another situation"),
-        (GOOD, "listed twice"),
         (["a", "Why?", "Safety"], "3 cells, the header has 4"),
         (["a", "Why?", ",,", "x"], "`label` must have 1 to 120"),
         (["a", "Why?", "Safety", "see <summary> here"], "part of the answer's template"),
@@ -124,7 +124,8 @@ def test_a_bad_row_is_refused_with_file_and_line(tmp_path: Path, bad: list[str],
     ("header", "columns", "message"),
     [
         (["id", "situation", "label", "reason"], {}, "column 'explanation' is missing"),
-        (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'"),
+        (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'; known columns"),
+        (["id", "situation", "label", "explanation", "clutser"], {}, r"'clutser' \(did you mean cluster\?\)"),
         (["id", "situation", "what", "why"], {}, "no column `explanation`, `answer` or `perspectives`"),
         (
             ["id", "situation", "label", "why"],
@@ -134,17 +135,103 @@ def test_a_bad_row_is_refused_with_file_and_line(tmp_path: Path, bad: list[str],
         (["id", "situation", "label", "why"], {"explantion": "why"}, "did you mean explanation"),
         (["id", "situation", "label", "why"], {"zzzz": "why"}, "known names"),
         (["id", "situation", "label", "label"], {}, "twice in the header"),
-        (
-            ["id", "situation", "label", "explanation", "x"],
-            {"label": "x"},
-            "two columns stand for the same name",
-        ),
     ],
 )
 def test_missing_and_unknown_columns(tmp_path: Path, header: list[str], columns: dict[str, str], message: str) -> None:
     path = _csv(tmp_path, [[f"c{i}" for i in range(len(header))]], header=header)
     with pytest.raises(DataError, match=message):
         read_table(path, columns)
+
+
+def test_with_columns_named_all_others_are_left_out_and_told(tmp_path: Path) -> None:
+    header = ["question", "why", "label", "value", "clutser", "answer", "note"]
+    rows = [["May I?", f"It {v}.", "unused", v, "c", "yes", "nan"] for v in ("helps", "hurts")]
+    columns = {"id": "question", "situation": "question", "explanation": "why", "label": "value"}
+    notes: list[str] = []
+    (row,) = read_table(_csv(tmp_path, rows, header=header), columns, notes)
+    assert row.situation.id == row.situation.text == "May I?"
+    assert [(p.label, p.explanation, p.cluster) for p in row.views] == [
+        ("helps", "It helps.", None), ("hurts", "It hurts.", None),
+    ]  # fmt: skip
+    assert notes == ["columns that were left out: 'label', 'clutser' (did you mean cluster?), 'answer', 'note'"]
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index", "__index_level_0__"])
+def test_row_numbers_of_a_data_frame_are_no_column(tmp_path: Path, name: str) -> None:
+    rows = [[str(i), *row] for i, row in enumerate(_views("a"))]
+    notes: list[str] = []
+    found = read_table(_csv(tmp_path, rows, header=[name, *HEADER]), {}, notes)
+    assert found == read_table(_csv(tmp_path, _views("a")), {})
+    assert notes == [f"columns that were left out: {name!r}"]
+
+
+@pytest.mark.parametrize(("value", "name"), [(3, "3"), ("c", "c"), (" ", None), (None, None)])
+def test_a_cluster_is_a_text_or_a_number_in_every_form(tmp_path: Path, value: Any, name: str | None) -> None:
+    views = [{"label": "A", "explanation": e, "cluster": value} for e in ("x", "y")]
+    views.append({"label": "A", "explanation": "z"})
+    if name is None:
+        views.append({"label": "A", "explanation": "w"})
+    nested = _jsonl(tmp_path, [{"id": "q", "text": "Why?", "perspectives": views}])
+    (row,) = read_table(nested, {})
+    assert [p.cluster for p in row.views[:2]] == [name, name]
+    flat = _jsonl(tmp_path, [{"id": "q", "situation": "Why?", **view} for view in views])
+    assert read_table(flat, {}) == [row]
+
+
+@pytest.mark.parametrize("value", [True, 1.5, ["c"], float("inf")])
+def test_what_is_no_cluster_is_refused(value: Any) -> None:
+    with pytest.raises(DataError, match=r"t, row 1: `cluster` must be text"):
+        cluster_value(value, "t, row 1")
+
+
+def test_numbers_with_gaps_as_data_frames_save_them(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `train`")
+    from pyarrow import parquet
+
+    explanations, clusters = ["x", "y", "z"], [1.0, 1.0, float("nan")]
+    cells = {"id": ["q"] * 3, "situation": ["Why?"] * 3, "label": ["A"] * 3, "explanation": explanations}
+    parquet.write_table(pyarrow.table({**cells, "cluster": clusters}), tmp_path / "flat.parquet")
+    (row,) = read_table(tmp_path / "flat.parquet", {})
+    assert [p.cluster for p in row.views] == ["1", "1", None]
+    views = [{"label": "A", "explanation": e, "cluster": c} for e, c in zip(explanations, clusters, strict=True)]
+    nested = pyarrow.Table.from_pylist([{"id": "q", "text": "Why?", "perspectives": views}])
+    parquet.write_table(nested, tmp_path / "nested.parquet")
+    assert read_table(tmp_path / "nested.parquet", {}) == [row]
+
+
+def test_one_explanation_under_two_labels_is_one_perspective(tmp_path: Path) -> None:
+    views = [
+        {"label": "Care", "explanation": "It helps.", "stance": "+"},
+        {"label": "Duty", "explanation": "it  helps.", "stance": "-", "cluster": "c"},
+        {"label": "Care", "explanation": "It is of use.", "cluster": "c"},
+        {"label": "Trust", "explanation": "It hurts.", "cluster": "d"},
+        {"label": "Trust", "explanation": "It does harm.", "cluster": "d"},
+    ]
+    flat = _jsonl(tmp_path, [{"id": "q", "situation": "May I?", **view} for view in views])
+    notes: list[str] = []
+    (row,) = read_table(flat, {}, notes)
+    assert [(p.label, p.explanation, p.cluster, p.stance) for p in row.situation.perspectives] == [
+        ("Care", "It helps.", "c", None), ("Trust", "It hurts.", "d", None),
+    ]  # fmt: skip
+    assert "1 perspectives had the explanation of an earlier one" in notes[0] and "it  helps" not in notes[0]
+    assert read_table(_jsonl(tmp_path, [{"id": "q", "text": "May I?", "perspectives": views}]), {}) == [row]
+    pairs = table_pairs([row], 0, "train", 0, [])
+    assert len(pairs) == 6 and sum(p["label"] for p in pairs) == 2
+    views[0]["cluster"] = "d"
+    for rows in (
+        [{"id": "q", "text": "May I?", "perspectives": views}],
+        [{"id": "q", "situation": "May I?", **view} for view in views],
+    ):
+        with pytest.raises(DataError, match=r"'it helps\.' is in cluster 'd' and in 'c'"):
+            read_table(_jsonl(tmp_path, rows), {})
+
+
+def test_an_answer_that_repeats_itself_is_not_learnt(tmp_path: Path) -> None:
+    lines = f"{ANSWER}\nIn the perspective of Love, it hurts."
+    whole = f"<core perspectives>\n{lines}\n</core perspectives>\n\n<summary>\nAll count.\n</summary>"
+    rows = read_table(_jsonl(tmp_path, [{"id": "a", "prompt": "Why?", "answer": whole}]), {})
+    assert [p.label for p in rows[0].views] == ["Trust", "Duty of care"]
+    assert table_sft(rows, 0)[0]["completion"].count("it hurts") == 1
 
 
 @pytest.mark.parametrize(

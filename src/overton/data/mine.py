@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from overton.data.judge import same_perspective
 from overton.data.refine import Encode, matrices
-from overton.data.rows import LabelledPair, TableRow
+from overton.data.rows import LabelledPair, TableRow, one_spelling
 from overton.data.table import has_same
 from overton.errors import DataError
 
@@ -57,7 +57,8 @@ def judge_pairs(
     texts = [[view.explanation for view in row.views] for row in rows]
     candidates = []
     for own, cosines in zip(texts, matrices(encode, texts, [row.situation.text for row in rows]), strict=True):
-        near = [(a, b) for a, b in combinations(range(len(own)), 2) if cosines[a, b] >= cosine and own[a] != own[b]]
+        spelt = [one_spelling(text) for text in own]
+        near = [(a, b) for a, b in combinations(range(len(own)), 2) if cosines[a, b] >= cosine and spelt[a] != spelt[b]]
         candidates.append(tuple(sorted(near, key=lambda pair, c=cosines: -c[pair])[:_MOST]))  # type: ignore[misc]
     asked = [
         (row.situation.text, own[a], own[b])
@@ -106,13 +107,14 @@ def _triplet(item: Judged) -> dict[str, str] | None:
     same = next((pair for pair, verdict in known.items() if verdict), None)
     if same is None:
         return None
-    other = next((pair for pair, verdict in known.items() if verdict is False and set(pair) & set(same)), None)
-    if other is None:
-        return None
-    (anchor,) = set(other) & set(same)
-    (positive,), (negative,) = set(same) - {anchor}, set(other) - {anchor}
-    texts = [item.row.views[index].explanation for index in (anchor, positive, negative)]
-    return dict(zip(("situation", "anchor", "positive", "negative"), [item.row.situation.text, *texts], strict=True))
+    for other in (pair for pair, verdict in known.items() if verdict is False and set(pair) & set(same)):
+        (anchor,) = set(other) & set(same)
+        (positive,), (negative,) = set(same) - {anchor}, set(other) - {anchor}
+        texts = [item.row.views[index].explanation for index in (anchor, positive, negative)]
+        if one_spelling(texts[1]) != one_spelling(texts[2]):
+            names = ("situation", "anchor", "positive", "negative")
+            return dict(zip(names, [item.row.situation.text, *texts], strict=True))
+    return None
 
 
 def _pairs(item: Judged) -> tuple[LabelledPair, ...]:
@@ -121,6 +123,6 @@ def _pairs(item: Judged) -> tuple[LabelledPair, ...]:
     for pair in combinations(range(len(item.row.views)), 2):
         a, b = (item.row.views[index] for index in pair)
         verdict = known.get(pair, False)
-        if verdict is not None and a.explanation != b.explanation:
+        if verdict is not None and one_spelling(a.explanation) != one_spelling(b.explanation):
             found.append(LabelledPair(a.explanation, b.explanation, verdict, (a.stance, b.stance)))
     return tuple(found)

@@ -39,7 +39,8 @@ def read_source(part: DataPart, warnings: list[str]) -> list[TableRow]:
 
         if part.path is not None:
             raise DataError("data.path: source `hub` reads data.dataset; a folder may stand there too")
-        return rows_of_table(hub_rows(part.dataset, part.subset, part.hub_split), part.columns, part.dataset)
+        rows = hub_rows(part.dataset, part.subset, part.hub_split)
+        return rows_of_table(rows, part.columns, part.dataset, warnings, only_ours=False)
     if part.source == "valueprism":
         return _valueprism(part, warnings)
     if part.path is None:
@@ -48,7 +49,7 @@ def read_source(part: DataPart, warnings: list[str]) -> list[TableRow]:
     if part.source == "table":
         from overton.data.table import read_table
 
-        return read_table(part.path, part.columns)
+        return read_table(part.path, part.columns, warnings)
     return _published(part.source, part.path, warnings)
 
 

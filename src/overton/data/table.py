@@ -13,16 +13,14 @@ reference, the others teach the estimator what sameness is.
 
 from __future__ import annotations
 
-import difflib
-import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from overton.data.columns import ANSWER_COLUMNS, SITUATION_COLUMNS, our_columns
 from overton.data.io import (
-    check_columns,
     check_new_id,
     id_value,
     read_rows,
@@ -30,33 +28,46 @@ from overton.data.io import (
     stance_value,
     text_value,
 )
-from overton.data.rows import OPPONENTS, SUPPORTERS, LabelledPair, TableRow, row_of, view_of
+from overton.data.rows import (
+    OPPONENTS,
+    SUPPORTERS,
+    LabelledPair,
+    TableRow,
+    distinct,
+    joined_note,
+    one_spelling,
+    row_of,
+    view_of,
+)
 from overton.errors import DataError
 from overton.segment import layout, segment
 from overton.types import Perspective
 
-SITUATION_COLUMNS = ("id", "text", "perspectives", "metadata")
-PERSPECTIVE_COLUMNS = ("id", "situation", "label", "explanation", "cluster", "stance")
-ANSWER_COLUMNS = ("id", "situation", "answer")
-_OURS = tuple(dict.fromkeys([*PERSPECTIVE_COLUMNS, *ANSWER_COLUMNS, *SITUATION_COLUMNS]))
 
-
-def read_table(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
+def read_table(path: Path, columns: Mapping[str, str], warnings: list[str] | None = None) -> list[TableRow]:
     """Read and check a table.
 
     Args:
         path: ``.jsonl``, ``.csv`` (comma) or ``.tsv`` (tab) file in UTF-8, or a ``.parquet`` file.
-        columns: our name -> your column.
+        columns: our name -> your column. When it names any, columns that are not ours are left out.
+        warnings: what was left out or joined is appended.
 
     Raises:
         DataError: one message with file and row: missing or unknown column, empty file or text, broken line,
-            wrong encoding, NaN, duplicate id, one-perspective situation, text of more than 10,000 words.
+            wrong encoding, NaN, duplicate id, one-perspective situation, one explanation in two clusters, text of more
+            than 10,000 words.
     """
-    return rows_of_table(list(read_rows(path)), columns, path)
+    told = [] if warnings is None else warnings
+    return rows_of_table(list(read_rows(path)), columns, path, told, only_ours=not columns)
 
 
 def rows_of_table(
-    rows: list[tuple[str, dict[str, Any]]], columns: Mapping[str, str], source: Path | str
+    rows: list[tuple[str, dict[str, Any]]],
+    columns: Mapping[str, str],
+    source: Path | str,
+    warnings: list[str],
+    *,
+    only_ours: bool,
 ) -> list[TableRow]:
     """Check the rows of a table, wherever they were read.
 
@@ -64,59 +75,25 @@ def rows_of_table(
         rows: ("FILE, row N", row) each.
         columns: our name -> your column.
         source: file or data set, for messages.
+        warnings: what was left out or joined is appended.
+        only_ours: refuse columns that are not ours, which may be ours misspelt, instead of leaving them out.
 
     Raises:
         DataError: as :func:`read_table`.
     """
-    rows = _rename(rows, columns, source)
-    names = set(rows[0][1])
-    if "perspectives" in names:
-        found = _from_situations(rows, source)
-    elif "answer" in names:
-        found = _from_answers(rows, source)
-    elif names & {"label", "explanation"}:
-        found = _from_perspectives(rows, source)
+    twice: list[str] = []
+    rows, form = our_columns(rows, columns, source, only_ours, warnings)
+    if form is SITUATION_COLUMNS:
+        found = _from_situations(rows, source, twice)
+    elif form is ANSWER_COLUMNS:
+        found = _from_answers(rows, source, twice)
     else:
-        raise DataError(
-            f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(names))}."
-            " Name yours in the recipe: data.columns: {explanation: YOUR COLUMN}"
-        )
+        found = _from_perspectives(rows, source, twice)
+    warnings += joined_note(twice)
     return found
 
 
-def _rename(
-    rows: list[tuple[str, dict[str, Any]]], columns: Mapping[str, str], source: Path | str
-) -> list[tuple[str, dict[str, Any]]]:
-    for ours in columns:
-        if ours not in _OURS:
-            near = difflib.get_close_matches(ours, _OURS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(_OURS)}"
-            raise DataError(f"data.columns.{ours}: unknown name; {hint}")
-    names = {theirs: ours for ours, theirs in columns.items()}
-    if "situation" not in columns:
-        names.setdefault("prompt", "situation")
-    renamed = []
-    for where, row in rows:
-        for ours, theirs in columns.items():
-            if theirs not in row:
-                raise DataError(f"{where}: column {theirs!r} (data.columns.{ours}) is missing; found: {', '.join(row)}")
-        new = {names.get(name, name): _not_nan(value, name, where) for name, value in row.items()}
-        if len(new) != len(row):
-            raise DataError(f"{where}: two columns stand for the same name; found: {', '.join(row)}")
-        renamed.append((where, new))
-    if not renamed:
-        raise DataError(f"{source}: the file holds no rows")
-    return renamed
-
-
-def _not_nan(value: Any, name: str, where: str) -> Any:
-    # Tables written by data frames spell a missing cell "nan".
-    if (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and value.strip().lower() == "nan"):
-        raise DataError(f"{where}: `{name}` is NaN; fill it in or leave the row out")
-    return value
-
-
-def _from_situations(rows: list[tuple[str, dict[str, Any]]], source: Path | str) -> list[TableRow]:
+def _from_situations(rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str]) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
         situation = situation_from_row(row, where)
@@ -132,15 +109,15 @@ def _from_situations(rows: list[tuple[str, dict[str, Any]]], source: Path | str)
             )
             for position, p in enumerate(situation.perspectives, 1)
         ]
+        views = distinct(views, where, twice)
         found.append(row_of(situation.id, situation.text, views, where, metadata=situation.metadata))
     return found
 
 
-def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], source: Path | str) -> list[TableRow]:
-    views: dict[str, dict[Perspective, None]] = {}
+def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str]) -> list[TableRow]:
+    views: dict[str, list[Perspective]] = {}
     texts: dict[str, tuple[str, str]] = {}
     for where, row in rows:
-        check_columns(row, required=PERSPECTIVE_COLUMNS[:4], known=PERSPECTIVE_COLUMNS, where=where)
         name = id_value(row["id"], where)
         text = text_value(row["situation"], "situation", where)
         first, place = texts.setdefault(name, (text, where))
@@ -153,16 +130,16 @@ def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], source: Path | st
             row.get("cluster"),
             where,
         )
-        if view in views.setdefault(name, {}):
-            raise DataError(f"{where}: the same perspective is listed twice for id {name!r}")
-        views[name][view] = None
-    return [row_of(name, texts[name][0], list(views[name]), f"{source}, id {name!r}") for name in views]
+        views.setdefault(name, []).append(view)
+    places = {name: f"{source}, id {name!r}" for name in views}
+    return [
+        row_of(name, texts[name][0], distinct(own, places[name], twice), places[name]) for name, own in views.items()
+    ]
 
 
-def _from_answers(rows: list[tuple[str, dict[str, Any]]], source: Path | str) -> list[TableRow]:
+def _from_answers(rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str]) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
-        check_columns(row, required=("situation", "answer"), known=ANSWER_COLUMNS, where=where)
         name = id_value(row["id"], where) if row.get("id") is not None else f"row-{number}"
         check_new_id(name, number, seen, source)
         answer = text_value(row["answer"], "answer", where)
@@ -173,9 +150,11 @@ def _from_answers(rows: list[tuple[str, dict[str, Any]]], source: Path | str) ->
                     f'{where}: perspective {position} of `answer` is not "In the perspective of LABEL, explanation."'
                 )
             views.append(view_of(part.label, part.explanation, None, None, f"{where}, perspective {position}"))
-        completion = answer if layout(answer).valid else ""
+        different = distinct(views, where, twice)
+        # An answer that repeats itself is nothing to learn from.
+        completion = answer if layout(answer).valid and len(different) == len(views) else ""
         text = text_value(row["situation"], "situation", where)
-        found.append(row_of(name, text, views, where, completion))
+        found.append(row_of(name, text, different, where, completion))
     return found
 
 
@@ -184,13 +163,13 @@ def _same(views: Sequence[Perspective]) -> list[tuple[Perspective, Perspective]]
     return [
         (a, b)
         for a, b in combinations(views, 2)
-        if a.cluster and a.cluster == b.cluster and a.explanation != b.explanation
+        if a.cluster and a.cluster == b.cluster and one_spelling(a.explanation) != one_spelling(b.explanation)
     ]
 
 
 def has_same(row: TableRow) -> bool:
     """Whether a situation shows what sameness is."""
-    return any(pair.same for pair in row.pairs) or bool(_same(row.views))
+    return any(pair.same for pair, _ in labelled_pairs(row)) if row.pairs else bool(_same(row.views))
 
 
 def table_triplets(rows: Sequence[TableRow], n: int, seed: int) -> list[dict[str, str]]:
@@ -207,8 +186,10 @@ def table_triplets(rows: Sequence[TableRow], n: int, seed: int) -> list[dict[str
     rng = random.Random(f"{seed}/triplets")
     anchors = []
     for row in rows:
+        texts = {view.explanation: one_spelling(view.explanation) for view in row.views}
         for a, b in _both_ways(row.views):
-            others = [c for c in row.views if c.cluster != a.cluster]
+            taken = (texts[a.explanation], texts[b.explanation])
+            others = [c for c in row.views if c.cluster != a.cluster and texts[c.explanation] not in taken]
             if others:
                 anchors.append((row, a, b, others))
     if not anchors:
@@ -318,11 +299,18 @@ def _half_same(own: list[_Labelled], n: int, what: str, rng: random.Random, warn
 def labelled_pairs(row: TableRow) -> list[tuple[LabelledPair, str]]:
     """All pairs of one situation, each with its relation: ``same``, ``opposite`` or ``other``.
 
-    Pairs that people labelled where there are any, else all pairs of the views, by cluster. Opposite are views of
-    one label, or of no value at all, with opposite stances.
+    Pairs that people labelled where there are any, else all pairs of the views, by cluster; never of a text with
+    itself. Opposite are views of one label, or of no value at all, with opposite stances.
     """
-    if row.pairs:
-        return [(pair, _relation(pair, True)) for pair in row.pairs]
+    found = [(pair, _relation(pair, True)) for pair in row.pairs]
+    if not found:
+        found = _pairs_of_views(row)
+    texts = {text for pair, _ in found for text in (pair.sentence1, pair.sentence2)}
+    spelt = {text: one_spelling(text) for text in texts}
+    return [(pair, relation) for pair, relation in found if spelt[pair.sentence1] != spelt[pair.sentence2]]
+
+
+def _pairs_of_views(row: TableRow) -> list[tuple[LabelledPair, str]]:
     same = {(a, b) for a, b in _same(row.views)}
     found = []
     for a, b in combinations(row.views, 2):

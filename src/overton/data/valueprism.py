@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from overton.data.io import text_value
-from overton.data.rows import TableRow, one_spelling, row_of, view_of
+from overton.data.rows import TableRow, distinct, joined_note, one_spelling, row_of, view_of
 from overton.errors import DataError
 from overton.types import Perspective
 
@@ -32,7 +32,7 @@ def valueprism_rows(rows: Sequence[tuple[str, dict[str, Any]]], warnings: list[s
     Raises:
         DataError: a column is missing, or a situation, kind or valence cannot be read, or nothing is left.
     """
-    found: dict[str, tuple[str, dict[Perspective, None], dict[str, str]]] = {}
+    read: dict[str, tuple[str, list[Perspective], dict[str, str]]] = {}
     unusable: list[str] = []
     for where, row in rows:
         missing = [name for name in _COLUMNS if name not in row]
@@ -48,16 +48,20 @@ def valueprism_rows(rows: Sequence[tuple[str, dict[str, Any]]], warnings: list[s
         except DataError as error:
             unusable.append(str(error))
             continue
-        _, views, kinds = found.setdefault(one_spelling(text), (text, {}, {}))
-        views[view] = None
+        _, views, kinds = read.setdefault(one_spelling(text), (text, [], {}))
+        views.append(view)
         kinds[view.label] = kind
     if unusable:
         warnings.append(f"{len(unusable)} rows cannot be used and were left out, the first: {unusable[0]}")
-    if few := sum(len(views) < 2 for _, views, _ in found.values()):
+    # GPT-4 gave one explanation to a value, a right and a duty alike.
+    twice: list[str] = []
+    found = [(text, distinct(views, text, twice), kinds) for text, views, kinds in read.values()]
+    warnings += joined_note(twice)
+    if few := sum(len(views) < 2 for _, views, _ in found):
         warnings.append(f"{few} situations have fewer than two perspectives and were left out")
     situations = [
-        row_of(f"valueprism-{number}", text, list(views), text, metadata={"kinds": kinds})
-        for number, (text, views, kinds) in enumerate(found.values(), 1)
+        row_of(f"valueprism-{number}", text, views, text, metadata={"kinds": {v.label: kinds[v.label] for v in views}})
+        for number, (text, views, kinds) in enumerate(found, 1)
         if len(views) > 1
     ]
     if not situations:

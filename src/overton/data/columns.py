@@ -1,0 +1,118 @@
+"""Columns of a table: which of its three forms it has, what `data.columns` renames, what is left out."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from overton.data.io import check_columns, is_nan
+from overton.errors import DataError
+
+SITUATION_COLUMNS = ("id", "text", "perspectives", "metadata")
+PERSPECTIVE_COLUMNS = ("id", "situation", "label", "explanation", "cluster", "stance")
+ANSWER_COLUMNS = ("id", "situation", "answer")
+_REQUIRED = {
+    SITUATION_COLUMNS: SITUATION_COLUMNS[:3],
+    PERSPECTIVE_COLUMNS: PERSPECTIVE_COLUMNS[:4],
+    ANSWER_COLUMNS: ANSWER_COLUMNS[1:],
+}
+_OURS = tuple(dict.fromkeys([*PERSPECTIVE_COLUMNS, *ANSWER_COLUMNS, *SITUATION_COLUMNS]))
+# Cells of these may be missing, the others' may not.
+_MAY_LACK = ("cluster", "stance", "metadata")
+# What data frames call the column of their row numbers.
+_INDEX = re.compile(r"(index|Unnamed: \d+|__index_level_\d+__)?")
+
+Rows = list[tuple[str, dict[str, Any]]]
+
+
+def our_columns(
+    rows: Rows, columns: Mapping[str, str], source: Path | str, only_ours: bool, warnings: list[str]
+) -> tuple[Rows, tuple[str, ...]]:
+    """Rows with our names alone.
+
+    Args:
+        rows: ("FILE, row N", row) each.
+        columns: our name -> your column. One column may have two of our names.
+        source: file or data set, for messages.
+        only_ours: refuse columns that are not ours, which may be ours misspelt. Row numbers of data frames are left out
+            even so.
+        warnings: which columns were left out is appended.
+
+    Returns:
+        The rows, and the columns of their form: one of the constants above.
+
+    Raises:
+        DataError: no rows, an unknown name in ``columns``, a missing or unknown column, a cell that is NaN and needed.
+    """
+    _check_names(columns)
+    if not rows:
+        raise DataError(f"{source}: the file holds no rows")
+    renamed = [(where, *_renamed(row, columns, where)) for where, row in rows]
+    _, named, others = renamed[0]
+    form = _form(named) or _form(others)
+    if form is None:
+        raise DataError(
+            f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(rows[0][1]))}."
+            " Name yours in the recipe: data.columns: {explanation: YOUR COLUMN}"
+        )
+    found, left_out = [], dict[str, str]()
+    for where, named, others in renamed:
+        row = {**{name: value for name, value in others.items() if name in form}, **named}
+        check_columns(row | others, required=_REQUIRED[form], known=(*row, *others), where=where)
+        for name in others:
+            if name in left_out or (name in row and name not in named):
+                continue
+            near = difflib.get_close_matches(name, [known for known in form if known not in row], 1, 0.75)
+            shown = f"{name!r} (did you mean {near[0]}?)" if near else repr(name)
+            if only_ours and not _INDEX.fullmatch(name):
+                raise DataError(
+                    f"{where}: unknown column {shown}; known columns: {', '.join(form)}. Rename it or leave it out; "
+                    "where data.columns names some of yours, all others are left out"
+                )
+            left_out[name] = shown
+        found.append((where, {name: _present(value, name, where) for name, value in row.items()}))
+    if left_out:
+        warnings.append(f"columns that were left out: {', '.join(left_out.values())}")
+    return found, form
+
+
+def _check_names(columns: Mapping[str, str]) -> None:
+    for ours in columns:
+        if ours not in _OURS:
+            near = difflib.get_close_matches(ours, _OURS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(_OURS)}"
+            raise DataError(f"data.columns.{ours}: unknown name; {hint}")
+
+
+def _renamed(row: dict[str, Any], columns: Mapping[str, str], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Cells that ``columns`` names, under our names, and all others under theirs."""
+    for ours, theirs in columns.items():
+        if theirs not in row:
+            raise DataError(f"{where}: column {theirs!r} (data.columns.{ours}) is missing; found: {', '.join(row)}")
+    named = {ours: row[theirs] for ours, theirs in columns.items()}
+    used = set(columns.values())
+    others = {name: value for name, value in row.items() if name not in used}
+    if "prompt" in others and "situation" not in named and "situation" not in others:
+        others["situation"] = others.pop("prompt")
+    return named, others
+
+
+def _form(names: Iterable[str]) -> tuple[str, ...] | None:
+    forms = {
+        "perspectives": SITUATION_COLUMNS,
+        "answer": ANSWER_COLUMNS,
+        "label": PERSPECTIVE_COLUMNS,
+        "explanation": PERSPECTIVE_COLUMNS,
+    }
+    return next((form for mark, form in forms.items() if mark in names), None)
+
+
+def _present(value: Any, name: str, where: str) -> Any:
+    if not is_nan(value):
+        return value
+    if name in _MAY_LACK:
+        return None
+    raise DataError(f"{where}: `{name}` is NaN; fill it in or leave the row out")
