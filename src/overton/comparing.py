@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from overton.comparing_files import Saved, join_saved, read_references, read_saved
+from overton.comparing_files import Saved, distinct, join_saved, read_references, read_saved, tell_apart
 from overton.errors import DataError
 from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
 from overton.scoring_similarity import SIMILARITY, Row
@@ -200,10 +201,9 @@ def _settings(
 ) -> dict[str, Any]:
     from overton.rundir import sha256, versions
 
-    names = Counter(path.name for path in paths)
-    shown = {path: path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in paths}
+    shown = tell_apart({path: Path(os.path.abspath(path)).parts for path in distinct(paths)})
     return {
-        "files": {shown[path]: sha256(path) for path in paths},
+        "files": {name: sha256(path) for path, name in shown.items()},
         "references": {references.name: sha256(references)} if references else {},
         "labels": "kept" if asked.keep_labels else "stripped",
         "nli_model": asked.nli_model,

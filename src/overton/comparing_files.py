@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from overton.errors import DataError
 from overton.types import Answer, Situation
 
+K = TypeVar("K", bound=Hashable)
 _TABLES = (".jsonl", ".csv", ".tsv", ".parquet")
 
 
@@ -33,23 +36,20 @@ def read_saved(paths: Sequence[Path]) -> list[Saved]:
 
     Rows are those of :func:`overton.data.io.read_answers` and may have ``split``; or the log of a published
     evaluation: ``system``, ``prompt``, ``response_sentences`` and whatever else. A file may be gzipped. A system
-    without a name is called as its file; a name that two files use gets the file's in front.
+    without a name is called as its file; a name that two files use gets the file's in front, with as many of its
+    folders as it takes to tell the files apart.
 
     Raises:
         DataError: a file is missing or broken, or a system answers one situation twice.
     """
-    files = {path: _read_file(path) for path in dict.fromkeys(paths)}
-    owners: dict[str, set[Path]] = {}
-    for path, rows in files.items():
-        for row in rows:
-            owners.setdefault(row.answer.system or _stem(path), set()).add(path)
-    found = []
-    for path, rows in files.items():
-        for row in rows:
-            name = row.answer.system or _stem(path)
-            if len(owners[name]) > 1:
-                name = f"{path.parent.name}/{name}" if name == _stem(path) else f"{_stem(path)}/{name}"
-            found.append(replace(row, answer=replace(row.answer, system=name)))
+    files = {path: _read_file(path) for path in distinct(paths)}
+    systems = dict.fromkeys((path, row.answer.system) for path, rows in files.items() for row in rows)
+    names = tell_apart({(path, name): (*_place(path), *([name] if name else [])) for path, name in systems})
+    found = [
+        replace(row, answer=replace(row.answer, system=names[path, row.answer.system]))
+        for path, rows in files.items()
+        for row in rows
+    ]
     seen: set[tuple[str, str, str]] = set()
     for row in found:
         key = (row.answer.system, row.split, row.answer.id)
@@ -57,6 +57,27 @@ def read_saved(paths: Sequence[Path]) -> list[Saved]:
             raise DataError(f"system {key[0]!r} answers {key[2][:60]!r} twice; keep one")
         seen.add(key)
     return found
+
+
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """Each file once, however it is written (``a.jsonl``, ``b/../a.jsonl``)."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        found.setdefault(os.path.abspath(path), path)
+    return list(found.values())
+
+
+def tell_apart(names: Mapping[K, Sequence[str]]) -> dict[K, str]:
+    """Of each name as many of its last parts, joined by ``/``, as set it apart from the others; one at least."""
+    length = dict.fromkeys(names, 1)
+    while True:
+        shown = {key: "/".join(parts[-length[key] :]) for key, parts in names.items()}
+        used = Counter(shown.values())
+        short = [key for key, parts in names.items() if used[shown[key]] > 1 and length[key] < len(parts)]
+        if not short:
+            return shown
+        for key in short:
+            length[key] += 1
 
 
 def read_references(path: Path | None, saved: Sequence[Saved]) -> dict[str, list[Situation]]:
@@ -155,5 +176,7 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
     return value or ""
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+def _place(path: Path) -> tuple[str, ...]:
+    """Folders and name of a file, without what its name ends in."""
+    parts = Path(os.path.abspath(path)).parts
+    return (*parts[:-1], parts[-1].removesuffix(".gz").removesuffix(".jsonl"))

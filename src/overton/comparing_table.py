@@ -19,6 +19,7 @@ _LATEX = {
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "–": "--", "−": "$-$",
 }  # fmt: skip
+_NAME = 30  # characters of a system's name on a line
 _MAIN = ("coverage", "precision", "f1")
 _SHORT = {"vendi": "Vendi", "perspectives": "Persp.", "words": "Words"}
 _SCORE = ("mean", "low", "high", "n", "unscored")
@@ -117,29 +118,38 @@ def latex(comparison: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def terminal(comparison: Mapping[str, Any]) -> Table:
-    """Systems x the main figures, for the terminal."""
+def print_main(comparison: Mapping[str, Any]) -> None:
+    """Print systems x the main figures, as many figures side by side as the terminal has room for."""
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     from overton.report.compare import blocks
     from overton.report.compare_metrics import DIVERSITY, FORM
     from overton.report.svg import printable
+    from overton.scoring_table import print_fitted
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("system", overflow="fold")
-    rows: list[list[str]] = [[] for _ in comparison["systems"]]
+    figures: list[tuple[str, list[str]]] = []
     for block in blocks(dict(comparison)):
         source = "" if block.title in (DIVERSITY, FORM) else f"\n{block.title.split()[0].lower()}"
         for index, m in enumerate(block.metrics):
             if m.name in _SHORT or m.name.removeprefix("oracle_").removeprefix("nli_") in _MAIN:
-                table.add_column(_SHORT.get(m.name, m.label) + source, justify="right", no_wrap=True)
-                for row, (_, cells) in zip(rows, block.rows, strict=True):
-                    row.append(cells[index].text)
-    for system, row in zip(comparison["systems"], rows, strict=True):
-        table.add_row(Text(printable(system)), *row)
-    return table
+                cells = [cells[index].text for _, cells in block.rows]
+                figures.append((_SHORT.get(m.name, m.label) + source, cells))
+    names = [printable(system) for system in comparison["systems"]]
+    width = min(_NAME, max(map(cell_len, names)))
+
+    def table(first: int, stop: int) -> Table:
+        made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        made.add_column("system", min_width=width, max_width=_NAME, overflow="fold")
+        for head, _ in figures[first:stop]:
+            made.add_column(head, justify="right", no_wrap=True)
+        for index, name in enumerate(names):
+            made.add_row(Text(name), *(cells[index] for _, cells in figures[first:stop]))
+        return made
+
+    print_fitted(len(figures), table)
 
 
 FORMATS = {

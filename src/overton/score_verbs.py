@@ -54,7 +54,7 @@ def score(
     """Score any file of answers against reference perspectives. Nothing is trained."""
     from overton.rundir import keep_inputs, write_jsonl
     from overton.scoring import score_files
-    from overton.scoring_table import report_json, report_table
+    from overton.scoring_table import print_report, report_json
 
     if output is not None:
         keep_inputs([output], [answers, references, cache])
@@ -73,9 +73,9 @@ def score(
     if as_json:
         print_json(report_json(report))
         return
-    from rich.console import Console
-
-    Console().print(report_table(report))
+    print_report(report)
+    for line in report.warnings:
+        print(f"NOT INDEPENDENT: {line}")
     for note in report.notes:
         print(f"note: {note}")
     if output is not None:
@@ -116,7 +116,7 @@ def compare(
     """Compare systems by their saved answers: tables, tests, faults and a page. Nothing is generated or trained."""
     from overton.comparing import compare_files
     from overton.comparing_files import tables_in
-    from overton.comparing_table import FILES, FORMATS, terminal, write_comparison
+    from overton.comparing_table import FILES, FORMATS, print_main, write_comparison
     from overton.rundir import keep_inputs
     from overton.scoring import Evaluators
 
@@ -130,9 +130,7 @@ def compare(
     if table_format:
         print(FORMATS[table_format](comparison), end="")
         return
-    from rich.console import Console
-
-    Console().print(terminal(comparison))
+    print_main(comparison)
     for line in comparison["warnings"]:
         print(f"NOT INDEPENDENT: {line}")
     for line in comparison["notes"]:

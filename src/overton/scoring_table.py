@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, ScoreReport
@@ -12,6 +12,7 @@ from overton.scoring_similarity import SIMILARITY, Row
 if TYPE_CHECKING:
     from rich.table import Table
 
+_METRIC, _ALONE, _SYSTEM = 26, 36, 22  # widths of the columns, in characters: two systems have room in 80
 _RATIOS = ("distinct_1", "distinct_2", "self_bleu")
 SHARES = frozenset({"valid_tags", *SIMILARITY, *ORACLE, *NLI, *PUBLISHED, *_RATIOS}) - {"vendi"}
 
@@ -35,15 +36,49 @@ def report_json(report: ScoreReport) -> Row:
     }
 
 
-def report_table(report: ScoreReport) -> Table:
-    """Metrics x systems with 95% intervals, for the terminal."""
+def print_report(report: ScoreReport) -> None:
+    """Print metrics x systems with 95% intervals, as many systems side by side as the terminal has room for."""
+    names = list(report.systems)
+    print_fitted(len(names), lambda first, stop: _table(report, names[first:stop], stop == len(names)))
+
+
+def print_fitted(columns: int, make: Callable[[int, int], Table]) -> None:
+    """Print a table, or several below each other where its columns have no room side by side. Nothing is cut.
+
+    Args:
+        columns: how many there are beside the first, which all tables have.
+        make: the table of the columns from one number to before another.
+    """
+    from rich.console import Console
+
+    console = Console()
+    unbounded = console.options.update(max_width=100_000)
+
+    def width(table: Table) -> int:
+        return console.measure(table, options=unbounded).maximum
+
+    first = 0
+    while first < columns:
+        stop = first + 1
+        while stop < columns and width(make(first, stop + 1)) <= console.width:
+            stop += 1
+        table = make(first, stop)
+        table.width = width(table)
+        console.print(table, crop=False)
+        first = stop
+
+
+def _table(report: ScoreReport, names: Sequence[str], last: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    systems = [report.systems[name] for name in names]
     table = Table()
-    table.add_column("metric")
-    for name in report.systems:
-        table.add_column(Text(_printable(name) or "answers"), justify="right")
+    width = _METRIC if len(names) > 1 else _ALONE
+    table.add_column("metric", min_width=_METRIC, max_width=width, overflow="fold")
+    for name in names:
+        shown = Text(_printable(name) or "answers")
+        table.add_column(shown, justify="right", max_width=_SYSTEM, overflow="fold")
     used = report.threshold
     measured = "calibrated" if used.get("calibrated") else "not calibrated"
     heads = (
@@ -54,15 +89,15 @@ def report_table(report: ScoreReport) -> Table:
         ("form", (*FORM, *SPENT)),
     )
     for head, metrics in heads:
-        present = [m for m in metrics if any(m in scores for scores in report.systems.values())]
+        present = [m for m in metrics if any(m in scores for scores in systems)]
         if not present:
             continue
         table.add_section()
         table.add_row(Text(head, style="bold"))
         for metric in present:
-            cells = [_cell(metric, scores[metric]) for scores in report.systems.values()]
+            cells = [_cell(metric, scores[metric]) for scores in systems]
             table.add_row(f"  {metric.partition('_')[2] if metric in (*ORACLE, *NLI, *PUBLISHED) else metric}", *cells)
-    for reason, number in unscored(report).items():
+    for reason, number in unscored(report).items() if last else ():
         table.add_section()
         table.add_row(Text(f"unscored: {_printable(reason)}"), str(number))
     return table

@@ -225,6 +225,8 @@ def test_published_figures_when_asked(good: Path, poor: Path, refs: Path, encode
     asked = Evaluators(estimator=str(encoder), nli_model=str(tiny_nli(tmp_path / "nli")), published=True)
     found = compare_files([good, poor], refs, asked)
     assert found["systems"]["poor"]["published_nli"]["n"] == 3
+    for text in (markdown(found), latex(found), build_comparison(found)):
+        assert "Mean entailment, as published" in text and "Accuracy, as published" in text
     with pytest.raises(DataError, match="--nli-model"):
         compare_files([good, poor], refs, Evaluators(estimator=str(encoder), published=True))
 
@@ -237,6 +239,19 @@ def test_systems_keep_their_names_apart(tmp_path: Path, refs: Path, encoder: Pat
         write_rows(tmp_path / folder / f"{folder}.jsonl", [{**rows[0], "system": "mine"}])
     saved = read_saved([tmp_path / a / f"{b}.jsonl" for a in ("one", "two") for b in (a, "sft")])
     assert [row.answer.system for row in saved] == ["one/mine", "one/sft", "two/mine", "two/sft"]
+
+
+def test_files_of_one_name_in_folders_of_one_name_are_told_apart(tmp_path: Path, refs: Path, encoder: Path) -> None:
+    paths = []
+    for index, folder in enumerate(("a", "b")):
+        (tmp_path / folder / "x").mkdir(parents=True)
+        rows = [{"id": f"q{index}", "answer": ANSWER}, {"id": f"q{index}", "answer": ANSWER, "system": "mine"}]
+        paths.append(write_rows(tmp_path / folder / "x" / "ans.jsonl", rows))
+    again = tmp_path / "a" / ".." / "a" / "x" / "ans.jsonl"
+    found = compare_files([*paths, again], refs, Evaluators(estimator=str(encoder)), resamples=100)
+    assert set(found["systems"]) == {"a/x/ans", "b/x/ans", "a/x/ans/mine", "b/x/ans/mine"}
+    assert list(found["settings"]["files"]) == ["a/x/ans.jsonl", "b/x/ans.jsonl"]
+    assert all(own["answers"] == 1 for own in found["answers"].values())
 
 
 def test_a_runs_own_reward_model_is_no_judge_of_its_answers(
@@ -261,6 +276,25 @@ def test_a_runs_own_reward_model_is_no_judge_of_its_answers(
     assert code == 0
     assert "NOT INDEPENDENT: The reward estimator and the evaluation encoder are one model (same weights" in out
     assert "note: run/recipe.yaml cannot be read by this version (no_such_key: unknown key" in out
+
+
+def test_names_and_figures_are_whole_in_a_narrow_terminal(
+    overton: Call, tmp_path: Path, refs: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systems = [f"a-model-of-{i}b-tuned" for i in range(10)]
+    path = write_rows(tmp_path / "ten.jsonl", [{"id": "q0", "answer": ANSWER, "system": s} for s in systems])
+    nli = tiny_nli(tmp_path / "nli")
+    for columns in (80, 40):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        asked = (path, "--references", refs, "--estimator", encoder, "--nli-model", nli)
+        _, out, _ = overton("compare", *asked)
+        lines = out.splitlines()
+        for system in systems:
+            assert len([line for line in lines if line.split()[:1] == [system]]) >= 2
+        assert {"Coverage", "Precision", "F1", "Vendi", "Persp.", "Words"} <= set(out.split())
+        _, out, _ = overton("score", *asked)
+        assert all(system in out for system in systems)
+        assert "coverage_at_references" in out and "…" not in out
 
 
 def test_bad_input_is_one_message_and_nothing_is_written(

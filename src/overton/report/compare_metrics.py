@@ -48,6 +48,7 @@ _ENTAILMENT = tuple(
         *("nli_mean", "nli_accuracy", "nli_reverse_mean", "nli_reverse_accuracy"),
     )
 )
+_PUBLISHED = tuple(replace(METRICS[name], group=ENTAILMENT) for name in ("published_nli", "published_accuracy"))
 _FORM = (
     METRICS["perspectives"],
     Metric(
@@ -60,7 +61,14 @@ _FORM = (
 
 COMPARED: dict[str, Metric] = {
     m.name: m
-    for m in (*(m for m in METRICS.values() if m.group == TRUTH), *_SIMILARITY, *_ENTAILMENT, *_DIVERSITY, *_FORM)
+    for m in (
+        *(m for m in METRICS.values() if m.group == TRUTH),
+        *_SIMILARITY,
+        *_ENTAILMENT,
+        *_PUBLISHED,
+        *_DIVERSITY,
+        *_FORM,
+    )
 }
 # Metrics that the page compares pair by pair; all others are in comparisons.csv.
 MAIN = (
