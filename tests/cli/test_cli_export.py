@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,18 @@ def test_a_file_of_situations_needs_no_recipe(tmp_path: Path) -> None:
     for name in ("train", "val"):
         rows = rows_of(tmp_path / "new" / f"{name}.parquet", tmp_path)
         assert [row["extra_info"]["situation"] for row in rows] == [s.text for s in read_situations(EXAMPLE)]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
+def test_two_wordings_of_one_cluster_are_one_reference(suffix: str, tmp_path: Path) -> None:
+    views = [("It is hers.", "p"), ("It must stay private.", "p"), ("It may warn.", "s")]
+    perspectives = [{"label": "L", "explanation": text, "cluster": name} for text, name in views]
+    file = tmp_path / f"s{suffix}"
+    with (gzip.open if suffix.endswith(".gz") else open)(file, "wt", encoding="utf-8") as out:
+        out.write(json.dumps({"id": "q", "text": "He reads it.", "perspectives": perspectives}) + "\n")
+    assert main(["data", str(file), "--export", "verl", "--output", str(tmp_path / "new")]) == 0
+    (found,) = rows_of(tmp_path / "new" / "train.parquet", tmp_path)
+    assert [p["explanation"] for p in found["extra_info"]["references"]] == ["It is hers.", "It may warn."]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,17 @@ def test_a_bad_situation_is_refused_with_its_row(tmp_path: Path, row: dict[str, 
     assert message in str(caught.value) and f"{path}, row 2" in str(caught.value)
 
 
+def test_perspectives_of_one_cluster_are_one_reference_the_first(tmp_path: Path) -> None:
+    views = [{"explanation": text, "cluster": name} for text, name in (("a", "x"), ("b", "y"), ("c", "x"), ("d", None))]
+    (found,) = read_situations(_write(tmp_path, _changed(perspectives=views)))
+    assert [p.explanation for p in found.perspectives] == ["a", "b", "d"]
+    plain = [{"explanation": "a"}, {"explanation": "b"}]  # neither clusters nor labels
+    (found,) = read_situations(_write(tmp_path, _changed(perspectives=plain)))
+    assert [p.explanation for p in found.perspectives] == ["a", "b"]
+    with pytest.raises(DataError, match=r"row 1: all perspectives are in cluster 'x'"):
+        read_situations(_write(tmp_path, _changed(perspectives=[views[0], views[2]])))
+
+
 def test_duplicate_ids_name_both_rows(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"row 2: id 's1' was used in row 1"):
         read_situations(_write(tmp_path, GOOD, GOOD))

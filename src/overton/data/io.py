@@ -7,7 +7,7 @@ import dataclasses
 import io
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ _ANSWER_KEYS = tuple(field.name for field in dataclasses.fields(Answer))
 def read_situations(path: Path) -> list[Situation]:
     """Read situations with their references from JSONL.
 
+    Of perspectives with the same ``cluster``, which say the same in other words, the first is the reference.
+
     Args:
         path: rows as :meth:`overton.types.Situation.to_json` writes them.
 
     Raises:
         DataError: missing or empty file, broken line, wrong encoding, unknown or missing column, empty or
-            overlong text, fewer than two perspectives, duplicate id.
+            overlong text, fewer than two references, duplicate id.
     """
     situations: list[Situation] = []
     seen: dict[str, int] = {}
@@ -39,7 +41,7 @@ def read_situations(path: Path) -> list[Situation]:
         where = f"{path}, row {number}"
         situation = situation_from_row(row, where)
         check_new_id(situation.id, number, seen, path)
-        situations.append(situation)
+        situations.append(dataclasses.replace(situation, perspectives=spectrum_of(situation.perspectives, where)))
     return situations
 
 
@@ -70,13 +72,43 @@ def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
                 label=optional_text(item.get("label"), "label", place) or "",
                 explanation=text_value(item["explanation"], "explanation", place),
                 stance=stance_value(item.get("stance"), place),
-                cluster=cluster_value(item.get("cluster"), place),
+                cluster=optional_text(item.get("cluster"), "cluster", place),
                 provenance=optional_text(item.get("provenance"), "provenance", place),
             )
         )
     check_count(len(perspectives), where)
     text = text_value(row["text"], "text", where)
     return Situation(id_value(row["id"], where), text, tuple(perspectives), dict(metadata or {}))
+
+
+def references_of(views: Sequence[Perspective]) -> tuple[Perspective, ...]:
+    """The first view of each cluster, and every view that is in none."""
+    seen: set[str] = set()
+    found = []
+    for view in views:
+        if view.cluster is None or view.cluster not in seen:
+            found.append(view)
+        if view.cluster is not None:
+            seen.add(view.cluster)
+    return tuple(found)
+
+
+def spectrum_of(views: Sequence[Perspective], where: str) -> tuple[Perspective, ...]:
+    """:func:`references_of` of one situation, two at least.
+
+    Args:
+        views: its perspectives, in however many words each.
+        where: "FILE, row N" for messages.
+
+    Raises:
+        DataError: fewer than two references.
+    """
+    references = references_of(views)
+    if len(references) < 2 <= len(views):
+        cluster = next(p.cluster for p in views if p.cluster)
+        raise DataError(f"{where}: all perspectives are in cluster {cluster!r}; a spectrum needs at least two")
+    check_count(len(references), where)
+    return references
 
 
 def read_answers(path: Path) -> list[Answer]:
@@ -296,28 +328,6 @@ def id_value(value: Any, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return text_value(value, "id", where)
-
-
-def cluster_value(value: Any, where: str) -> str | None:
-    """The name of a cluster as text, or ``None`` where there is none: nothing, ``""``, or NaN.
-
-    Args:
-        value: text or a whole number, also as 3.0: data frames make that of numbers with gaps.
-        where: "FILE, row N" for messages.
-
-    Raises:
-        DataError: anything else.
-    """
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return None if is_nan(value) else optional_text(value, "cluster", where)
-
-
-def is_nan(value: Any) -> bool:
-    """Whether a cell is missing: NaN, or the word, as tables written by data frames spell it."""
-    return value.strip().lower() == "nan" if isinstance(value, str) else isinstance(value, float) and math.isnan(value)
 
 
 def stance_value(value: Any, where: str) -> str | None:

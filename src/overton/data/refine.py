@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from overton.data.io import references_of
 from overton.data.judge import more_perspectives, same_perspective
-from overton.data.rows import TableRow, references_of
+from overton.data.rows import TableRow
 from overton.matching import Matrix
 from overton.types import Perspective
 

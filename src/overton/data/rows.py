@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from overton.data.io import check_count, cluster_value, text_value
+from overton.data.io import id_value, optional_text, spectrum_of, text_value
 from overton.errors import DataError
 from overton.segment import MAX_LABEL
 from overton.types import Perspective, Situation
@@ -68,7 +68,7 @@ def view_of(
         label: what stands in the table.
         explanation: the same.
         stance: ``"+"``, ``"-"`` or ``None``.
-        cluster: as :func:`overton.data.io.cluster_value` takes it.
+        cluster: text, whole number or nothing.
         where: "FILE, row N" for messages.
         provenance: who wrote it.
 
@@ -83,45 +83,8 @@ def view_of(
     text = " ".join(text_value(explanation, "explanation", where).split())
     if clash := TEMPLATE.search(text):
         raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
-    return Perspective(name, text, stance, cluster_value(cluster, where), provenance)
-
-
-def distinct(views: Sequence[Perspective], where: str, twice: list[str]) -> list[Perspective]:
-    """Views of one situation; those with the same explanation, in any spelling, are one.
-
-    It has the first one's label, the cluster of any of them, and their stance where they agree.
-
-    Args:
-        views: all perspectives of the situation.
-        where: "FILE, row N" for messages.
-        twice: what was joined is appended.
-
-    Raises:
-        DataError: one explanation is in two clusters.
-    """
-    found: dict[str, Perspective] = {}
-    for view in views:
-        text = one_spelling(view.explanation)
-        if text not in found:
-            found[text] = view
-            continue
-        first = found[text]
-        shown = f"{view.explanation[:80]!r}"
-        if first.cluster and view.cluster and first.cluster != view.cluster:
-            raise DataError(
-                f"{where}: the explanation {shown} is in cluster {first.cluster!r} and in {view.cluster!r}; "
-                "give it one cluster, or change its words"
-            )
-        stance = first.stance if first.stance == view.stance else None
-        found[text] = replace(first, cluster=first.cluster or view.cluster, stance=stance)
-        twice.append(f"{where}: {shown}")
-    return list(found.values())
-
-
-def joined_note(twice: Sequence[str]) -> list[str]:
-    """What the card should tell about explanations that :func:`distinct` joined."""
-    many = f"{len(twice)} perspectives had the explanation of an earlier one of their situation and were joined with it"
-    return [f"{many}, the first: {twice[0]}"] if twice else []
+    group = id_value(cluster, where) if isinstance(cluster, int) else optional_text(cluster, "cluster", where)
+    return Perspective(name, text, stance, group, provenance)
 
 
 def row_of(
@@ -137,24 +100,7 @@ def row_of(
     Raises:
         DataError: fewer than two references.
     """
-    references = references_of(views)
-    if len(references) < 2 <= len(views):
-        cluster = next(p.cluster for p in views if p.cluster)
-        raise DataError(f"{where}: all perspectives are in cluster {cluster!r}; a spectrum needs at least two")
-    check_count(len(references), where)
-    return TableRow(Situation(name, text, references, dict(metadata or {})), tuple(views), completion)
-
-
-def references_of(views: Sequence[Perspective]) -> tuple[Perspective, ...]:
-    """The first view of each cluster, and every view that is in none."""
-    seen: set[str] = set()
-    found = []
-    for view in views:
-        if view.cluster is None or view.cluster not in seen:
-            found.append(view)
-        if view.cluster is not None:
-            seen.add(view.cluster)
-    return tuple(found)
+    return TableRow(Situation(name, text, spectrum_of(views, where), dict(metadata or {})), tuple(views), completion)
 
 
 def one_spelling(text: str) -> str:
