@@ -72,7 +72,7 @@ def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
                 label=optional_text(item.get("label"), "label", place) or "",
                 explanation=text_value(item["explanation"], "explanation", place),
                 stance=stance_value(item.get("stance"), place),
-                cluster=optional_text(item.get("cluster"), "cluster", place),
+                cluster=cluster_value(item.get("cluster"), place),
                 provenance=optional_text(item.get("provenance"), "provenance", place),
             )
         )
@@ -328,6 +328,28 @@ def id_value(value: Any, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return text_value(value, "id", where)
+
+
+def cluster_value(value: Any, where: str) -> str | None:
+    """The name of a cluster as text, or ``None`` where there is none: nothing, ``""``, or NaN.
+
+    Args:
+        value: text or a whole number, also as 3.0: data frames make that of numbers with gaps.
+        where: "FILE, row N" for messages.
+
+    Raises:
+        DataError: anything else.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None if is_nan(value) else optional_text(value, "cluster", where)
+
+
+def is_nan(value: Any) -> bool:
+    """Whether a cell is missing: NaN, or the word, as tables written by data frames spell it."""
+    return value.strip().lower() == "nan" if isinstance(value, str) else isinstance(value, float) and math.isnan(value)
 
 
 def stance_value(value: Any, where: str) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from overton.data.io import id_value, optional_text, spectrum_of, text_value
+from overton.data.io import cluster_value, spectrum_of, text_value
 from overton.errors import DataError
 from overton.segment import MAX_LABEL
 from overton.types import Perspective, Situation
@@ -68,7 +68,7 @@ def view_of(
         label: what stands in the table.
         explanation: the same.
         stance: ``"+"``, ``"-"`` or ``None``.
-        cluster: text, whole number or nothing.
+        cluster: as :func:`overton.data.io.cluster_value` takes it.
         where: "FILE, row N" for messages.
         provenance: who wrote it.
 
@@ -83,8 +83,45 @@ def view_of(
     text = " ".join(text_value(explanation, "explanation", where).split())
     if clash := TEMPLATE.search(text):
         raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
-    group = id_value(cluster, where) if isinstance(cluster, int) else optional_text(cluster, "cluster", where)
-    return Perspective(name, text, stance, group, provenance)
+    return Perspective(name, text, stance, cluster_value(cluster, where), provenance)
+
+
+def distinct(views: Sequence[Perspective], where: str, twice: list[str]) -> list[Perspective]:
+    """Views of one situation; those with the same explanation, in any spelling, are one.
+
+    It has the first one's label, the cluster of any of them, and their stance where they agree.
+
+    Args:
+        views: all perspectives of the situation.
+        where: "FILE, row N" for messages.
+        twice: what was joined is appended.
+
+    Raises:
+        DataError: one explanation is in two clusters.
+    """
+    found: dict[str, Perspective] = {}
+    for view in views:
+        text = one_spelling(view.explanation)
+        if text not in found:
+            found[text] = view
+            continue
+        first = found[text]
+        shown = f"{view.explanation[:80]!r}"
+        if first.cluster and view.cluster and first.cluster != view.cluster:
+            raise DataError(
+                f"{where}: the explanation {shown} is in cluster {first.cluster!r} and in {view.cluster!r}; "
+                "give it one cluster, or change its words"
+            )
+        stance = first.stance if first.stance == view.stance else None
+        found[text] = replace(first, cluster=first.cluster or view.cluster, stance=stance)
+        twice.append(f"{where}: {shown}")
+    return list(found.values())
+
+
+def joined_note(twice: Sequence[str]) -> list[str]:
+    """What the card should tell about explanations that :func:`distinct` joined."""
+    many = f"{len(twice)} perspectives had the explanation of an earlier one of their situation and were joined with it"
+    return [f"{many}, the first: {twice[0]}"] if twice else []
 
 
 def row_of(
