@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder, axis
 
-from overton.errors import ModelError, RecipeError
-from overton.rewards import OvertonReward
+from overton.errors import DataError, ModelError, RecipeError
+from overton.rewards import OvertonReward, parse_references
 from overton.segment import format_answer
 from overton.types import Group, Perspective
 
@@ -107,10 +110,60 @@ def test_unknown_presets_and_fields_name_the_known_ones() -> None:
         OvertonReward(encoder, "op-grpo", beta=1.0)
 
 
-@pytest.mark.parametrize("value", ["high", True, None, float("nan"), [1.0]])
+@pytest.mark.parametrize("value", ["high", True, None, float("nan"), float("-inf"), 10**400, [1.0]])
 def test_values_of_the_wrong_type_are_refused_at_once(value: object) -> None:
     with pytest.raises(RecipeError, match=r"overrides\.beta: a number"):
         OvertonReward(FakeEncoder({}), beta=value)
+
+
+@pytest.mark.parametrize(
+    ("preset", "field", "value"),
+    [
+        ("overton", "max_words", -1),
+        ("overton", "threshold", 48),
+        ("overton", "threshold", -3),
+        ("overton", "beta", -1),
+        ("overton", "beta", 2000),
+        ("overton", "miss_credit", 3.6),
+        *(("overton", name, -0.1) for name in ("tag_penalty", "cut_off_penalty", "length_penalty", "novelty_weight")),
+        ("overton", "faithfulness_penalty", -0.1),
+        ("overton", "depth_weight", 1.1),
+        ("overton", "depth_words", 0),
+        *(("op-grpo", name, 1.5) for name in ("threshold", "unique_threshold")),
+        *(("op-grpo", name, -0.1) for name in ("coverage_weight", "uniqueness_weight", "format_weight", "tag_penalty")),
+        ("quality-diversity", "threshold", 70),
+        *(("quality-diversity", name, -0.1) for name in ("weight", "tag_penalty", "cut_off_penalty")),
+    ],
+)
+def test_values_out_of_range_are_refused_at_once(preset: str, field: str, value: float, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=rf"{field} must .*found {re.escape(str(value))}"):
+        OvertonReward(FakeEncoder({}), preset, **{field: value})
+    file = tmp_path / "reward.yaml"
+    file.write_text(f"preset: {preset}\noverrides: {{{field}: {float(value)}}}\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=rf"reward\.yaml: .*{field}"):
+        OvertonReward(FakeEncoder({}), file)
+
+
+def test_the_ends_of_the_ranges_are_taken_and_a_miss_may_cost_any_amount() -> None:
+    encoder = FakeEncoder(ENCODER)
+    zeros = ("beta", "max_words", "tag_penalty", "cut_off_penalty", "length_penalty", "novelty_weight", "depth_weight")
+    OvertonReward(encoder, threshold=-1, miss_credit=-3.6, **dict.fromkeys(zeros, 0))
+    OvertonReward(encoder, threshold=1, miss_credit=1, depth_weight=1, depth_words=1)
+    one = Group("p", (HERS, HIS), (format_answer([HERS], "s"),))
+    assert OvertonReward(encoder, beta=0).score([one])[0][0].value == 1.0  # precision alone
+
+
+@pytest.mark.parametrize("name", [3, None, ["overton"]])
+def test_a_preset_that_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(RecipeError, match=r"reward\.preset: a name"):
+        OvertonReward(FakeEncoder({}), name)
+
+
+@pytest.mark.parametrize("value", ['"Honesty"', json.dumps(json.dumps(["Trust is broken."])), b"[1]"])
+def test_references_that_are_one_text_are_not_taken_letter_by_letter(value: Any) -> None:
+    with pytest.raises(DataError, match="a list of references is wanted, found"):
+        parse_references(value)
+    assert [p.explanation for p in parse_references('["Honesty"]')] == ["Honesty"]
 
 
 @pytest.fixture(scope="module")

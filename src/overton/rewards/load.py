@@ -8,42 +8,64 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from overton.rewards.presets import read_reward_file
+from overton.errors import RecipeError
+from overton.rewards.presets import make_preset, read_reward_file
 from overton.rewards.reward import OvertonReward
 
 VARIABLE = "OVERTON_REWARD"
 _lock = Lock()
 
 
-def load_reward(source: str | Path | None = None, **overrides: Any) -> OvertonReward:
+def load_reward(
+    source: str | Path | None = None, /, *, preset: str | Path | None = None, **overrides: Any
+) -> OvertonReward:
     """Load a reward with its estimator.
 
     Args:
         source: a YAML or JSON file with ``estimator``, ``data_set``, ``preset`` and ``overrides`` (all may be
-            left out); or a run directory, an estimator's folder or a hub name, as for
-            :func:`overton.estimator.open_estimator` (a run directory brings its recipe's preset). ``None`` =
-            the environment variable ``OVERTON_REWARD``, and without it the untuned ``all-MiniLM-L6-v2``.
+            left out); or a run directory, its recipe, an estimator's folder or a hub name, as for
+            :func:`overton.estimator.open_estimator`. A run directory brings the section ``reward`` of its recipe;
+            where a file names it as ``estimator``, the rest is the file's. ``None`` = the environment variable
+            ``OVERTON_REWARD``, and without it the untuned ``all-MiniLM-L6-v2``.
+        preset: in place of the one that ``source`` names; of another preset its overrides do not count.
         overrides: fields of the preset; they win over those of the file.
 
     Raises:
         ModelError: the estimator cannot be had or read.
-        RecipeError: the file cannot be read, or an unknown preset or field.
+        RecipeError: the file cannot be read, it is a recipe without a run beside it, or an unknown preset or field.
     """
     from overton.estimator import open_estimator
 
-    name = source if source is not None else os.environ.get(VARIABLE) or None
-    settings: dict[str, Any] = {}
-    if name is not None:
-        path = Path(name).expanduser()
-        if path.suffix in (".yaml", ".yml", ".json"):
-            settings = read_reward_file(path)
-            name = settings.get("estimator")
-            if name is not None and not Path(name).is_absolute() and (path.parent / name).is_dir():
-                name = path.parent / name  # beside the file
-        elif (path / "recipe.yaml").is_file():
-            settings = read_reward_file(path / "recipe.yaml")
+    name, settings = _settings(source if source is not None else os.environ.get(VARIABLE) or None)
+    own = settings.get("preset", "overton")
+    if preset is None or str(preset) == own:
+        preset, overrides = own, settings.get("overrides", {}) | overrides
+    make_preset(preset, overrides)  # a mistake is told before a model is loaded
     estimator, _ = open_estimator(name, data_set=settings.get("data_set", ""))
-    return OvertonReward(estimator, settings.get("preset", "overton"), **{**settings.get("overrides", {}), **overrides})
+    return OvertonReward(estimator, preset, **overrides)
+
+
+def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, Any]]:
+    """The name of the estimator, and the settings that come with it."""
+    if source is None:
+        return None, {}
+    path = Path(source).expanduser()
+    if path.suffix not in (".yaml", ".yml", ".json"):
+        recipe = path / "recipe.yaml"
+        return source, read_reward_file(recipe)[0] if recipe.is_file() else {}
+    settings, of_recipe = read_reward_file(path)
+    name = settings.get("estimator")
+    if name is not None:
+        beside = path.parent / name
+        return beside if beside.is_dir() else name, settings
+    if not of_recipe:
+        return None, settings
+    if not (path.parent / "estimator" / "model").is_dir():
+        raise RecipeError(
+            f"{path}: a recipe, and there is no estimator of its run beside it ({path.parent / 'estimator'}); name the "
+            "run directory, or write a settings file with the key `estimator`"
+        )
+    return path.parent, settings
 
 
 def shared_reward() -> OvertonReward:

@@ -16,12 +16,21 @@ import numpy.typing as npt
 
 from overton.errors import RecipeError
 from overton.matching import greedy_matching, redundant_in_order
+from overton.rewards.bounds import COSINE, NOT_NEGATIVE, check_bounds
 from overton.rewards.op_grpo_text import format_score, keywords, mask, segments, strict_core
 from overton.rewards.plan import Plan, unscorable
 from overton.types import Group, Match, Score, Segment
 
 Vectors = npt.NDArray[np.float32]
 STEPS = ("ladder", "smooth")
+_BOUNDS = {
+    "threshold": COSINE,
+    "unique_threshold": COSINE,
+    "coverage_weight": NOT_NEGATIVE,
+    "uniqueness_weight": NOT_NEGATIVE,
+    "format_weight": NOT_NEGATIVE,
+    "tag_penalty": NOT_NEGATIVE,
+}
 
 
 @dataclass(frozen=True)
@@ -47,10 +56,12 @@ class OpGrpoPreset:
     tag_penalty: float = 0.2
     steps: str = "ladder"
     masks_alike = False
+    compares = ""
 
     def __post_init__(self) -> None:
         if self.steps not in STEPS:
             raise RecipeError(f"reward: unknown steps {self.steps!r}; known: {', '.join(STEPS)}")
+        check_bounds(self, _BOUNDS)
 
     def plan(self, group: Group) -> Plan:
         """References with their labels; segments with theirs and the prompt's words masked by ``[KW]``."""

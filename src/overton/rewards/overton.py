@@ -26,11 +26,26 @@ import numpy.typing as npt
 from overton.errors import RecipeError
 from overton.rewards import terms
 from overton.rewards.assign import MATCHINGS, assign
+from overton.rewards.bounds import COSINE, LARGEST, NOT_NEGATIVE, SHARE, check_bounds
 from overton.rewards.plan import Plan, unscorable
 from overton.segment import layout, segment
 from overton.types import Group, Match, Score, Segment
 
 Vectors = npt.NDArray[np.float32]
+_BOUNDS = {
+    "threshold": COSINE,
+    "beta": (0.0, 1000.0),  # its square is taken; beyond that F is coverage
+    "tag_penalty": NOT_NEGATIVE,
+    "cut_off_penalty": NOT_NEGATIVE,
+    "faithfulness_penalty": NOT_NEGATIVE,
+    "length_penalty": NOT_NEGATIVE,
+    "max_words": NOT_NEGATIVE,
+    "diversity_weight": SHARE,
+    "depth_weight": SHARE,
+    "depth_words": (1.0, LARGEST),
+    "novelty_weight": NOT_NEGATIVE,
+    "miss_credit": (-LARGEST, 1.0),  # a miss is never worth more than a match
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ class OvertonPreset:
         threshold: cosine of a match; ``None`` takes the estimator's calibrated one.
         matching: ``optimal`` (as many pairs as there can be), ``greedy`` (best pairs first, as in the paper), or
             ``many-to-one`` for prose, where several segments may speak for one reference.
-        beta: of the F-measure; below 1 precision weighs more, above 1 coverage.
+        beta: of the F-measure; below 1 precision weighs more, above 1 coverage; 0 = precision alone.
         tag_penalty: charged when the tag layout is broken; 0 for answers in free form.
         cut_off_penalty: charged when the token limit ended the answer.
         faithfulness_penalty: times how far the summary is from saying what the matched segments say (0 = off).
@@ -52,7 +67,7 @@ class OvertonPreset:
         depth_weight: 0 to 1, how much of the value hangs on how far the matched segments are worked out (0 = off).
         depth_words: distinct words, beside stop words and the situation's, of a fully worked out segment.
         novelty_weight: bonus times the share of references covered that siblings in the group miss (0 = off).
-        miss_credit: credit of a segment that repeats or matches nothing (a new match has +1).
+        miss_credit: credit of a segment that repeats or matches nothing, at most 1 (a new match has +1).
     """
 
     threshold: float | None = None
@@ -73,11 +88,12 @@ class OvertonPreset:
     def __post_init__(self) -> None:
         if self.matching not in MATCHINGS:
             raise RecipeError(f"reward: unknown matching {self.matching!r}; known: {', '.join(MATCHINGS)}")
-        for name in ("diversity_weight", "depth_weight"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise RecipeError(f"reward: {name} must lie between 0 and 1, found {getattr(self, name)}")
-        if self.depth_words < 1:
-            raise RecipeError(f"reward: depth_words must be at least 1, found {self.depth_words}")
+        check_bounds(self, _BOUNDS)
+
+    @property
+    def compares(self) -> str:
+        """The field by which answers of a group are compared with each other; ``""`` = each counts by itself."""
+        return "novelty_weight" if self.novelty_weight else ""
 
     def plan(self, group: Group) -> Plan:
         """References and segments without their labels; the summaries' sentences where they are looked at."""

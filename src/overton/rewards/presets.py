@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
 from overton.errors import RecipeError
+from overton.rewards.bounds import LARGEST
 from overton.rewards.op_grpo import OpGrpoPreset
 from overton.rewards.overton import OvertonPreset
 from overton.rewards.quality_diversity import QualityDiversityPreset
@@ -29,12 +29,15 @@ def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
         overrides: fields of the preset; they win over those of the file.
 
     Raises:
-        RecipeError: unknown preset or field, a value of the wrong type, or a file that cannot be read.
+        RecipeError: unknown preset or field, a value of the wrong type or out of range, or a file that cannot be
+            read.
     """
     where = "reward"
+    if not isinstance(name, str | Path):
+        raise RecipeError(f"reward.preset: a name is wanted, found {name!r}")
     if str(name) not in PRESETS and (isinstance(name, Path) or Path(name).suffix in (".yaml", ".yml", ".json")):
         where = str(name)
-        found = read_reward_file(Path(name))
+        found, _ = read_reward_file(Path(name))
         name, overrides = found.get("preset", "overton"), {**found.get("overrides", {}), **overrides}
     name = str(name)
     if name not in PRESETS:
@@ -48,17 +51,25 @@ def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
                 f"{where}.overrides.{key}: preset {name!r} has no such field; known: {', '.join(sorted(defaults))}"
             )
         _check(f"{where}.overrides.{key}", defaults[key], value)
-    return PRESETS[name](**overrides)
+    try:
+        return PRESETS[name](**overrides)
+    except RecipeError as error:
+        if where == "reward":
+            raise
+        raise RecipeError(f"{where}: {error}") from None
 
 
-def read_reward_file(path: Path) -> dict[str, Any]:
+def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
     """Settings of a reward: ``preset`` and ``overrides``, ``estimator`` and ``data_set``.
 
     Args:
         path: YAML or JSON with those keys, or a recipe, whose section ``reward`` is taken.
 
+    Returns:
+        What the file has of them, and whether it is a recipe.
+
     Raises:
-        RecipeError: the file is missing, unreadable, or has another key.
+        RecipeError: the file is missing, unreadable, or has another key or a value of the wrong type.
     """
     import yaml
 
@@ -77,7 +88,13 @@ def read_reward_file(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(FILE_KEYS)}")
     if not isinstance(section.get("overrides", {}), dict):
         raise RecipeError(f"{path}: `overrides` must hold fields of the preset, found {section['overrides']!r}")
-    return {key: section[key] for key in FILE_KEYS if section.get(key) is not None}
+    for key in section.get("overrides", {}):
+        if not isinstance(key, str):
+            raise RecipeError(f"{path}: `overrides` must hold fields of the preset, found {key!r}")
+    for key in ("preset", "estimator", "data_set"):
+        if not isinstance(section.get(key, ""), str | None):
+            raise RecipeError(f"{path}: `{key}` must be a name, found {section[key]!r}")
+    return {key: section[key] for key in FILE_KEYS if section.get(key) is not None}, recipe
 
 
 def _check(where: str, default: Any, value: Any) -> None:
@@ -85,6 +102,7 @@ def _check(where: str, default: Any, value: Any) -> None:
         if not isinstance(value, str):
             raise RecipeError(f"{where}: a name is wanted, found {value!r}")
         return
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # NaN is below nothing, and a whole number may be too long for a float.
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
     if not number and not (value is None and default is None):
         raise RecipeError(f"{where}: a number is wanted, found {value!r}")

@@ -33,6 +33,7 @@ import numpy.typing as npt
 from overton.errors import RecipeError
 from overton.matching import optimal_matching
 from overton.rewards.assign import assign
+from overton.rewards.bounds import COSINE, NOT_NEGATIVE, check_bounds
 from overton.rewards.plan import Plan, unscorable
 from overton.segment import layout, segment
 from overton.types import Group, Match, Score, Segment
@@ -40,6 +41,12 @@ from overton.types import Group, Match, Score, Segment
 Vectors = npt.NDArray[np.float32]
 DIVERSITIES = ("product", "determinant", "none")
 QUALITIES = ("f1", "precision")
+_BOUNDS = {
+    "threshold": COSINE,
+    "weight": NOT_NEGATIVE,
+    "tag_penalty": NOT_NEGATIVE,
+    "cut_off_penalty": NOT_NEGATIVE,
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,12 @@ class QualityDiversityPreset:
             raise RecipeError(f"reward: unknown diversity {self.diversity!r}; known: {', '.join(DIVERSITIES)}")
         if self.quality not in QUALITIES:
             raise RecipeError(f"reward: unknown quality {self.quality!r}; known: {', '.join(QUALITIES)}")
+        check_bounds(self, _BOUNDS)
+
+    @property
+    def compares(self) -> str:
+        """The field by which answers of a group are compared with each other; ``""`` = each counts by itself."""
+        return "" if self.diversity == "none" else "diversity"
 
     def plan(self, group: Group) -> Plan:
         """References and segments without their labels."""

@@ -33,7 +33,12 @@ def parse_references(value: Any, where: str = "references") -> tuple[Perspective
             ) from None
     if hasattr(value, "tolist"):  # numpy: what a Parquet list column becomes
         value = value.tolist()
-    if not isinstance(value, Sequence):
+    if isinstance(value, str):
+        raise DataError(
+            f"{where}: a list of references is wanted, found JSON of the text {value[:60]!r}; put one reference into "
+            "a list too, and encode once"
+        )
+    if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
         raise DataError(f"{where}: a list of references is wanted, found {type(value).__name__}")
     return tuple(_one(item, f"{where}[{index}]") for index, item in enumerate(value))
 
