@@ -276,6 +276,22 @@ def test_answers_that_reached_the_trainers_limit_count_as_cut_off(shared: Overto
     limited = functions.form(**batch, log_metric=trainer(max_completion_length=8).log_metric)
     assert limited == [-1.0, -0.5, 0.0]
     assert functions.form(**batch) == [-0.5, -0.5, 0.0]
+    # The last token was an end all the same.
+    ended = batch | {"completion_ids": [[1] * 7 + [2], [1] * 8, [1] * 8]}
+    asked = trainer(max_completion_length=8, eos_token_ids=[5, 2])
+    assert functions.form(**ended, log_metric=asked.log_metric) == [-0.5, -1.0, 0.0]
+
+
+def test_a_reward_object_asks_the_trainer_for_its_limit_unless_it_is_told_one() -> None:
+    batch = call([CARE[:-3], CARE[:-3], CARE])
+    batch["completion_ids"] = [[1] * 8, [1] * 7, [1] * 8]
+    asked = trainer(max_completion_length=8).log_metric
+    made = {limit: TrlReward(OvertonReward(HashEncoder()), term="form", max_tokens=limit) for limit in (0, 7, None)}
+    assert TrlReward(OvertonReward(HashEncoder()), term="form")(**batch, log_metric=asked) == [-1.0, -0.5, 0.0]
+    assert made[None](**batch, log_metric=asked) == [-1.0, -0.5, 0.0]
+    assert made[7](**batch, log_metric=asked) == [-1.0, -1.0, 0.0]
+    assert made[0](**batch, log_metric=asked) == [-0.5, -0.5, 0.0]
+    assert made[None](**batch) == [-0.5, -0.5, 0.0]  # nobody to ask: nobody is charged
 
 
 def test_a_group_that_is_split_is_noticed(shared: OvertonReward) -> None:

@@ -224,10 +224,12 @@ def test_the_trainers_token_limit_is_known(policies: dict[str, Path], tmp_path: 
         return [0.0] * len(completion_ids)
 
     args = arguments(tmp_path, max_steps=2, log_completions=True, max_completion_length=40)
-    train(GRPOTrainer, policies["standard"], tmp_path, questions("standard"), args, reward_funcs=[form, length])
-    found = table(tmp_path)["form"].tolist()
-    assert found == [-1.0 if size == 40 else -0.5 for size in lengths]
-    assert set(found) == {-1.0, -0.5}
+    mine = TrlReward(OvertonReward(HashEncoder()), term="form", name="mine")  # nobody told it the limit
+    train(GRPOTrainer, policies["standard"], tmp_path, questions("standard"), args, reward_funcs=[form, mine, length])
+    for name in ("form", "mine_form"):
+        found = table(tmp_path)[name].tolist()
+        assert found == [-1.0 if size == 40 else -0.5 for size in lengths]
+        assert set(found) == {-1.0, -0.5}
 
 
 def test_a_data_set_without_references_stops_the_training(policies: dict[str, Path], tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ async def form_async(*args: Any, **columns: Any) -> Rewards:
 
 def _shared(term: str) -> TrlReward:
     """The process's one reward; the trainer is asked for what the functions cannot be told."""
-    return TrlReward(shared_reward(), max_tokens=None, term=term, num_generations=None)
+    return TrlReward(shared_reward(), term=term, num_generations=None)
 
 
 __all__ = [

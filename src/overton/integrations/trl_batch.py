@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -71,6 +71,7 @@ def read_call(
     completion_ids: Sequence[Sequence[int]] | None,
     columns: dict[str, Any],
     max_tokens: int,
+    ends: Collection[int] = (),
 ) -> Batch:
     """TRL's arguments as a batch.
 
@@ -80,7 +81,9 @@ def read_call(
         completion_ids: their tokens.
         columns: everything else TRL passes; ``references`` must be among it, ``situation`` and ``situation_id``
             may be.
-        max_tokens: completions of this many tokens count as cut off, unless they end as the template does; 0 = never.
+        max_tokens: completions of this many tokens count as cut off, unless they end as the template does or with one
+            of ``ends``; 0 = never.
+        ends: tokens that end an answer.
 
     Raises:
         DataError: ``references`` is missing, or a column has another length than ``completions``.
@@ -101,7 +104,7 @@ def read_call(
     finished = None
     if max_tokens and completion_ids is not None:
         finished = tuple(
-            len(ids) < max_tokens or text.rstrip().endswith(SUMMARY_CLOSE)
+            len(ids) < max_tokens or ids[-1] in ends or text.rstrip().endswith(SUMMARY_CLOSE)
             for ids, text in zip(completion_ids, texts, strict=True)
         )
     return Batch(

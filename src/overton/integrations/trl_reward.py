@@ -38,7 +38,7 @@ class TrlReward:
         reward: Scorer,
         completions_folder: Path | None = None,
         every: int = 10,
-        max_tokens: int | None = 0,
+        max_tokens: int | None = None,
         *,
         term: str = "",
         name: str = "overton",
@@ -50,8 +50,9 @@ class TrlReward:
             completions_folder: sampled answers and their matches go there as ``step_XXXX.jsonl``, those of all
                 processes.
             every: ... every so many steps.
-            max_tokens: completions of this many tokens count as cut off; 0 = never, ``None`` = the trainer's
-                ``max_completion_length``, where the trainer can be asked.
+            max_tokens: completions of this many tokens count as cut off, unless they end as the template does or with
+                a token that ends the trainer's answers; 0 = never, ``None`` = the trainer's ``max_completion_length``,
+                and never where no trainer can be asked.
             term: answer with this term instead of the whole reward.
             name: in TRL's logs, followed by the term; two rewards of one trainer need two names.
             num_generations: answers a situation must have in a batch, to notice groups that are split across
@@ -94,7 +95,8 @@ class TrlReward:
         limit = self.max_tokens
         if limit is None:
             limit = int(getattr(trainer, "max_completion_length", 0) or 0)
-        batch = read_call(prompts, completions, completion_ids, columns, limit)
+        ends = getattr(trainer, "eos_token_ids", None) or ()
+        batch = read_call(prompts, completions, completion_ids, columns, limit, ends)
         self._check_groups(batch, trainer)
         scores, seconds, first = shared_scores(self.reward, batch, self.__name__, trainer)
         self.last_scores = list(scores)
