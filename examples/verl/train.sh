@@ -18,7 +18,8 @@ python -m overton data "${SITUATIONS:-$here/../situations.jsonl}" --export verl 
 
 # - The reward runs in reward.num_workers processes without a GPU, and each of them loads the encoder.
 # - The key reward_kwargs takes: reward (as OVERTON_REWARD, which does not reach the workers of a cluster that was
-#   started elsewhere), preset, and fields of the preset. It is not in verl's configuration, hence the plus.
+#   started elsewhere), preset, and fields of the preset: +reward.custom_reward_function.reward_kwargs.beta=0.7. It is
+#   not in verl's configuration, hence the plus.
 # - Coverage and uniqueness normalized one by one (GDPO) need verl's older trainer:
 #     trainer.use_v1=false algorithm.adv_estimator=gdpo '+algorithm.gdpo_reward_keys=[coverage,uniqueness]'
 python -m verl.trainer.main_ppo \
@@ -42,7 +43,6 @@ python -m verl.trainer.main_ppo \
     reward.num_workers=2 \
     reward.custom_reward_function.path=pkg://overton.integrations.verl \
     reward.custom_reward_function.name=compute_score \
-    +reward.custom_reward_function.reward_kwargs.preset=overton \
     trainer.n_gpus_per_node="$gpus" \
     trainer.nnodes=1 \
     trainer.total_epochs=1 \

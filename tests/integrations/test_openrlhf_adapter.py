@@ -13,7 +13,7 @@ import torch
 from adapter_material import FORMS, GOOD, HALF, REFERENCES, SITUATION, SITUATIONS, TERMS, expected, prepare
 
 import overton.integrations.openrlhf as adapter
-from overton.errors import DataError, ModelError
+from overton.errors import DataError, ModelError, RecipeError
 from overton.integrations.openrlhf import response_text, reward_func
 
 PROMPT = f"<|im_start|>user\n{SITUATION.text}<|im_end|>\n<|im_start|>assistant\n"
@@ -71,6 +71,13 @@ def test_lists_of_different_length_and_wrong_settings_are_errors_and_logged(
         reward_func([PROMPT + GOOD], [PROMPT], [LABEL])
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     assert "training cannot go on" in caplog.records[1].getMessage()
+
+
+def test_what_compares_the_answers_of_a_group_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "reward.yaml").write_text("preset: quality-diversity\n", encoding="utf-8")
+    monkeypatch.setenv("OVERTON_REWARD", str(tmp_path / "reward.yaml"))
+    with pytest.raises(RecipeError, match="OpenRLHF shows one answer at a time"):
+        reward_func([PROMPT + GOOD], [PROMPT], [LABEL])
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,10 @@ def test_settings_come_as_arguments_and_wrong_ones_are_errors(tmp_path: Path) ->
     file.write_text("preset: overton\noverrides: {beta: 0.5}\n", encoding="utf-8")
     by_file = compute_score("d", HALF, REFERENCES, EXTRA, reward=str(file))
     assert by_file["score"] == compute_score("d", HALF, REFERENCES, EXTRA, beta=0.5)["score"]
-    assert compute_score("d", HALF, REFERENCES, EXTRA, reward=str(file), preset="overton")["score"] == plain
+    # The same preset once more keeps its overrides; those of another one mean nothing to it.
+    assert compute_score("d", HALF, REFERENCES, EXTRA, reward=str(file), preset="overton") == by_file
+    other = compute_score("d", GOOD, REFERENCES, EXTRA, reward=str(file), preset="op-grpo")
+    assert other == paper
     verls_own = {"reward_router_address": "127.0.0.1:1", "reward_model_tokenizer": object()}
     assert compute_score("d", HALF, REFERENCES, EXTRA, **verls_own)["score"] == plain
     for wrong in ({"preset": "no such"}, {"betta": 1.0}, {"beta": "high"}, {"reward": str(tmp_path / "none.yaml")}):
@@ -89,6 +92,33 @@ def test_the_environment_names_the_reward(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("OVERTON_REWARD", str(tmp_path / "nowhere"))
     with pytest.raises(ModelError):
         compute_score("d", GOOD, REFERENCES, EXTRA)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"preset": "quality-diversity"},
+        {"preset": "quality-diversity", "diversity": "determinant"},
+        {"novelty_weight": 0.2},
+    ],
+)
+def test_terms_that_compare_the_answers_of_a_group_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="verl shows one answer at a time"):
+        compute_score("d", HALF, REFERENCES, EXTRA, **settings)
+
+
+def test_presets_without_such_a_term_are_fine() -> None:
+    assert "diversity" in compute_score("d", HALF, REFERENCES, EXTRA, preset="quality-diversity", diversity="none")
+    assert compute_score("d", HALF, REFERENCES, EXTRA, diversity_weight=0.5)["diversity"] > 0  # within one answer
+
+
+def test_a_cut_off_penalty_somebody_chose_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    compute_score("d", HALF, REFERENCES, EXTRA)
+    compute_score("d", HALF, REFERENCES, EXTRA, cut_off_penalty=0)
+    assert not caplog.records
+    for _ in range(2):
+        compute_score("d", HALF, REFERENCES, EXTRA, cut_off_penalty=0.9)
+    assert len(caplog.records) == 1 and "verl does not say which answers were cut off" in caplog.text
 
 
 def test_threads_get_their_own_scores() -> None:

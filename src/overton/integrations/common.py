@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Any
 
-from overton.errors import DataError
+from overton.errors import DataError, RecipeError
 from overton.rewards import OvertonReward, load_reward, shared_reward
 from overton.types import Group, Perspective, Score
 
@@ -85,7 +85,7 @@ def load_scorer(reward: str | None = None, preset: str | None = None, **override
 
     Args:
         reward: as for :func:`overton.rewards.load_reward`; ``None`` = the environment variable ``OVERTON_REWARD``.
-        preset: takes the place of the preset, and of its overrides, that ``reward`` brings.
+        preset: takes the place of the preset that ``reward`` names; of another one its overrides do not count.
         overrides: fields of the preset.
 
     Raises:
@@ -95,14 +95,37 @@ def load_scorer(reward: str | None = None, preset: str | None = None, **override
     key = repr((reward, preset, sorted(overrides.items()))) if shared is None else f"shared {id(shared)}"
     with _lock:
         if key not in _scorers:
-            _scorers[key] = Scorer(_load(reward, preset, overrides) if shared is None else shared)
+            _scorers[key] = Scorer(load_reward(reward, preset=preset, **overrides) if shared is None else shared)
         return _scorers[key]
 
 
-def _load(reward: str | None, preset: str | None, overrides: dict[str, Any]) -> OvertonReward:
-    if preset is None:
-        return load_reward(reward, **overrides)
-    return OvertonReward(load_reward(reward).estimator, preset, **overrides)
+def load_lone_scorer(framework: str, reward: str | None = None, preset: str | None = None, **overrides: Any) -> Scorer:
+    """:func:`load_scorer` for a framework that shows one answer at a time, and not whether it was cut off.
+
+    A ``cut_off_penalty`` that somebody chose is warned of once; the default one is not.
+
+    Args:
+        framework: its name, for messages.
+        reward: as for :func:`load_scorer`, like the other two.
+        preset: likewise.
+        overrides: likewise.
+
+    Raises:
+        OvertonError: the settings are of no use, or a term of the preset compares answers of a group.
+    """
+    scorer = load_scorer(reward, preset, **overrides)
+    own = scorer.reward.preset
+    if own.compares:
+        none = "none" if isinstance(getattr(own, own.compares), str) else 0
+        raise RecipeError(
+            f"reward: `{own.compares}: {getattr(own, own.compares)}` compares the answers of a group, and {framework} "
+            f"shows one answer at a time, so it would add a constant. Set `{own.compares}: {none}`, or take a trainer "
+            "or a reward server that sees whole groups (docs/trainers.md)"
+        )
+    chosen = getattr(own, "cut_off_penalty", 0.0)
+    if chosen and chosen != getattr(type(own), "cut_off_penalty", 0.0):
+        _warn_once(f"cut_off_penalty {chosen:g} does nothing here: {framework} does not say which answers were cut off")
+    return scorer
 
 
 def from_json_text(value: Any, where: str) -> Any:
@@ -132,6 +155,10 @@ def situation_text(value: Any, where: str) -> str:
 
 def log_unscored(reason: str) -> None:
     """Warn of answers that could not be scored; the same reason is said once a process."""
-    if reason not in _said and len(_said) < _SAID_AT_MOST:
-        _said.add(reason)
-        _log.warning("an answer could not be scored (said once): %s", reason)
+    _warn_once(f"an answer could not be scored (said once): {reason}")
+
+
+def _warn_once(text: str) -> None:
+    if text not in _said and len(_said) < _SAID_AT_MOST:
+        _said.add(text)
+        _log.warning("%s", text)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overton.errors import DataError
-from overton.integrations.common import from_json_text, load_scorer, log_unscored, situation_text
+from overton.integrations.common import from_json_text, load_lone_scorer, log_unscored, situation_text
 from overton.rewards import parse_references
 from overton.types import Group, Score
 
@@ -43,8 +43,9 @@ def reward_func(queries: Sequence[Any], prompts: Sequence[Any], labels: Sequence
         could not be scored has reward 0 and ``unscored`` 1, and the reason is logged.
 
     Raises:
-        OvertonError: the settings, or the estimator they name, are of no use, or the lists differ in length.
-            OpenRLHF logs what a reward function raises among its information only, so it is logged here first.
+        OvertonError: the settings, or the estimator they name, are of no use, a term compares answers of a group, or
+            the lists differ in length. OpenRLHF logs what a reward function raises among its information only, so it
+            is logged here first.
     """
     import torch
 
@@ -54,7 +55,7 @@ def reward_func(queries: Sequence[Any], prompts: Sequence[Any], labels: Sequence
                 f"reward_func: {len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels; one each is "
                 "wanted"
             )
-        scorer = load_scorer()
+        scorer = load_lone_scorer("OpenRLHF")
         scores = _scores(scorer.score, queries, prompts, labels)
     except Exception as error:
         _log.error("the reward failed, and training cannot go on: %s: %s", type(error).__name__, error)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from overton.errors import DataError
-from overton.integrations.common import load_scorer, log_unscored, situation_text
+from overton.integrations.common import load_lone_scorer, log_unscored, situation_text
 from overton.rewards import parse_references
 from overton.types import Group, Score
 
@@ -38,7 +38,7 @@ def compute_score(
         extra_info: a mapping with ``situation`` (or ``question``) and perhaps ``references``.
         reward: with this and the next two, ``reward_kwargs`` choose another reward than the environment variable
             ``OVERTON_REWARD``: a settings file, run directory, estimator folder or hub name.
-        preset: name of a preset, or its file.
+        preset: name of a preset, or its file; where ``reward`` names another one, its overrides do not count.
         reward_router_address: verl's own; not looked at.
         reward_model_tokenizer: verl's own; not looked at.
         overrides: fields of the preset.
@@ -48,9 +48,9 @@ def compute_score(
         reward, so an answer that could not be scored has ``score`` 0 and ``unscored`` 1, and the reason is logged.
 
     Raises:
-        OvertonError: the settings, or the estimator they name, are of no use.
+        OvertonError: the settings, or the estimator they name, are of no use, or a term compares answers of a group.
     """
-    scorer = load_scorer(reward, preset, **overrides)
+    scorer = load_lone_scorer("verl", reward, preset, **overrides)
     try:
         group = _group(f"data source {data_source!r}", solution_str, ground_truth, extra_info)
     except DataError as error:

@@ -334,7 +334,7 @@ def test_gdpo_needs_the_older_trainer(config: DictConfig, cluster: None) -> None
 
 def test_the_setting_of_the_reward_must_be_added_with_a_plus(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "verl.trainer.main_ppo", "--cfg", "job"]
-    setting = "reward.custom_reward_function.reward_kwargs.preset=overton"
+    setting = "reward.custom_reward_function.reward_kwargs.beta=0.7"
     assert f"+{setting}" in (EXAMPLES / "verl" / "train.sh").read_text(encoding="utf-8")
     done = subprocess.run([*command, setting], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode != 0 and "To append to your config use" in done.stderr
