@@ -84,8 +84,8 @@ def read_references(path: Path | None, saved: Sequence[Saved]) -> dict[str, list
     """References by split.
 
     Args:
-        path: a table (:func:`overton.data.table.read_table`), or a folder of tables; ``None`` takes the questions from
-            the answers, without references.
+        path: a table (:func:`overton.data.table.read_table`), or a folder of tables, with or without labels; ``None``
+            takes the questions from the answers, without references.
         saved: the answers.
 
     Returns:
@@ -100,13 +100,14 @@ def read_references(path: Path | None, saved: Sequence[Saved]) -> dict[str, list
         texts = {row.answer.prompt or row.answer.id for row in saved}
         return {"": [Situation(text, text, ()) for text in sorted(texts)]}
     if not path.is_dir():
-        return {"": [row.situation for row in read_table(path, {})]}
+        return {"": [row.situation for row in read_table(path, {}, labels=False)]}
     tables = tables_in(path)
     if not tables:
         raise DataError(f"{path}: the folder holds no table; wanted: {', '.join(_TABLES)}")
     found: dict[str, list[Situation]] = {"": []}
     for table in tables:
-        own = [replace(r.situation, id=f"{table.stem}/{r.situation.id}") for r in read_table(table, {})]
+        rows = read_table(table, {}, labels=False)
+        own = [replace(r.situation, id=f"{table.stem}/{r.situation.id}") for r in rows]
         found[table.stem.removeprefix("test_")] = own
         found[""] += own
     return found

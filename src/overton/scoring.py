@@ -103,7 +103,7 @@ def score_files(
 
     Args:
         answers: JSONL, see :func:`overton.data.io.read_answers`; joined by ``id``, else by ``prompt``.
-        references: any form of :func:`overton.data.table.read_table`.
+        references: any form of :func:`overton.data.table.read_table`; labels may be missing.
         estimator: estimator of a run, Sentence Transformers folder or hub name; ``None`` takes the untuned
             all-MiniLM-L6-v2, with the threshold that was measured for it on labels of people.
         threshold: cosine of a match; ``None`` takes the calibrated one, or 0.70 where there is none.
@@ -123,7 +123,7 @@ def score_files(
 
     if answers.suffix.lower() in (".csv", ".tsv"):
         raise DataError(f"{answers}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
-    situations = [row.situation for row in read_table(references, {})]
+    situations = [row.situation for row in read_table(references, {}, labels=False)]
     given = read_answers(answers)
     joined = join(given, situations)
     pairs, unmatched = joined.pairs, [given[i].id for i in joined.unmatched]

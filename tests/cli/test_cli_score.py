@@ -274,6 +274,30 @@ def test_ids_of_another_file_are_noticed(overton: Call, tmp_path: Path, refs: Pa
     assert any("joined by `id` to a reference whose text is not" in n for n in json.loads(out)["notes"])
 
 
+def test_references_need_no_labels(
+    overton: Call, fails: Fails, tmp_path: Path, answers: Path, refs: Path, calibrated: Path
+) -> None:
+    import shutil
+
+    rows = read_jsonl(refs)
+    for row in rows:
+        row["perspectives"] = [{"explanation": p["explanation"]} for p in row["perspectives"]]
+    bare = write_rows(tmp_path / "bare.jsonl", rows)
+    assert (
+        score_files(answers, bare, estimator=str(calibrated)).rows
+        == score_files(answers, refs, estimator=str(calibrated)).rows
+    )
+    (tmp_path / "tables").mkdir()
+    shutil.copy(bare, tmp_path / "tables")
+    for references in (bare, tmp_path / "tables"):
+        given = ("--references", references, "--estimator", calibrated)
+        assert overton("compare", answers, *given, "--keep-labels")[0] == 0
+    assert overton("questions", "table", bare, "--output", "q.jsonl")[0] == 0
+    recipe = tmp_path / "train.yaml"
+    recipe.write_text(f"data: {{source: table, path: {bare}}}\n")
+    assert "`label` is empty; each perspective of data to train on needs one" in fails("data", recipe)
+
+
 def test_references_may_be_a_table(overton: Call, tmp_path: Path, calibrated: Path) -> None:
     csv = tmp_path / "refs.csv"
     csv.write_text(f"id,situation,label,explanation\nq,Why?,A,{ONE}\nq,Why?,B,{TWO}\n")

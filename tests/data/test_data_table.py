@@ -69,6 +69,26 @@ def test_situation_rows(tmp_path: Path) -> None:
     assert row.situation.perspectives[1].explanation == "z w."
 
 
+@pytest.mark.parametrize("label", [None, "", " "])
+def test_labels_may_be_missing_where_only_explanations_are_compared(tmp_path: Path, label: str | None) -> None:
+    views = [{"label": label, "explanation": "x y."}, {"label": "B, C", "explanation": "z w."}]
+    path = _jsonl(tmp_path, [{"id": 1, "text": "Why?", "perspectives": views}])
+    (row,) = read_table(path, {}, labels=False)
+    assert [(p.label, p.explanation) for p in row.situation.perspectives] == [("", "x y."), ("B C", "z w.")]
+    with pytest.raises(DataError, match="row 1, perspective 1: `label` is empty"):
+        read_table(path, {})
+
+
+@pytest.mark.parametrize("header", [["id", "situation", "explanation"], HEADER[:4]])
+def test_a_row_a_perspective_without_labels(tmp_path: Path, header: list[str]) -> None:
+    rows = [["a", "Why?", *given, text] for given, text in zip(([""], ["nan"]), ("x y.", "z w."), strict=True)]
+    path = _csv(tmp_path, [row[:2] + row[-1:] if len(header) == 3 else row for row in rows], header=header)
+    (row,) = read_table(path, {}, labels=False)
+    assert [(p.label, p.explanation) for p in row.situation.perspectives] == [("", "x y."), ("", "z w.")]
+    with pytest.raises(DataError, match=r"`?label`?.* is (missing|empty|NaN)"):
+        read_table(path, {})
+
+
 ANSWER = "In the perspective of Trust, it hurts.\nFrom the perspective of Duty of care, it helps."
 
 

@@ -29,7 +29,13 @@ Rows = list[tuple[str, dict[str, Any]]]
 
 
 def our_columns(
-    rows: Rows, columns: Mapping[str, str], source: Path | str, only_ours: bool, warnings: list[str]
+    rows: Rows,
+    columns: Mapping[str, str],
+    source: Path | str,
+    only_ours: bool,
+    warnings: list[str],
+    *,
+    labels: bool = True,
 ) -> tuple[Rows, tuple[str, ...]]:
     """Rows with our names alone.
 
@@ -40,6 +46,7 @@ def our_columns(
         only_ours: refuse columns that are not ours, which may be ours misspelt. Row numbers of data frames are left out
             even so.
         warnings: which columns were left out is appended.
+        labels: whether a row a perspective needs `label`.
 
     Returns:
         The rows, and the columns of their form: one of the constants above.
@@ -58,10 +65,12 @@ def our_columns(
             f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(rows[0][1]))}."
             " Name yours in the recipe: data.columns: {explanation: YOUR COLUMN}"
         )
+    may_lack = (*_MAY_LACK, *(() if labels else ("label",)))
+    required = tuple(name for name in _REQUIRED[form] if name not in may_lack)
     found, left_out = [], dict[str, str]()
     for where, named, others in renamed:
         row = {**{name: value for name, value in others.items() if name in form}, **named}
-        check_columns(row | others, required=_REQUIRED[form], known=(*row, *others), where=where)
+        check_columns(row | others, required=required, known=(*row, *others), where=where)
         for name in others:
             if name in left_out or (name in row and name not in named):
                 continue
@@ -73,7 +82,7 @@ def our_columns(
                     "where data.columns names some of yours, all others are left out"
                 )
             left_out[name] = shown
-        found.append((where, {name: _present(value, name, where) for name, value in row.items()}))
+        found.append((where, {name: _present(value, name, where, may_lack) for name, value in row.items()}))
     if left_out:
         warnings.append(f"columns that were left out: {', '.join(left_out.values())}")
     return found, form
@@ -110,9 +119,9 @@ def _form(names: Iterable[str]) -> tuple[str, ...] | None:
     return next((form for mark, form in forms.items() if mark in names), None)
 
 
-def _present(value: Any, name: str, where: str) -> Any:
+def _present(value: Any, name: str, where: str, may_lack: tuple[str, ...]) -> Any:
     if not is_nan(value):
         return value
-    if name in _MAY_LACK:
+    if name in may_lack:
         return None
     raise DataError(f"{where}: `{name}` is NaN; fill it in or leave the row out")

@@ -27,7 +27,8 @@ def read_questions(source: str, path: Path, split: str = "", warnings: list[str]
     """
     if source not in SOURCES:
         raise DataError(f"source {source!r}: one of {', '.join(SOURCES)} is wanted")
-    rows = read_source(DataPart(source=source, path=path), [] if warnings is None else warnings)  # type: ignore[arg-type]
+    part = DataPart(source=source, path=path)  # type: ignore[arg-type]
+    rows = read_source(part, [] if warnings is None else warnings, labels=False)
     found: Sequence[Situation] = [row.situation for row in rows if not split or row.split == split]
     if not found:
         splits = sorted({row.split for row in rows if row.split})

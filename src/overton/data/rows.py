@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from overton.data.io import cluster_value, spectrum_of, text_value
+from overton.data.io import cluster_value, optional_text, spectrum_of, text_value
 from overton.errors import DataError
 from overton.segment import MAX_LABEL
 from overton.types import Perspective, Situation
@@ -60,7 +60,14 @@ class TableRow:
 
 
 def view_of(
-    label: Any, explanation: Any, stance: str | None, cluster: Any, where: str, provenance: str = "human"
+    label: Any,
+    explanation: Any,
+    stance: str | None,
+    cluster: Any,
+    where: str,
+    provenance: str = "human",
+    *,
+    labels: bool = True,
 ) -> Perspective:
     """One checked perspective.
 
@@ -71,13 +78,17 @@ def view_of(
         cluster: as :func:`overton.data.io.cluster_value` takes it.
         where: "FILE, row N" for messages.
         provenance: who wrote it.
+        labels: whether it needs a label, which an answer to learn from names.
 
     Raises:
         DataError: empty, overlong or not text, or the explanation holds a part of the answer's template.
     """
+    given = optional_text(label, "label", where)
+    if given is None and labels:
+        raise DataError(f"{where}: `label` is empty; each perspective of data to train on needs one")
     # The answer's template ends a label at the first comma, full stop or colon.
-    name = _LABEL_ENDS.sub(" ", text_value(label, "label", where)).strip()
-    if not name or len(name) > MAX_LABEL:
+    name = _LABEL_ENDS.sub(" ", given or "").strip()
+    if (labels and not name) or len(name) > MAX_LABEL:
         shown = f"{name[:40]}..." if len(name) > 40 else label
         raise DataError(f"{where}: `label` must have 1 to {MAX_LABEL} characters beside punctuation, found {shown!r}")
     text = " ".join(text_value(explanation, "explanation", where).split())

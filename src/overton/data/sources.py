@@ -19,12 +19,13 @@ def files_of(path: Path | None) -> list[Path]:
     return [*path.glob("*.csv"), *path.glob("*_v1.0.json")]
 
 
-def read_source(part: DataPart, warnings: list[str]) -> list[TableRow]:
+def read_source(part: DataPart, warnings: list[str], *, labels: bool = True) -> list[TableRow]:
     """Read one source.
 
     Args:
         part: what to read.
         warnings: what the card should tell is appended.
+        labels: whether the perspectives of a table need labels (:func:`overton.data.table.read_table`).
 
     Raises:
         DataError: a key is missing or does not belong there, or the source's data are unusable.
@@ -49,7 +50,7 @@ def read_source(part: DataPart, warnings: list[str]) -> list[TableRow]:
     if part.source == "table":
         from overton.data.table import read_table
 
-        return read_table(part.path, part.columns, warnings)
+        return read_table(part.path, part.columns, warnings, labels=labels)
     return _published(part.source, part.path, warnings)
 
 

@@ -44,13 +44,17 @@ from overton.segment import layout, segment
 from overton.types import Perspective
 
 
-def read_table(path: Path, columns: Mapping[str, str], warnings: list[str] | None = None) -> list[TableRow]:
+def read_table(
+    path: Path, columns: Mapping[str, str], warnings: list[str] | None = None, *, labels: bool = True
+) -> list[TableRow]:
     """Read and check a table.
 
     Args:
         path: ``.jsonl``, ``.csv`` (comma) or ``.tsv`` (tab) file in UTF-8, or a ``.parquet`` file.
         columns: our name -> your column. When it names any, columns that are not ours are left out.
         warnings: what was left out or joined is appended.
+        labels: whether each perspective needs a label, as data to train on do; ``False`` for references whose
+            explanations are compared and no more.
 
     Raises:
         DataError: one message with file and row: missing or unknown column, empty file or text, broken line,
@@ -58,7 +62,7 @@ def read_table(path: Path, columns: Mapping[str, str], warnings: list[str] | Non
             than 10,000 words.
     """
     told = [] if warnings is None else warnings
-    return rows_of_table(list(read_rows(path)), columns, path, told, only_ours=not columns)
+    return rows_of_table(list(read_rows(path)), columns, path, told, only_ours=not columns, labels=labels)
 
 
 def rows_of_table(
@@ -68,6 +72,7 @@ def rows_of_table(
     warnings: list[str],
     *,
     only_ours: bool,
+    labels: bool = True,
 ) -> list[TableRow]:
     """Check the rows of a table, wherever they were read.
 
@@ -77,23 +82,26 @@ def rows_of_table(
         source: file or data set, for messages.
         warnings: what was left out or joined is appended.
         only_ours: refuse columns that are not ours, which may be ours misspelt, instead of leaving them out.
+        labels: as for :func:`read_table`.
 
     Raises:
         DataError: as :func:`read_table`.
     """
     twice: list[str] = []
-    rows, form = our_columns(rows, columns, source, only_ours, warnings)
+    rows, form = our_columns(rows, columns, source, only_ours, warnings, labels=labels)
     if form is SITUATION_COLUMNS:
-        found = _from_situations(rows, source, twice)
+        found = _from_situations(rows, source, twice, labels)
     elif form is ANSWER_COLUMNS:
         found = _from_answers(rows, source, twice)
     else:
-        found = _from_perspectives(rows, source, twice)
+        found = _from_perspectives(rows, source, twice, labels)
     warnings += joined_note(twice)
     return found
 
 
-def _from_situations(rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str]) -> list[TableRow]:
+def _from_situations(
+    rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str], labels: bool
+) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
         situation = situation_from_row(row, where)
@@ -106,6 +114,7 @@ def _from_situations(rows: list[tuple[str, dict[str, Any]]], source: Path | str,
                 p.cluster,
                 f"{where}, perspective {position}",
                 p.provenance or "human",
+                labels=labels,
             )
             for position, p in enumerate(situation.perspectives, 1)
         ]
@@ -114,7 +123,9 @@ def _from_situations(rows: list[tuple[str, dict[str, Any]]], source: Path | str,
     return found
 
 
-def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str]) -> list[TableRow]:
+def _from_perspectives(
+    rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str], labels: bool
+) -> list[TableRow]:
     views: dict[str, list[Perspective]] = {}
     texts: dict[str, tuple[str, str]] = {}
     for where, row in rows:
@@ -124,11 +135,12 @@ def _from_perspectives(rows: list[tuple[str, dict[str, Any]]], source: Path | st
         if first != text:
             raise DataError(f"{where}: id {name!r} was used for another situation in {place}")
         view = view_of(
-            row["label"],
+            row.get("label"),
             row["explanation"],
             stance_value(row.get("stance"), where),
             row.get("cluster"),
             where,
+            labels=labels,
         )
         views.setdefault(name, []).append(view)
     places = {name: f"{source}, id {name!r}" for name in views}

@@ -75,7 +75,7 @@ def read_logged(responses: Path, questions: Path, limit: int = 0) -> list[Logged
         except (KeyError, TypeError) as error:
             raise DataError(f"{responses}, row {number}: {error} is missing or of the wrong kind") from None
         if split not in known:
-            table = read_table(questions / f"test_{split}.csv", {})[: limit or None]
+            table = read_table(questions / f"test_{split}.csv", {}, labels=False)[: limit or None]
             known[split] = {one_spelling(r.situation.text): r.situation for r in table}
         situation = known[split].get(one_spelling(prompt))
         if situation is not None:

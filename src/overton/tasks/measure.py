@@ -49,7 +49,7 @@ def load_questions(references: str = "") -> list[Situation]:
         return list(make_world(*_WORLD, seed=0).test)
     from overton.data.table import read_table
 
-    return [row.situation for row in read_table(Path(references).expanduser(), {})]
+    return [row.situation for row in read_table(Path(references).expanduser(), {}, labels=False)]
 
 
 def prompt_text(question: str, prompt: str) -> str:
