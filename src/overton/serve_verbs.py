@@ -28,7 +28,9 @@ def reward(
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the preset, e.g. --set beta=0.5. Repeatable."),
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="A field of the preset, e.g. beta=0.5, or preset=op-grpo. Repeatable."
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; one that others reach needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8311,
