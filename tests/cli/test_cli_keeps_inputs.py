@@ -33,6 +33,8 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "link.jsonl").symlink_to("a.jsonl")
     write_argkp(tmp_path / "kpa", ("train", "dev"))
     write_perspectrum(tmp_path / "people")
+    (tmp_path / "argument.jsonl").symlink_to("kpa/arguments_dev.csv")
+    (tmp_path / "pool.jsonl").symlink_to("people/perspective_pool_v1.0.json")
     return tmp_path
 
 
@@ -53,8 +55,8 @@ def files(tmp_path: Path) -> Path:
         "overtonbench --data out/overtonbench.jsonl --output out",
         "overtonbench --data out/overtonbench.jsonl --write-questions out/overtonbench.jsonl",
         "questions table r.jsonl --output r.jsonl",
-        "questions argkp kpa --output kpa/arguments_dev.csv",
-        "questions perspectrum people --output people/perspective_pool_v1.0.json",
+        "questions argkp kpa --output argument.jsonl",
+        "questions perspectrum people --output pool.jsonl",
         "data recipe.yaml --export verl --output refs",
         "estimator benchmark refs --argkp kpa --output kpa/labels_dev.csv",
     ],
@@ -71,8 +73,8 @@ def test_what_is_read_is_not_overwritten(files: Path, fails: Fails, arguments: s
         "score a.jsonl --references r.jsonl --output .",
         "score a.jsonl --references r.jsonl --output refs",
         "generate --model m --questions r.jsonl --output dir.jsonl",
-        "questions table r.jsonl --output out",
-        "overtonbench --data out/overtonbench.jsonl --write-questions .",
+        "questions table r.jsonl --output dir.jsonl",
+        "overtonbench --data out/overtonbench.jsonl --write-questions dir.jsonl",
     ],
 )
 def test_a_folder_is_no_file_to_write(files: Path, fails: Fails, arguments: str) -> None:
