@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 import time
 from itertools import pairwise
 
@@ -138,6 +139,25 @@ def test_small_slips_are_forgiven_and_large_ones_are_not() -> None:
     assert verdicts(say(slipped)) == ["matched"]
     half = dataclasses.replace(true, explanation=" ".join(true.explanation.split()[:6]))
     assert verdicts(say(half)) == ["unclear"]
+
+
+def test_a_word_that_turns_the_meaning_round_is_no_slip(splits: Splits) -> None:
+    turned = {
+        "honours": "ignores",
+        "justified": "unjustified",
+        "rightly": "wrongly",
+        "is": "is hardly",
+        "fails": "passes",
+    }
+    tried = set()
+    for situation in splits.test:
+        for view in situation.perspectives:
+            for word, opposite in turned.items():
+                text = re.sub(rf"\b{word}\b", opposite, view.explanation, count=1)
+                if text != view.explanation:
+                    tried.add(word)
+                    assert verdicts(say(dataclasses.replace(view, explanation=text)), situation) == ["unclear"], text
+    assert len(tried) >= 3
 
 
 def test_a_negation_more_or_less_does_not_count() -> None:

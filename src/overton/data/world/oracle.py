@@ -1,12 +1,14 @@
 """The oracle: which true perspectives an answer states, by label and by explanation, without any encoder.
 
 A line states a perspective when its label names the value and its explanation is, word by word and up to
-small slips, one of the renderings of that value and stance about this situation's people and things.
+small slips, one of the renderings of that value and stance about this situation's people and things. Words may be
+lacking, and only words such as articles may come in for them.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +23,13 @@ MAX_WORD_ERROR = 0.15
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SLOT = re.compile(r"\{(\w+)\}(?:'s)?")
 _ARTICLES = ("a", "an")
+# All that a text may have beside a phrasing's own words: any other could turn its meaning round ("hardly", "ignores").
+_SLIPS = frozenset(
+    _WORD.findall(
+        "a an the this that these those it its here there of to in at by with and as than is are was be been has have "
+        "who which"
+    )
+)
 _NEGATIONS = frozenset(["not", "no", "never", "without", "cannot", "nobody", "nothing", "nor", "neither", "none"])
 
 
@@ -174,7 +183,8 @@ class _Listener:
             if errors is None or errors >= rate:
                 continue
             rendering = self._render(item)
-            if self._said(rendering) == said and negations(rendering) == denied:
+            added = Counter(tokens) - Counter(rendering)
+            if self._said(rendering) == said and negations(rendering) == denied and added.keys() <= _SLIPS:
                 best, rate = item, errors
         if best is None:
             return None
