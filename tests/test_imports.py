@@ -17,6 +17,8 @@ ROOT = Path(overton.__file__).parent
 GROUND = {
     "address",
     "errors",
+    "inputs",
+    "lock",
     "processes",
     "progress",
     "prompting",

@@ -127,6 +127,97 @@ def test_a_changed_output_is_made_again(calls: list[str], run: RunDir) -> None:
     assert results(run.path) == before
 
 
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """A recipe of which everything is read from a file or folder, by a relative path."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("claims/dev.json", "set/a.parquet", "base/w", "policy/w", "judge/w", "other/w"):
+        write_text(tmp_path / name, name)
+    write_text(tmp_path / "q.jsonl", "{}")
+    parts = {
+        "mine": {"source": "table", "path": "q.jsonl"},
+        "claims": {"source": "perspectrum", "path": "claims"},
+        "set": {"source": "hub", "dataset": "set"},
+        "far": {"source": "hub", "dataset": "somebody/something"},
+    }
+    sections = {
+        "data": {"source": "several", "parts": parts},
+        "estimator": {"base": "base"},
+        "policy": {"model": "policy"},
+        "generation": {"systems": ["grpo", {"name": "other", "model": "other"}]},
+        "evaluation": {"nli_model": "judge"},
+    }
+    return Recipe.model_validate({"name": "a", **sections})
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [
+        ("q.jsonl", "data"),
+        ("claims/dev.json", "data"),
+        ("set/a.parquet", "data"),
+        ("base/w", "estimator"),
+        ("policy/w", "training"),
+        ("other/w", "generation"),
+        ("judge/w", "evaluation"),
+    ],
+)
+def test_a_changed_input_from_outside_runs_its_stage(
+    calls: list[str], run: RunDir, outside: Recipe, tmp_path: Path, file: str, stage: str
+) -> None:
+    run_stages(outside, run)
+    calls.clear()
+    run_stages(outside, run)
+    assert calls == []
+    (tmp_path / file).write_text((tmp_path / file).read_text()[:-1] + "!")  # of the same size
+    run_stages(outside, run)
+    assert calls == [stage]  # the fakes write the same, so nothing follows
+
+
+@pytest.mark.parametrize(
+    ("path", "stage", "later"),
+    [
+        ("q.jsonl", "data", "estimator"),
+        ("base", "estimator", "training"),
+        ("policy", "training", "generation"),
+        ("judge", "evaluation", "report"),
+    ],
+)
+def test_an_input_that_has_gone_is_named_and_costs_nothing(
+    calls: list[str], run: RunDir, outside: Recipe, tmp_path: Path, path: str, stage: str, later: str
+) -> None:
+    run_stages(outside, run)
+    before, manifest = results(run.path), run.manifest(stage)
+    (tmp_path / path).rename(tmp_path / "elsewhere")
+    calls.clear()
+    with pytest.raises(RunError, match=rf"^{path}: is no longer there.*--from {later}"):
+        run_stages(outside, run)
+    assert (calls, results(run.path), run.manifest(stage)) == ([], before, manifest)
+    run_stages(outside, run, later)
+    (tmp_path / "elsewhere").rename(tmp_path / path)
+    run_stages(outside, run)
+    assert calls == []
+
+
+def test_the_base_is_an_input_of_data_that_it_decides(calls: list[str], run: RunDir, outside: Recipe) -> None:
+    merged = outside.model_dump(mode="json")
+    merged["data"]["refine"]["merge"] = 0.9
+    recipe = Recipe.model_validate(merged)
+    run_stages(recipe, run, last="data")
+    Path("base/w").write_text("x")
+    run_stages(recipe, run, last="data")
+    assert calls == ["data", "data"]
+
+
+def test_threads_and_hidden_files_change_nothing(calls: list[str], run: RunDir) -> None:
+    run_stages(Recipe(name="a"), run)
+    calls.clear()
+    for place in ("data", "estimator/model", "training/sft/model", "generation"):
+        write_text(run.path / place / ".DS_Store", "x")
+    run_stages(Recipe(name="a", threads=1), run)
+    assert calls == []
+
+
 @pytest.mark.parametrize(("first", "last"), [("estimator", "training"), ("estimator", "train")])
 def test_from_and_until_take_names_and_verbs(calls: list[str], run: RunDir, first: str, last: str) -> None:
     run_stages(Recipe(name="a"), run, last="data")

@@ -10,10 +10,13 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from overton import processes
 from overton.errors import RunError
+from overton.inputs import outside_hash
+from overton.lock import LOCK, locked
 from overton.progress import console
 from overton.recipe import Recipe, dump_recipe
 from overton.rundir import RunDir, fingerprint, sha256, stage_files, write_text
@@ -94,6 +97,11 @@ def open_run(recipe: Recipe, run: RunDir) -> None:
     Raises:
         RunError: the folder belongs to another recipe, or cannot be written.
     """
+    _check_folder(recipe, run)
+    write_text(run.path / "recipe.yaml", dump_recipe(recipe))
+
+
+def _check_folder(recipe: Recipe, run: RunDir) -> None:
     stored = run.path / "recipe.yaml"
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path}: is a file; give a folder with --run-dir")
@@ -109,9 +117,8 @@ def open_run(recipe: Recipe, run: RunDir) -> None:
                 f"{run.path}: holds a run of recipe {other!r}, not {recipe.name!r}. "
                 "Give another folder with --run-dir, or remove this one."
             )
-    elif run.path.is_dir() and any(run.path.iterdir()):
+    elif run.path.is_dir() and any(path.name != LOCK for path in run.path.iterdir()):
         raise RunError(f"{run.path}: is not empty and not a run directory. Give another folder with --run-dir.")
-    write_text(stored, dump_recipe(recipe))
 
 
 def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "report") -> None:
@@ -126,7 +133,8 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
         last: name or verb of the last stage.
 
     Raises:
-        RunError: an earlier stage's file is missing, or ``first`` comes after ``last``.
+        RunError: an earlier stage's file is missing, ``first`` comes after ``last``, or another process works on the
+            run.
         OvertonError: what a stage raises for bad input.
     """
     start, stop = NAMES.index(find_stage(first).name), NAMES.index(find_stage(last).name)
@@ -139,13 +147,15 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
     if not processes.is_first():
         _help_first(recipe, run, stages)
         return
-    open_run(recipe, run)
-    for stage in stages:
-        if stage.name == _SHARED:
-            run_stage(recipe, run, stage)
-        else:
-            with processes.alone():
+    _check_folder(recipe, run)  # a folder of something else gets no lock either
+    with locked(run.path):
+        open_run(recipe, run)
+        for stage in stages:
+            if stage.name == _SHARED:
                 run_stage(recipe, run, stage)
+            else:
+                with processes.alone():
+                    run_stage(recipe, run, stage)
 
 
 def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
@@ -203,17 +213,35 @@ def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
             raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
         inputs[name] = _input_hash(run, name)
     inputs |= {name: _input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
-    if stage.name == "generation":
-        inputs |= {str(path): sha256(path) for path in recipe.generation.outside}
+    inputs |= _outside_hashes(recipe, run, stage)
     sections = {name: part for name in stage.sections if (part := getattr(recipe, name).deciding())}
     if stage.name == "data" and recipe.data.encodes:
         sections["estimator"] = {name: recipe.estimator.deciding()[name] for name in ("base", "max_seq_length", "bf16")}
     return {
         "seed": recipe.seed,
-        "threads": recipe.threads,
         "sections": sections,
         "inputs": inputs,
     }
+
+
+def _outside_hashes(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, str]:
+    """Of the files and folders outside the run that a stage reads; names of the hub stay names."""
+    section = recipe.policy if stage.name == _SHARED else getattr(recipe, stage.name)
+    paths: list[Path] = list(getattr(section, "outside", ()))
+    if stage.name == "data" and recipe.data.encodes:
+        paths += recipe.estimator.outside
+    before = ((run.manifest(stage.name) or {}).get("made_from") or {}).get("inputs", {})
+    found = {}
+    for path in paths:
+        if path.exists():
+            found[str(path)] = outside_hash(path, run.path, write=processes.is_first())
+        elif str(path) in before:
+            later = NAMES[NAMES.index(stage.name) + 1]
+            raise RunError(
+                f"{path}: is no longer there, and {run.stage(stage.name)} was made from it. Put it back, or go on with "
+                f"what was made: `overton run RECIPE --from {later}`."
+            )
+    return found
 
 
 def _input_hash(run: RunDir, name: str) -> str:

@@ -249,11 +249,16 @@ def _finite(text: str) -> float:
     return value
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, without hidden ones: systems and tools leave such anywhere (.DS_Store)."""
+    files = (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(p for p in files if p.is_file())
+
+
 def sha256(path: Path) -> str:
-    """Hex digest of a file, or of a folder's file names and contents."""
+    """Hex digest of a file, or of the names and contents of a folder's visible files."""
     digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
+    for file in visible_files(path) if path.is_dir() else [path]:
         if path.is_dir():
             digest.update(str(file.relative_to(path)).encode())
         with open(file, "rb") as stream:
@@ -282,8 +287,8 @@ def stage_files(folder: Path) -> dict[str, str]:
     """Hash of each file of a stage's folder by relative path, without manifest and checkpoints."""
     return {
         str(p.relative_to(folder)): sha256(p)
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != "manifest.json" and "checkpoints" not in p.relative_to(folder).parts
+        for p in visible_files(folder)
+        if p.name != "manifest.json" and "checkpoints" not in p.relative_to(folder).parts
     }
 
 

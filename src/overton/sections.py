@@ -129,6 +129,13 @@ class DataSection(Section):
         return [part.dataset or "allenai/ValuePrism" for part in asked]
 
     @property
+    def outside(self) -> list[Path]:
+        """Files and folders that are read, and those data sets that are folders."""
+        parts: list[DataPart | DataSection] = [self, *self.parts.values()]
+        files = [part.path for part in parts if part.path and part.source != "world"]
+        return files + [Path(name).expanduser() for name in self.datasets]
+
+    @property
     def encodes(self) -> bool:
         """Whether cosines of the estimator's base decide anything."""
         return self.refine.merge > 0 or self.miner == "llm"
@@ -202,6 +209,11 @@ class EstimatorSection(Section):
         "pairs; 0 = the one with the best F1",
     )
 
+    @property
+    def outside(self) -> list[Path]:
+        """The base's folder, unless it is a hub name."""
+        return [Path(self.base).expanduser()]
+
     @model_validator(mode="after")
     def _check(self) -> EstimatorSection:
         if self.train_on != "pairs":
@@ -258,6 +270,12 @@ class EvaluationSection(Section):
     nli_threshold: float = Field(0.33, ge=0, le=1, description="for Accuracy@threshold")
     bootstrap: int = Field(2000, ge=100, description="resamples of every interval")
     judge: JudgeSection = Field(default_factory=JudgeSection)
+
+    @property
+    def outside(self) -> list[Path]:
+        """Folders of models that judge, unless they are hub names."""
+        names = [*([] if self.nli_model == "world" else [self.nli_model]), *self.nli_also, *self.judge.local_models]
+        return [Path(name).expanduser() for name in names]
 
     def deciding(self) -> dict[str, Any]:
         """All but how a judge's replies are fetched."""

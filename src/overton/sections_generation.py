@@ -143,8 +143,8 @@ class GenerationSection(Section):
 
     @property
     def outside(self) -> list[Path]:
-        """Models' folders and prompts outside the run that decide answers."""
-        folders = [path for name in self.local_models if (path := Path(name).expanduser()).is_dir()]
+        """Models' folders, unless these are hub names, and prompts outside the run that decide answers."""
+        folders = [Path(name).expanduser() for name in self.local_models]
         prompts = {name for system in self.others for name in system.prompts.values()}
         return folders + [path for name in sorted(prompts) if (path := Path(name)).is_file()]
 

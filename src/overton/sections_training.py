@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -45,6 +46,11 @@ class PolicySection(Section):
         if self.load_in_4bit and (not self.lora_rank or self.model == "scratch"):
             raise ValueError("load_in_4bit freezes a pretrained model: set lora_rank above 0 and name a model")
         return self
+
+    @property
+    def outside(self) -> list[Path]:
+        """The model's folder, unless it is a hub name."""
+        return [] if self.model == "scratch" else [Path(self.model).expanduser()]
 
 
 class RewardSection(Section):

@@ -68,7 +68,7 @@ def test_when_the_first_file_of_the_run_cannot_be_written(
 
     monkeypatch.setattr(os, "fsync", full)
     assert "the disk is full" in fails("run", recipe)
-    assert list(Path("runs/mine").iterdir()) == []
+    assert [p.name for p in Path("runs/mine").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(

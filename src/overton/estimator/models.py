@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import MissingDependencyError, ModelError
-from overton.rundir import fingerprint, sha256
+from overton.rundir import fingerprint, sha256, visible_files
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -138,8 +138,6 @@ def _quiet_loading() -> Iterator[None]:
 def model_hash(folder: Path) -> str:
     """Hash of what decides a model's output: every file but the model card and hidden files."""
     files = {
-        path.relative_to(folder).as_posix(): sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix != ".md" and not path.name.startswith(".")
+        path.relative_to(folder).as_posix(): sha256(path) for path in visible_files(folder) if path.suffix != ".md"
     }
     return fingerprint(files)

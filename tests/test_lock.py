@@ -1,0 +1,122 @@
+"""One command at a time writes to a run, also after one was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fake_stages import install
+from overton.errors import RunError
+from overton.lock import LOCK, locked
+from overton.pipeline import run_stages
+from overton.recipe import Recipe
+from overton.rundir import RunDir, write_text
+
+pytest.importorskip("fcntl")
+
+# Holds the lock until its input ends; with `fork`, a child of it lives on after a kill.
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from overton.lock import locked
+with locked(Path(sys.argv[1])):
+    child = os.fork() if "fork" in sys.argv else 1
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(folder: Path, *how: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that has the lock, and its child's number."""
+    command = [sys.executable, "-c", HOLDER, str(folder), *how]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, int(process.stdout.readline())
+        if process.poll() is None:
+            process.communicate()
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    modules: dict[str, object] = {}
+    made = install(modules)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return made
+
+
+def test_a_run_in_use_is_refused_and_left_as_it_is(calls: list[str], tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "a")
+    run_stages(Recipe(name="a"), run)
+    calls.clear()
+    stored = (run.path / "recipe.yaml").read_bytes()
+    changed = Recipe.model_validate({"name": "a", "seed": 5})
+    with holder(run.path) as (process, _):
+        with pytest.raises(RunError, match=rf"another command \(pid {process.pid}\) is using this run.*--run-dir"):
+            run_stages(changed, run)
+        assert calls == [] and (run.path / "recipe.yaml").read_bytes() == stored
+    run_stages(changed, run)
+    assert calls[0] == "data"
+
+
+def test_a_killed_command_holds_nothing_though_its_workers_live_on(tmp_path: Path) -> None:
+    with holder(tmp_path, "fork") as (process, child):
+        try:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            with locked(tmp_path):
+                os.kill(child, 0)  # it is still there
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_lock_ends_with_its_block_also_by_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), locked(tmp_path):
+        raise ValueError("inside")
+    with holder(tmp_path):
+        pass
+
+
+def test_only_the_first_of_several_processes_takes_it(
+    calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDir(tmp_path / "a")
+    run_stages(Recipe(name="a"), run)
+    with holder(run.path):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "1")
+        run_stages(Recipe(name="a"), run, last="data")
+
+
+def test_a_folder_of_something_else_gets_no_lock(calls: list[str], tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "thesis.tex", "x")
+    with pytest.raises(RunError, match="not a run directory"):
+        run_stages(Recipe(name="a"), RunDir(tmp_path / "a"))
+    assert not (tmp_path / "a" / LOCK).exists()
+
+
+def test_a_command_killed_before_its_first_file_leaves_a_folder_that_can_be_used(
+    calls: list[str], tmp_path: Path
+) -> None:
+    with holder(tmp_path / "a") as (process, _):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    run_stages(Recipe(name="a"), RunDir(tmp_path / "a"), last="data")
+    assert calls == ["data"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="cannot be written"), locked(tmp_path / "file" / "run"):
+        pass
