@@ -43,7 +43,7 @@ def measure(recipe: Recipe, run: Path, batches: int, settle: int, seed: int) -> 
     size = recipe.training.sft.batch_size
     model, tokenizer = load_policy(run / "training" / "sft" / "model", "float32")
     rows = random.Random(seed).sample(read_jsonl(run / "data" / "sft.jsonl"), batches * size)
-    dataset = tokenized(rows, recipe.policy.prompt_template, tokenizer, None)
+    dataset = tokenized(rows, recipe.policy.prompt_template, tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         arguments = SFTConfig(folder, report_to="none", use_cpu=True, bf16=recipe.training.bf16)
         trainer = OvertonSFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer)

@@ -12,9 +12,10 @@ import yaml
 from trl import GRPOConfig, SFTConfig
 
 from overton.recipe import load_recipe
-from overton.rundir import write_jsonl
+from overton.rundir import read_jsonl, write_jsonl
 from overton.testing import tiny_policy
 from overton.training.arguments import grpo_arguments, sft_arguments
+from overton.training.sft import train_sft
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -124,7 +125,67 @@ def test_with_data_lengths_are_counted(plan: Plan) -> None:
     assert 3 < found["data"]["prompt_tokens"] < 40
     assert found["data"]["answer_tokens"] >= 7
     code, found = plan("--set", "training.grpo.max_completion_length=8", "--set", "data.grpo_only=0")
-    assert code == 0 and "cut off what SFT teaches" in found["problems"][0]["text"]
+    assert code == 0 and any("cut off what SFT teaches" in p["text"] for p in found["problems"])
+    assert any("make 2 steps" in p["text"] for p in found["problems"])
+
+
+def write_data(situations: int, words: int = 1) -> None:
+    """A run with data, of which some questions and answers are longer than the rest."""
+    rows = [
+        {"id": f"s{i}", "prompt": "May I? " * (words if i % 4 == 3 else 1), "completion": "word " * (3 + i)}
+        for i in range(situations)
+    ]
+    write_jsonl(Path("runs/plan/data/sft.jsonl"), rows)
+    perspectives = [{"label": "A", "explanation": "b"}]
+    kept = [{"id": row["id"], "text": row["prompt"], "perspectives": perspectives} for row in rows]
+    write_jsonl(Path("runs/plan/data/train.jsonl"), kept)
+
+
+def one_error(found: dict[str, Any]) -> tuple[str, str]:
+    [problem] = [p for p in found["problems"] if p["severity"] == "error"]
+    return problem["key"], problem["text"]
+
+
+def test_packed_rows_are_counted(plan: Plan) -> None:
+    keys = ["data.grpo_only=0", "training.sft.packing=200", "training.sft.batch_size=1", "training.sft.save_steps=1"]
+    recipe = [part for key in keys for part in ("--set", key)]
+    found = plan(*recipe)[1]
+    assert found["data"]["packed_rows"] is None and any("SFT's steps" in text for text in found["unchecked"])
+    write_data(24)
+    found = plan(*recipe)[1]
+    made = load_recipe(Path("plan.yaml"), keys)
+    train_sft(made, Path("runs/plan/data/sft.jsonl"), Path("out"))
+    steps = read_jsonl(Path("out/metrics.jsonl"))[-1]["step"]
+    assert found["sft"]["steps"] == steps and steps < 24  # one by one it would be 24
+    assert not any("SFT's steps" in text for text in found["unchecked"])
+    code, found = plan(*recipe, "--set", "training.sft.packing=30")
+    assert code == 1 and one_error(found)[0] == "training.sft.packing"
+
+
+def test_rows_and_prompts_of_a_policy_from_nothing_are_counted(plan: Plan) -> None:
+    write_data(24, words=60)
+    tiny = ["model=scratch", "vocab_size=300", "phrases=0", "max_length=160"]
+    recipe = ["data.grpo_only=0", *(f"policy.{key}" for key in tiny), "training.grpo.max_completion_length=20"]
+    code, found = plan(*(part for item in recipe for part in ("--set", item)))
+    assert found["data"]["counted"] and found["data"]["sft_rows"] == 18 and found["sft"]["rows"] == 18
+    [text] = [p["text"] for p in found["problems"] if p["key"] == "policy.max_length"]
+    assert "6 of 24 rows" in text and "6 left out" in text
+    key, text = one_error(found)
+    wanted = found["data"]["prompt_tokens"] + 20
+    assert code == 1 and key == "training.grpo.max_completion_length" and wanted > 160
+    assert f"Set policy.max_length to {wanted} or more, or leave out" in text
+    recipe += [f"policy.max_length={wanted + 100}"]
+    code, found = plan(*(part for item in recipe for part in ("--set", item)))
+    assert code == 0 and found["sft"]["rows"] == 24
+
+
+def test_fewer_situations_than_a_step_asks(plan: Plan) -> None:
+    asks = ["--set", "data.grpo_only=0", "--set", "training.grpo.prompts_per_step=33"]
+    assert plan(*asks)[0] == 0  # the recipe asks for more than enough
+    write_data(24)
+    code, found = plan(*asks)
+    assert code == 1 and one_error(found)[0] == "training.grpo.prompts_per_step"
+    assert "24 situations" in one_error(found)[1]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def recipe(model: Path, **policy: Any) -> Any:
             "max_completion_length": 100,
             "temperature": 1.1,
             "learning_rate": 1e-4,
+            "warmup_ratio": 0.5,  # the first step changes nothing, so both sample from SFT's model
             "log_completions_steps": 1,
         },
     }

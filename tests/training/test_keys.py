@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from overton.training.arguments import grpo_arguments, sft_arguments, sft_steps
 from overton.training.grpo import train_grpo
 from overton.training.placement import placed_reward
 from overton.training.policy import load_policy
-from overton.training.sft import packed, tokenized, train_sft
+from overton.training.sft import packed, prepared, scratch_tokenizer, tokenized, train_sft
 
 ROWS = [
     {"id": s.id, "prompt": s.text, "completion": " ".join(f"{p.label}: {p.explanation}." for p in s.perspectives)}
@@ -45,7 +46,7 @@ def test_packed_answers_have_the_loss_of_answers_one_by_one(tmp_path: Path) -> N
     torch.manual_seed(0)
     for parameter in model.parameters():  # attention of a random model hardly looks back
         torch.nn.init.normal_(parameter, std=0.3)
-    single = tokenized(ROWS[:6], "{situation}", tokenizer, None)
+    single = tokenized(ROWS[:6], "{situation}", tokenizer)
     rows = packed(single, 256)
     assert len(rows) < len(single)
     assert sum(map(len, rows["input_ids"])) == sum(map(len, single["input_ids"]))
@@ -66,8 +67,6 @@ def test_packed_answers_have_the_loss_of_answers_one_by_one(tmp_path: Path) -> N
     assert torch.allclose(together, torch.cat(alone).sort().values, atol=1e-4)
     blurred = losses(batch["input_ids"], batch["labels"])  # without positions each would see those before it
     assert not torch.allclose(blurred, together, atol=1e-4)
-    with pytest.raises(RecipeError, match=r"a row of 20 tokens is too short, the longest .* has \d+"):
-        packed(single, 20)
 
 
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
@@ -80,6 +79,85 @@ def test_packing_trains_in_fewer_steps(tmp_path: Path, chat: bool) -> None:
     rows = read_jsonl(tmp_path / "out" / "metrics.jsonl")
     assert 4 <= rows[-1]["step"] <= 4 * len(ROWS) / 2 / 2  # one by one it would be twice as many
     assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_packing_below_the_longest_answer_is_refused(tmp_path: Path, chat: bool) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512, chat=chat)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS)
+    _, tokenizer = load_policy(tiny)
+    made = recipe({"model": str(tiny)}, bf16=False, sft={"packing": 20})
+    longest = max(prepared(made, ROWS, tokenizer)[1])
+    with pytest.raises(RecipeError, match=rf"packing: a row of 20 tokens .* has {longest}\."):
+        train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out")
+    made = recipe({"model": str(tiny)}, bf16=False, sft={"packing": longest})
+    train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out", max_steps=1)
+
+
+def test_rows_that_policy_max_length_cuts_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = {"id": "p", "prompt": "May I? " * 80, "completion": "No."}
+    cut = {"id": "a", "prompt": "May I?", "completion": "never " * 80}
+    write_jsonl(tmp_path / "sft.jsonl", [*ROWS, long, cut, cut])
+    sizes = {"vocab_size": 300, "phrases": 0, "hidden_size": 16, "layers": 1, "heads": 2, "kv_heads": 1}
+    made = recipe({**sizes, "model": "scratch", "max_length": 64}, bf16=False)
+    rows = read_jsonl(tmp_path / "sft.jsonl")
+    dataset, tokens = prepared(made, rows, scratch_tokenizer(made, rows))
+    over = sum(size > 64 for size in tokens)
+    assert len(dataset) == len(rows) - 1 and over >= 3
+    train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out", max_steps=1)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{over} of {len(rows)} rows of SFT" in said and "1 left out" in said and f"{over - 1} cut" in said
+    assert f"Set it to {max(tokens)} or more" in said
+    made = recipe({**sizes, "model": "scratch", "max_length": max(tokens)}, bf16=False)
+    train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out", max_steps=1)
+    assert "rows of SFT" not in capsys.readouterr().err
+    write_jsonl(tmp_path / "sft.jsonl", [long] * 3)
+    made = recipe({**sizes, "model": "scratch", "max_length": 32}, bf16=False)
+    with pytest.raises(RecipeError, match="3 left out"):
+        train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("policy", "remedy"),
+    [
+        ({"model": "scratch", "vocab_size": 300, "max_length": 256}, r"Set policy\.max_length to \d+ or more"),
+        ({"model": "tiny"}, "Take a model with a longer context"),
+    ],
+    ids=["scratch", "folder"],
+)
+def test_what_grpo_will_ask_has_to_fit_before_sft_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: dict[str, Any], remedy: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_policy(Path("tiny"), max_length=256)
+    write_jsonl(Path("sft.jsonl"), ROWS)
+    made = recipe(policy, bf16=False, grpo=grpo(max_completion_length=200))
+    asked = [s.text for s in SITUATIONS]
+    train_sft(made, Path("sft.jsonl"), Path("out"), 1, asked=asked)
+    long = ["May I? " * 40]
+    with pytest.raises(RecipeError, match=rf"a prompt of \d+ tokens .* the 256 positions .* {remedy}"):
+        train_sft(made, Path("sft.jsonl"), Path("other"), 1, asked=[*asked, *long])
+    assert not Path("other").exists()
+    many = [replace(s, text=s.text + long[0]) for s in SITUATIONS]
+    with pytest.raises(RecipeError, match=remedy):
+        train_grpo(made, many, Path("out/model"), HashEncoder(), Path("grpo"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_rows_longer_than_a_models_positions_are_refused(tmp_path: Path, chat: bool) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=48, chat=chat)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS)
+    with pytest.raises(RecipeError, match=r"rows of SFT have more tokens than the model has positions \(48\)"):
+        train_sft(recipe({"model": str(tiny)}, bf16=False), tmp_path / "sft.jsonl", tmp_path / "out")
+
+
+def test_few_steps_of_sft_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS)
+    for size, few in ((len(ROWS), True), (1, False)):
+        made = recipe({"model": str(tiny)}, bf16=False, sft={"batch_size": size})
+        train_sft(made, tmp_path / "sft.jsonl", tmp_path / str(size))
+        assert ("a model hardly changes" in " ".join(capsys.readouterr().err.split())) is few
 
 
 @pytest.mark.slow

@@ -152,10 +152,8 @@ def test_answers_of_a_step_must_fall_into_whole_micro_batches(tmp_path: Path, fo
     from overton.training.grpo import train_grpo
     from overton.types import Situation
 
-    raw = {
-        "name": "x",
-        "training": {"grpo": {"prompts_per_step": 3, "num_generations": 4, "micro_batch_size": 8}},
-    }
+    options = {"prompts_per_step": 3, "num_generations": 4, "micro_batch_size": 8, "max_completion_length": 32}
+    raw = {"name": "x", "training": {"grpo": options}}
     situations = [Situation(f"s{i}", "May she?", (Perspective("Care", "it hurts"),)) for i in range(3)]
     estimator: Any = SimpleNamespace(threshold=0.5)
     with pytest.raises(RecipeError, match=r"micro_batch_size: 8 does not divide the 12 answers"):

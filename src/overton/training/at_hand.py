@@ -10,7 +10,9 @@ from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
 from overton.rundir import RunDir, read_jsonl
 from overton.training import preflight
+from overton.training.lengths import row_problems
 from overton.training.preflight import Problem
+from overton.training.sft import packed_rows, prepared, scratch_tokenizer
 from overton.training.shapes import ENCODERS, Shape, find_shape
 
 # Tokens of a prompt where the data is not there to count them: the limit of the published set-up.
@@ -33,24 +35,33 @@ def tokenizer_at_hand(recipe: Recipe, run: RunDir, unchecked: list[str], problem
     """The tokenizer, with what is wrong with it; ``None`` where it cannot be had."""
     from transformers import AutoTokenizer
 
-    model = recipe.policy.model
-    trained = run.path / "training" / "sft" / "model"
-    source = model if model != "scratch" else str(trained)
-    if model == "scratch" and not trained.is_dir():
-        return None
+    model, answers = recipe.policy.model, run.path / "data" / "sft.jsonl"
+    if model == "scratch":
+        return scratch_tokenizer(recipe, read_jsonl(answers)) if answers.exists() else None
+    folder = Path(model).expanduser()
     try:
-        found = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        found = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model, trust_remote_code=False)
     except Exception as error:  # the reasons span several libraries and many classes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        unchecked.append(f"chat template, padding and lengths in tokens: no tokenizer of {source} ({reason})")
+        unchecked.append(f"chat template, padding and lengths in tokens: no tokenizer of {model} ({reason})")
         return None
-    if model != "scratch":
-        problems += preflight.tokenizer_problems(recipe, found)
+    problems += preflight.tokenizer_problems(recipe, found)
     return found
 
 
-def data_at_hand(recipe: Recipe, run: RunDir, tokenizer: Any, unchecked: list[str]) -> dict[str, Any]:
-    """Rows and tokens: counted where the data stage has run, else what the recipe asks for."""
+def data_at_hand(
+    recipe: Recipe, run: RunDir, tokenizer: Any, positions: int | None, unchecked: list[str], problems: list[Problem]
+) -> dict[str, Any]:
+    """Rows and tokens, with what is wrong with them: counted where the data stage has run, else what the recipe asks.
+
+    Args:
+        recipe: the resolved recipe.
+        run: its run directory.
+        tokenizer: of the policy, ``None`` where it cannot be had.
+        positions: of the policy.
+        unchecked: gets a line for what could not be counted.
+        problems: gets what is wrong.
+    """
     answers = recipe.data.train - recipe.data.grpo_only
     asked = 2 * recipe.data.grpo_only or recipe.data.train
     longest = recipe.training.grpo.max_completion_length
@@ -58,6 +69,7 @@ def data_at_hand(recipe: Recipe, run: RunDir, tokenizer: Any, unchecked: list[st
     found: dict[str, Any] = {
         "counted": False,
         "sft_rows": answers,
+        "packed_rows": None,
         "situations": asked,
         "prompt_tokens": max(1, min(limit, ASSUMED_PROMPT)),
         "answer_tokens": None,
@@ -77,10 +89,25 @@ def data_at_hand(recipe: Recipe, run: RunDir, tokenizer: Any, unchecked: list[st
     if tokenizer is None:
         return found
     template = recipe.policy.prompt_template
-    prompts = [build_prompt(s.text, template, tokenizer) for s in situations[:_SAMPLE]]
+    prompts = [build_prompt(s.text, template, tokenizer) for s in situations]
     texts = [row["completion"] for row in rows[:_SAMPLE]]
     found["prompt_tokens"] = longest_prompt(prompts, tokenizer)
     found["answer_tokens"] = max(map(len, tokenizer(texts)["input_ids"]), default=0)
+    if tokenizer.eos_token is not None:
+        found |= _counted_rows(recipe, rows, tokenizer, positions, problems)
+    return found
+
+
+def _counted_rows(
+    recipe: Recipe, rows: list[dict[str, Any]], tokenizer: Any, positions: int | None, problems: list[Problem]
+) -> dict[str, int]:
+    """Rows of SFT as the training will have them."""
+    dataset, sizes = prepared(recipe, rows, tokenizer)
+    wrong = [*row_problems(recipe, sizes, len(sizes) - len(dataset), positions)]
+    problems += wrong
+    found = {"sft_rows": len(dataset)}
+    if (tokens := recipe.training.sft.packing) and not any(p.severity == "error" for p in wrong):
+        found["packed_rows"] = packed_rows(dataset, sizes, tokens)
     return found
 
 

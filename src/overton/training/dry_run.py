@@ -18,6 +18,7 @@ from overton.training.at_hand import data_at_hand, encoder_parameters, shape_at_
 from overton.training.checkpoints import KEPT
 from overton.training.cost import DECODE_SHARE, GPUS, UPDATE_SHARE, Gpu, at_once, step_seconds
 from overton.training.fitting import fit_problems
+from overton.training.lengths import situation_problems, step_problems
 from overton.training.memory import GB, SHARDINGS, Load, Sharding
 from overton.training.preflight import Problem
 from overton.training.shapes import Shape
@@ -80,7 +81,8 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     # Another machine may have what this one lacks.
     problems += [dataclasses.replace(p, severity="warning") for p in here] if setting.elsewhere else here
     shape, tokenizer = shape_at_hand(recipe, unchecked), tokenizer_at_hand(recipe, run, unchecked, problems)
-    data = data_at_hand(recipe, run, tokenizer, unchecked)
+    data = data_at_hand(recipe, run, tokenizer, shape.context if shape else None, unchecked, problems)
+    problems += _data_problems(recipe, data, unchecked)
     problems += _reward_problems(recipe, run, unchecked)
     found: dict[str, Any] = {
         "setting": {
@@ -141,6 +143,21 @@ def _sharding_here() -> Sharding:
     return "fsdp2" if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" else "ddp"
 
 
+def _data_problems(recipe: Recipe, data: dict[str, Any], unchecked: list[str]) -> list[Problem]:
+    short = [*situation_problems(recipe, data["situations"])]
+    if not data["counted"]:  # the run may hold other data than the recipe asks
+        short = [dataclasses.replace(p, severity="warning") for p in short]
+    if recipe.training.sft.packing and data["packed_rows"] is None:
+        unchecked.append(
+            "training.sft.packing: into how many rows answers go, so SFT's steps are those without packing"
+        )
+    return [*short, *step_problems(recipe, _sft_rows(data))]
+
+
+def _sft_rows(data: dict[str, Any]) -> int:
+    return int(data["packed_rows"] or data["sft_rows"])
+
+
 def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[Problem]:
     if recipe.reward.remote:
         unchecked.append("reward: its settings are those of the server")
@@ -163,7 +180,7 @@ def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any]) -> dic
     training, policy = recipe.training, recipe.policy
     sft, grpo = sft_share(training.sft, world), grpo_share(training.grpo, world)
     folder = run.stage("training")
-    rows, options = data["sft_rows"], training.grpo
+    rows, options = _sft_rows(data), training.grpo
     steps = sft_steps(recipe, rows)
     of_sft = sft_arguments(recipe, folder / "sft", rows, prepared=policy.model == "scratch", world=world)
     of_grpo = grpo_arguments(recipe, folder / "grpo", data["prompt_tokens"], world)

@@ -6,6 +6,7 @@ from typing import Any
 
 from overton.recipe import Recipe
 from overton.training.cost import at_once
+from overton.training.lengths import context_problems
 from overton.training.memory import GB, Load
 from overton.training.preflight import Problem
 from overton.training.shapes import Shape
@@ -23,19 +24,8 @@ def fit_problems(
         loads: of SFT and GRPO on one device.
         found: ``memory`` and ``disk`` of the dry run.
     """
-    options, problems = recipe.training.grpo, []
-    longest = data["prompt_tokens"] + options.max_completion_length
-    if longest > shape.context:
-        problems.append(
-            Problem(
-                "error",
-                "training.grpo.max_completion_length",
-                f"a prompt of {data['prompt_tokens']} tokens and an answer of {options.max_completion_length} are more "
-                f"than the {shape.context} positions of the model. Set it to "
-                f"{max(0, shape.context - data['prompt_tokens'])} or less, or take a model with a longer context"
-                f"{' (policy.max_length)' if recipe.policy.model == 'scratch' else ''}.",
-            )
-        )
+    options = recipe.training.grpo
+    problems = [*context_problems(recipe, data["prompt_tokens"], shape.context)]
     if data["answer_tokens"] and data["answer_tokens"] > options.max_completion_length:
         problems.append(
             Problem(

@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import set_seed
 from trl import GRPOConfig, GRPOTrainer
 
-from overton.errors import ModelError, NonFiniteError, RecipeError
+from overton.errors import ModelError, NonFiniteError
 from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
 from overton.processes import gather, number
@@ -24,6 +24,7 @@ from overton.training.callbacks import MetricsFile, short_console
 from overton.training.checkpoints import last_checkpoint
 from overton.training.credit import line_advantages, token_advantages, token_spans
 from overton.training.guard import GuardedTrainer, plain
+from overton.training.lengths import context_problems, positions_of, settle, situation_problems
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.placement import placed_reward
@@ -186,15 +187,11 @@ def train_grpo(
         folder: ``training/grpo`` of the run.
 
     Raises:
-        RecipeError: fewer situations than a step asks.
+        RecipeError: fewer situations than a step asks, or prompts that do not fit into the model with an answer.
         NonFiniteError: a loss, gradient, reward or weight is NaN or infinite; the batch is saved.
     """
     options = recipe.training.grpo
-    if len(situations) < options.prompts_per_step:  # TRL would take no step, and say so in passing
-        raise RecipeError(
-            f"training.grpo.prompts_per_step: {options.prompts_per_step}, but there are only {len(situations)} "
-            "situations to ask; lower it, or train on more"
-        )
+    settle(situation_problems(recipe, len(situations)))
     set_seed(recipe.seed)
     model, tokenizer = load_policy(start, training_dtype(recipe.policy), recipe.policy.load_in_4bit)
     dataset = Dataset.from_list(
@@ -208,7 +205,9 @@ def train_grpo(
             for s in situations
         ]
     )
-    args = GRPOConfig(**grpo_arguments(recipe, folder, longest_prompt(dataset["prompt"], tokenizer)))
+    longest = longest_prompt(dataset["prompt"], tokenizer)
+    settle(context_problems(recipe, longest, positions_of(model)))
+    args = GRPOConfig(**grpo_arguments(recipe, folder, longest))
     reward = TrlReward(
         placed_reward(recipe, estimator, str(args.device)),
         folder / "completions",

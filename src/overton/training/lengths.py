@@ -1,0 +1,114 @@
+"""Whether rows, prompts and answers fit, counted before anything is trained: for the training and for the dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from overton.errors import RecipeError
+from overton.progress import console
+from overton.recipe import Recipe
+from overton.training.arguments import FEW_STEPS, sft_steps
+from overton.training.preflight import Problem
+
+_SHORTEST = 8  # tokens that training.grpo.max_completion_length takes at least
+
+
+def settle(problems: Iterable[Problem]) -> None:
+    """Print the warnings.
+
+    Raises:
+        RecipeError: with every error.
+    """
+    found = list(problems)
+    for problem in found:
+        if problem.severity == "warning":
+            console.print(str(problem), style="yellow", markup=False)
+    if errors := [str(problem) for problem in found if problem.severity == "error"]:
+        raise RecipeError("\n".join(errors))
+
+
+def positions_of(model: Any) -> int | None:
+    """Positions that a model was made for; ``None`` where its configuration does not say."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def row_problems(recipe: Recipe, sizes: Sequence[int], dropped: int, positions: int | None) -> Iterator[Problem]:
+    """Rows of SFT that are too long for the model or for packing.
+
+    Args:
+        recipe: sections ``policy`` and ``training.sft``.
+        sizes: tokens of each prompt with its answer.
+        dropped: rows of which ``policy.max_length`` leaves no answer.
+        positions: of the model.
+    """
+    packing, longest = recipe.training.sft.packing, max(sizes, default=0)
+    if recipe.policy.model == "scratch":
+        limit = recipe.policy.max_length
+        over = sum(size > limit for size in sizes)
+        if over:
+            yield Problem(
+                "error" if dropped == len(sizes) else "warning",
+                "policy.max_length",
+                f"{over} of {len(sizes)} rows of SFT have more than its {limit} tokens: {dropped} left out, since the "
+                f"prompt alone fills it, and {over - dropped} cut, so that their answers do not end. Set it to "
+                f"{longest} or more to keep all.",
+            )
+        longest = min(longest, limit)
+    elif positions and longest > positions:
+        over = sum(size > positions for size in sizes)
+        yield Problem(
+            "error",
+            "policy.model",
+            f"{over} of {len(sizes)} rows of SFT have more tokens than the model has positions ({positions}), the "
+            f"longest {longest}. Take a model with a longer context, or leave these situations out.",
+        )
+    if packing and longest > packing:
+        yield Problem(
+            "error",
+            "training.sft.packing",
+            f"a row of {packing} tokens is too short, the longest answer with its prompt has {longest}. Set it to "
+            f"{longest} or more.",
+        )
+
+
+def step_problems(recipe: Recipe, rows: int) -> Iterator[Problem]:
+    """So few steps of SFT that a model hardly changes; ``rows`` as in :func:`~overton.training.arguments.sft_steps`."""
+    options, steps = recipe.training.sft, sft_steps(recipe, rows)
+    if steps < FEW_STEPS:
+        yield Problem(
+            "warning",
+            "training.sft",
+            f"{rows} rows, {options.batch_size * options.gradient_accumulation} a step and {options.epochs:g} epochs "
+            f"make {steps} steps, in which a model hardly changes. Lower batch_size, or raise epochs.",
+        )
+
+
+def context_problems(recipe: Recipe, prompt: int, positions: int | None) -> Iterator[Problem]:
+    """The longest prompt of GRPO, in tokens, and the longest answer in the model's positions."""
+    answer = recipe.training.grpo.max_completion_length
+    if positions is None or prompt + answer <= positions:
+        return
+    if recipe.policy.model == "scratch":
+        remedy = f"Set policy.max_length to {prompt + answer} or more"
+    else:
+        remedy = "Take a model with a longer context"
+    room = positions - prompt
+    shorter = f"set this to {room} or less" if room >= _SHORTEST else "leave out the longest situations"
+    yield Problem(
+        "error",
+        "training.grpo.max_completion_length",
+        f"a prompt of {prompt} tokens and an answer of {answer} are more than the {positions} positions of the model. "
+        f"{remedy}, or {shorter}.",
+    )
+
+
+def situation_problems(recipe: Recipe, situations: int) -> Iterator[Problem]:
+    """Fewer situations than one step of GRPO asks: TRL would take no step, and say so in passing."""
+    wanted = recipe.training.grpo.prompts_per_step
+    if situations < wanted:
+        yield Problem(
+            "error",
+            "training.grpo.prompts_per_step",
+            f"{wanted}, but there are only {situations} situations to ask; lower it, or train on more",
+        )
