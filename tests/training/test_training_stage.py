@@ -11,7 +11,8 @@ import pytest
 import overton.estimator
 import overton.training.grpo
 import overton.training.sft
-from overton.recipe import parse_recipe
+from overton.errors import RecipeError
+from overton.recipe import Recipe, parse_recipe
 from overton.rundir import RunDir, write_jsonl
 from overton.training.stage import run
 from overton.types import Perspective, Situation
@@ -22,7 +23,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Trainings that only note what they were called with and leave a checkpoint and a model."""
     found: list[tuple[Any, ...]] = []
 
-    def train_sft(recipe: Any, file: Path, folder: Path) -> None:
+    def train_sft(recipe: Any, file: Path, folder: Path, asked: list[str]) -> None:
+        assert asked == ["May she?"]  # what OP-GRPO asks
         found.append(("sft", file))
         _leave(folder)
 
@@ -46,25 +48,38 @@ def _leave(folder: Path) -> None:
         (folder / name / "weights").write_text("w")
 
 
+def recipe(**sections: Any) -> Recipe:
+    one = {"grpo": {"prompts_per_step": 1}}  # there is no more than one situation
+    return parse_recipe({"name": "x", "training": one, **sections})
+
+
 def test_sft_then_grpo_each_done_once(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
     situation = Situation("s1", "May she?", (Perspective("Care", "it hurts"),))
     write_jsonl(tmp_path / "data" / "train.jsonl", [situation.to_json()])
     folder = tmp_path / "training"
     with pytest.raises(KeyboardInterrupt):
-        run(parse_recipe({"name": "x", "seed": 13}), RunDir(tmp_path))
+        run(recipe(seed=13), RunDir(tmp_path))
     assert [call[0] for call in calls] == ["sft", "grpo"]
     assert not (folder / "sft" / "checkpoints").exists() and (folder / "sft" / "model").is_dir()
     assert (folder / "grpo" / "checkpoints").is_dir()  # to go on from
 
-    run(parse_recipe({"name": "x"}), RunDir(tmp_path))
+    run(recipe(), RunDir(tmp_path))
     assert [call[0] for call in calls] == ["sft", "grpo", "grpo"]
     assert calls[0] == ("sft", tmp_path / "data" / "sft.jsonl")
     assert calls[2][1:] == (["s1"], folder / "sft" / "model", "estimator for all")
     assert not (folder / "grpo" / "checkpoints").exists()
 
-    run(parse_recipe({"name": "x"}), RunDir(tmp_path))
+    run(recipe(), RunDir(tmp_path))
     assert len(calls) == 3
 
     (folder / "grpo" / "done").unlink()
-    run(parse_recipe({"name": "x", "reward": {"data_set": "argkp"}}), RunDir(tmp_path))
+    run(recipe(reward={"data_set": "argkp"}), RunDir(tmp_path))
     assert calls[3][3] == "estimator for argkp"
+
+
+def test_fewer_situations_than_a_step_asks_stop_it_before_sft(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
+    situation = Situation("s1", "May she?", (Perspective("Care", "it hurts"),))
+    write_jsonl(tmp_path / "data" / "train.jsonl", [situation.to_json()])
+    with pytest.raises(RecipeError, match=r"prompts_per_step: 2, but there are only 1 situations"):
+        run(recipe(training={"grpo": {"prompts_per_step": 2}}), RunDir(tmp_path))
+    assert calls == []

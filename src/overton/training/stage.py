@@ -20,18 +20,21 @@ def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``training/{sft,grpo}/`` with model, metrics and sampled answers."""
     from overton.estimator import SimilarityEstimator
     from overton.training.grpo import train_grpo
+    from overton.training.lengths import settle, situation_problems
     from overton.training.preflight import check_start
     from overton.training.sft import train_sft
 
     check_start(recipe, count())
+    situations = grpo_situations(recipe, run)
+    settle(situation_problems(recipe, len(situations)))
     folder = run.stage("training")
     if not _finished(folder / "sft"):
         console.print("supervised fine-tuning")
-        train_sft(recipe, run.path / "data" / "sft.jsonl", folder / "sft")
+        asked = [s.text for s in situations]
+        train_sft(recipe, run.path / "data" / "sft.jsonl", folder / "sft", asked=asked)
     _finish(folder / "sft")
     if not _finished(folder / "grpo"):
         console.print("OP-GRPO")
-        situations = grpo_situations(recipe, run)
         section = recipe.reward
         home = run.path / "estimator"
         estimator = None if section.remote else SimilarityEstimator.load(home, data_set=section.data_set)
