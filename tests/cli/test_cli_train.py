@@ -113,6 +113,14 @@ def test_settings_are_those_of_training_that_differ_from_trls(plan: Plan) -> Non
     assert "learning_rate" not in found["grpo"]["settings"]  # 1e-6 is TRL's own
 
 
+@pytest.mark.parametrize(("sharding", "each"), [("ddp", None), ("fsdp2", True)])
+def test_shared_out_gradients_are_so_after_each_pass(plan: Plan, sharding: str, each: bool | None) -> None:
+    found = plan("--processes", "2", "--sharding", sharding, "--set", "training.report_to=[]")[1]
+    for name in ("sft", "grpo"):
+        given = found[name]["settings"].get("accelerator_config", {}).get("gradient_accumulation_kwargs", {})
+        assert given.get("sync_each_batch") is each
+
+
 def test_with_data_lengths_are_counted(plan: Plan) -> None:
     rows = [{"id": f"s{i}", "prompt": f"May {i}?", "completion": "word " * (3 + i)} for i in range(5)]
     write_jsonl(Path("runs/plan/data/sft.jsonl"), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,8 @@ def test_shards_train_as_copies_do_and_go_on_after_a_failure(tmp_path: Path, lor
     assert list((shards / "run/training/grpo/checkpoints/checkpoint-1").glob("pytorch_model_fsdp_0*"))
     done = launch(shards, "train", *more, script="sharded_training.py")
     assert done.returncode == 0, done.stderr[-4000:]
+    for rank in (0, 1):  # one step was left to do, of two passes
+        assert json.loads((shards / f"shards-{rank}.json").read_text()) == [True, True]
 
     expected, found = weights(copies / "run", "sft"), weights(shards / "run", "sft")
     assert expected.keys() == found.keys()

@@ -22,6 +22,7 @@ def sft_arguments(
     prepared: bool,
     max_steps: int = -1,
     world: int | None = None,
+    sharded: bool | None = None,
 ) -> dict[str, Any]:
     """Arguments of TRL's ``SFTConfig``.
 
@@ -32,6 +33,7 @@ def sft_arguments(
         prepared: the data set holds token ids already.
         max_steps: overrides the number of epochs when positive.
         world: processes that train; ``None`` = those of this run.
+        sharded: whether they share out weights or states; ``None`` = as this run was launched.
 
     Raises:
         RecipeError: the answers of a step cannot be shared by the processes.
@@ -57,11 +59,13 @@ def sft_arguments(
         "save_steps": options.save_steps,
         # A row holds the mean since the row before, so a checkpoint between two rows would lose a part of one.
         "logging_steps": math.gcd(10, options.save_steps),
-        **_common(recipe),
+        **_common(recipe, sharded),
     }
 
 
-def grpo_arguments(recipe: Recipe, folder: Path, prompt_tokens: int, world: int | None = None) -> dict[str, Any]:
+def grpo_arguments(
+    recipe: Recipe, folder: Path, prompt_tokens: int, world: int | None = None, sharded: bool | None = None
+) -> dict[str, Any]:
     """Arguments of TRL's ``GRPOConfig``.
 
     Args:
@@ -69,6 +73,7 @@ def grpo_arguments(recipe: Recipe, folder: Path, prompt_tokens: int, world: int 
         folder: ``training/grpo`` of the run.
         prompt_tokens: of the longest prompt; with the longest answer it is what vLLM keeps room for.
         world: processes that train; ``None`` = those of this run.
+        sharded: whether they share out weights or states; ``None`` = as this run was launched.
 
     Raises:
         RecipeError: groups would be split, or the micro-batch does not divide a process's share.
@@ -91,7 +96,7 @@ def grpo_arguments(recipe: Recipe, folder: Path, prompt_tokens: int, world: int 
         "save_steps": options.save_steps,
         "logging_steps": 1,
         **_rollout(recipe, prompt_tokens, share.rows),
-        **_common(recipe),
+        **_common(recipe, sharded),
     }
 
 
@@ -132,10 +137,14 @@ def _rollout(recipe: Recipe, prompt_tokens: int, rows: int) -> dict[str, Any]:
     return {}
 
 
-def _common(recipe: Recipe) -> dict[str, Any]:
+def _common(recipe: Recipe, sharded: bool | None) -> dict[str, Any]:
     """What SFT and GRPO share."""
     training = recipe.training
     cpu = not _has_gpu()
+    accelerator = {}
+    if processes.shares_weights() if sharded is None else sharded:
+        # Else FSDP leaves the whole gradient on each process until the last pass of a step. DeepSpeed never does.
+        accelerator["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
     return {
         "seed": recipe.seed,
         "data_seed": recipe.seed,
@@ -148,6 +157,7 @@ def _common(recipe: Recipe) -> dict[str, Any]:
         "save_strategy": "steps",
         "dataloader_pin_memory": not cpu,
         "ddp_find_unused_parameters": False,  # there are none, and looking for them takes time
+        **accelerator,
     }
 
 

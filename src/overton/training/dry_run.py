@@ -99,7 +99,7 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     if not (divides := _divides(recipe, world)):
         unchecked.append("memory and time: the batches cannot be divided as they are")
     if divides:
-        found |= _parts(recipe, run, world, data)
+        found |= _parts(recipe, run, world, data, sharding != "ddp")
         problems += _refused(found)
         for name in ("sft", "grpo") if setting.elsewhere else ():
             for key in _MACHINE:
@@ -174,7 +174,7 @@ def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[
     return problems
 
 
-def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any]) -> dict[str, Any]:
+def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any], sharded: bool) -> dict[str, Any]:
     from trl import GRPOConfig, SFTConfig
 
     training, policy = recipe.training, recipe.policy
@@ -182,8 +182,9 @@ def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any]) -> dic
     folder = run.stage("training")
     rows, options = _sft_rows(data), training.grpo
     steps = sft_steps(recipe, rows)
-    of_sft = sft_arguments(recipe, folder / "sft", rows, prepared=policy.model == "scratch", world=world)
-    of_grpo = grpo_arguments(recipe, folder / "grpo", data["prompt_tokens"], world)
+    plain = policy.model == "scratch"
+    of_sft = sft_arguments(recipe, folder / "sft", rows, prepared=plain, world=world, sharded=sharded)
+    of_grpo = grpo_arguments(recipe, folder / "grpo", data["prompt_tokens"], world, sharded)
     answers = options.prompts_per_step * options.num_generations
     longest = data["prompt_tokens"] + options.max_completion_length
     return {

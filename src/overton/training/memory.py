@@ -104,7 +104,8 @@ def states(shape: Shape, policy: PolicySection, training: TrainingSection, load:
 
     All weights are trained in float32, an adapter too but for QLoRA, where TRL makes it bfloat16; AdamW keeps two
     numbers a parameter of its type. DeepSpeed trains bfloat16 weights with a float32 copy among its states. DDP
-    copies gradients into buckets of the same size.
+    copies gradients into buckets of the same size. Where gradients are shared out they are so after each pass of a
+    step, for FSDP by the arguments of :mod:`overton.training.arguments`.
     """
     count, number = trained(shape, policy), load.processes
     low = load.sharding in ("zero2", "zero3") and training.bf16
