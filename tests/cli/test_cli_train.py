@@ -215,6 +215,21 @@ def test_an_error_exits_with_1_and_has_a_remedy(plan: Plan, arguments: list[str]
     assert any(text in p["text"] for p in errors)
 
 
+def test_muon_counts_in_its_own_part_and_is_refused_where_weights_are_shared_out(plan: Plan) -> None:
+    model = ["--processes", "2", "--set", "policy.model=Qwen/Qwen2.5-1.5B-Instruct"]
+    parts = ("sft", "grpo")
+    plain = plan(*model)[1]["memory"]
+    for name, other in (parts, parts[::-1]):
+        muon = [*model, "--set", f"training.{name}.optimizer=muon"]
+        code, found = plan(*muon)
+        assert code == 0
+        assert found["memory"][name]["optimizer"] < plain[name]["optimizer"]
+        assert found["memory"][other]["optimizer"] == plain[other]["optimizer"]
+        for sharding in ("zero2", "zero3", "fsdp2"):
+            code, found = plan(*muon, "--sharding", sharding)
+            assert code == 1 and one_error(found)[0] == f"training.{name}.optimizer"
+
+
 def test_more_generations_than_fit(plan: Plan) -> None:
     published = ["--set", "policy.model=Qwen/Qwen2.5-3B-Instruct", "--set", "training.grpo.prompts_per_step=1024"]
     published += ["--set", "training.grpo.micro_batch_size=4"]

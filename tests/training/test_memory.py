@@ -179,6 +179,14 @@ def test_sharding_by_hand() -> None:
     assert memory.states(ROUND, FULL, training(), Load(1, 1))["buckets"] == 0
 
 
+def test_each_part_has_its_own_optimizer() -> None:
+    section = training(sft={"optimizer": "muon"})
+    assert memory.states(ROUND, FULL, section, Load(1, 1))["optimizer"] == 8000
+    # One number less for each of the 800 weights in matrices; none less for an adapter's.
+    assert memory.states(ROUND, FULL, section, Load(1, 1, optimizer="muon"))["optimizer"] == 8000 - 3200
+    assert memory.states(ROUND, LORA, section, Load(1, 1, optimizer="muon"))["optimizer"] == 1280
+
+
 def test_methods_by_hand() -> None:
     lora, qlora = LORA, PolicySection(model="m", lora_rank=4, load_in_4bit=True)
     # 40 x 4 = 160 adapter parameters; 800 weights in 4.127 bits, 200 in bfloat16.

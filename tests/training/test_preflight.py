@@ -72,6 +72,20 @@ def test_keys_that_do_not_go_together() -> None:
             recipe(reward={"placement": place})
 
 
+@pytest.mark.parametrize("name", ["sft", "grpo"])
+@pytest.mark.parametrize("launcher", ["FSDP", "DEEPSPEED"])
+def test_muon_is_refused_before_the_first_stage_where_weights_are_shared_out(
+    monkeypatch: pytest.MonkeyPatch, launcher: str, name: str
+) -> None:
+    muon = recipe(training={name: {"optimizer": "muon"}})
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    check_start(muon, 2)
+    monkeypatch.setenv(f"ACCELERATE_USE_{launcher}", "true")
+    check_start(recipe(), 2)
+    with pytest.raises(RecipeError, match=rf"^training\.{name}\.optimizer: muon needs whole matrices .* adamw"):
+        check_start(muon, 2)
+
+
 @pytest.mark.parametrize(
     ("module", "sections", "key"),
     [

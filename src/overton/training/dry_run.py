@@ -76,7 +76,7 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     gpu = _gpu(setting.gpu)
     size = setting.memory_gb * GB or (gpu.memory if gpu else _memory_here())
     unchecked: list[str] = []
-    problems = [*preflight.arithmetic(recipe, world)]
+    problems = [*preflight.arithmetic(recipe, world, sharding != "ddp")]
     here = [*preflight.machine(recipe, world)]
     # Another machine may have what this one lacks.
     problems += [dataclasses.replace(p, severity="warning") for p in here] if setting.elsewhere else here
@@ -248,7 +248,14 @@ def _loads(recipe: Recipe, data: dict[str, Any], world: int, sharding: Sharding,
     row = recipe.training.sft.packing or data["prompt_tokens"] + answer
     beside = section.placement in ("auto", "cuda")
     return {
-        "sft": Load(sft.batch, row, processes=world, sharding=sharding, memory=size),
+        "sft": Load(
+            sft.batch,
+            row,
+            processes=world,
+            sharding=sharding,
+            memory=size,
+            optimizer=recipe.training.sft.optimizer,
+        ),
         "grpo": Load(
             grpo.batch,
             data["prompt_tokens"] + options.max_completion_length,
@@ -258,6 +265,7 @@ def _loads(recipe: Recipe, data: dict[str, Any], world: int, sharding: Sharding,
             memory=size,
             estimator=encoder_parameters(recipe.estimator.base) if beside else 0,
             reference=options.beta > 0,
+            optimizer=options.optimizer,
         ),
     }
 

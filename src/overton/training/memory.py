@@ -38,6 +38,7 @@ class Load:
         memory: bytes of the device, ``None`` = unknown.
         estimator: parameters of the estimator on this device.
         reference: whether a second copy of the weights is kept for the KL term.
+        optimizer: of this part.
     """
 
     rows: int
@@ -48,6 +49,7 @@ class Load:
     memory: float | None = None
     estimator: int = 0
     reference: bool = False
+    optimizer: Literal["adamw", "muon"] = "adamw"
 
 
 def estimate(shape: Shape, policy: PolicySection, training: TrainingSection, load: Load) -> dict[str, float]:
@@ -118,7 +120,7 @@ def states(shape: Shape, policy: PolicySection, training: TrainingSection, load:
     weights, gradients = frozen + count * size, count * size
     optimizer = count * (2 * size if policy.load_in_4bit and not low else 12.0 if low else 8.0)
     reference = shape.parameters * size if load.reference and not policy.lora_rank else 0.0
-    if training.grpo.optimizer == "muon" and not policy.lora_rank:
+    if load.optimizer == "muon" and not policy.lora_rank:
         optimizer -= 4.0 * shape.linear  # one momentum in place of two
     sharded = load.sharding in ("zero3", "fsdp2")
     return {

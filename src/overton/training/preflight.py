@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overton.errors import OvertonError, RecipeError
+from overton.processes import shares_weights
 from overton.recipe import Recipe
 from overton.training.policy import folder_fault
 from overton.training.split import grpo_share, sft_share
@@ -39,13 +40,19 @@ def check_start(recipe: Recipe, world: int) -> None:
     Raises:
         RecipeError: with every reason.
     """
-    found = [str(problem) for problem in [*arithmetic(recipe, world), *machine(recipe, world)]]
+    found = [str(problem) for problem in [*arithmetic(recipe, world, shares_weights()), *machine(recipe, world)]]
     if found:
         raise RecipeError("\n".join(found))
 
 
-def arithmetic(recipe: Recipe, world: int) -> Iterator[Problem]:
-    """Batches that cannot be divided, and keys that do not go together."""
+def arithmetic(recipe: Recipe, world: int, sharded: bool = False) -> Iterator[Problem]:
+    """Batches that cannot be divided, and keys that do not go together.
+
+    Args:
+        recipe: sections ``policy`` and ``training``.
+        world: processes.
+        sharded: whether they share out weights or states (FSDP, DeepSpeed).
+    """
     training, policy = recipe.training, recipe.policy
     for share in (lambda: sft_share(training.sft, world), lambda: grpo_share(training.grpo, world)):
         try:
@@ -56,6 +63,13 @@ def arithmetic(recipe: Recipe, world: int) -> Iterator[Problem]:
     for name, section in (("sft", training.sft), ("grpo", training.grpo)):
         if policy.lora_rank and section.optimizer == "muon":
             yield Problem("error", f"training.{name}.optimizer", "muon is for full training; set adamw, or lora_rank 0")
+        elif sharded and section.optimizer == "muon":
+            yield Problem(
+                "error",
+                f"training.{name}.optimizer",
+                "muon needs whole matrices on each process, and FSDP and DeepSpeed share them out; set adamw, or "
+                "launch with examples/accelerate/ddp.yaml",
+            )
     options = training.grpo
     if options.rollout == "vllm" and world % options.vllm_tensor_parallel_size:
         yield Problem(
