@@ -186,13 +186,48 @@ def test_the_nucleus_is_sent_and_seconds_are_measured_and_kept(open_llm: Open) -
     assert again.cached and again.seconds == first.seconds
 
 
-@pytest.mark.parametrize(("status", "declined"), [(400, True), (413, True), (500, False)])
-def test_a_question_that_is_refused_is_not_a_failure_on_the_way(open_llm: Open, status: int, declined: bool) -> None:
-    with serving(Answer({"error": {"message": "no"}}, status)) as endpoint:
+LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
+FILTER = {"code": "content_filter", "message": "The response was filtered due to the prompt", "status": 400}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "declined"),
+    [
+        (400, {"message": "no"}, False),
+        (400, {"message": "Your credit balance is too low to access the API."}, False),
+        (400, {"message": "Unsupported parameter: 'max_tokens' is not supported with this model."}, False),
+        (422, {"message": "response_format: Extra inputs are not permitted"}, False),
+        (400, FILTER, True),
+        (400, {"message": "Output blocked by content filtering policy"}, True),
+        (400, {"message": LONG, "code": "context_length_exceeded"}, True),
+        (400, {"message": "x" * 300 + LONG}, True),
+        (400, {"message": "prompt is too long: 210000 tokens > 200000 maximum"}, True),
+        (422, {"message": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096"}, True),
+        (413, {"message": "no"}, True),
+        (500, {"message": LONG}, False),
+    ],
+    ids=str,
+)
+def test_a_question_that_is_refused_is_not_a_failure_on_the_way(
+    open_llm: Open, status: int, error: dict[str, object], declined: bool
+) -> None:
+    with serving(Answer({"error": error}, status)) as endpoint:
         [reply] = open_llm(endpoint.url).complete(ask("a"))
     assert reply.text is None and reply.declined is declined
     with serving(Answer(completion(""))) as endpoint:
         assert open_llm(endpoint.url).complete(ask("b"))[0].declined
+
+
+def test_many_refused_questions_do_not_stop_the_rest(open_llm: Open) -> None:
+    held = Answer({"error": FILTER}, 400)
+    with serving(*[held] * 10, Answer(echo)) as endpoint:
+        replies = open_llm(endpoint.url, concurrency=1).complete(ask(*map(str, range(12))))
+    assert [reply.declined for reply in replies] == [True] * 10 + [False] * 2
+    assert replies[-1].text == "to 11"
+    with serving(Answer({"error": {"message": "Your credit balance is too low"}}, 400)) as endpoint:
+        replies = open_llm(endpoint.url, concurrency=1).complete(ask(*(f"x{i}" for i in range(12))))
+        assert len(endpoint.bodies) == 8
+    assert not any(reply.declined for reply in replies)
 
 
 def test_the_key_is_written_nowhere(open_llm: Open, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.llm.cache import cache_key
-from overton.llm.endpoint import Failure, read_answer, request_body
+from overton.llm.endpoint import Failure, declines, read_answer, request_body
 from overton.llm.front import clean
 from overton.llm.types import Reply, Request
 from overton.progress import console
@@ -95,9 +95,9 @@ def _reply(row: dict[str, Any]) -> Reply:
     if not isinstance(response, dict):
         return Reply(None, f"the batch reports an error: {_said(error)}")
     body = response.get("body")
-    if response.get("status_code") != 200:
+    if (status := response.get("status_code")) != 200:
         said = body.get("error") if isinstance(body, dict) else body
-        return Reply(None, f"HTTP {response.get('status_code')}: {_said(said)}")
+        return Reply(None, f"HTTP {status}: {_said(said)}", declined=declines(status, json.dumps(body)))
     try:
         return read_answer(json.dumps(body))
     except Failure as failure:

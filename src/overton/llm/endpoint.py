@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -21,7 +22,13 @@ from overton.sections_model import LlmSection
 
 _GIVE_UP = 8  # calls in a row that failed alike, each after all its retries
 _SHOWN = 200  # characters of an error that are worth reading
-_REFUSED = ("HTTP 400", "HTTP 413", "HTTP 422")  # of the question itself: another try would not help
+# In words of providers and servers: a filter held the question back, or it is longer than the model reads.
+_ABOUT_THE_QUESTION = re.compile(
+    r"content.?(filter|polic|management|moderation)|usage polic|inappropriate content|content exists risk"
+    r"|context.?(length|size|window)|maximum model length|(prompt|input) is too long|input tokens? (count|exceed)"
+    r"|`inputs` tokens",
+    re.IGNORECASE,
+)
 
 
 class Failure(Exception):
@@ -29,10 +36,12 @@ class Failure(Exception):
 
     Attributes:
         kind: failures of one kind in a row mean that the endpoint is down, or nothing like one.
+        declined: see :class:`~overton.llm.types.Reply`.
     """
 
-    def __init__(self, kind: str, detail: str = "") -> None:
+    def __init__(self, kind: str, detail: str = "", declined: bool = False) -> None:
         self.kind = kind
+        self.declined = declined
         super().__init__(f"{kind}: {detail}" if detail else kind)
 
 
@@ -81,7 +90,7 @@ class Endpoint:
                 continue
             self._failures = self._failures + 1 if outcome.kind == self._last_kind else 1
             self._last_kind = outcome.kind
-            yield key, Reply(None, str(outcome), declined=outcome.kind in _REFUSED)
+            yield key, Reply(None, str(outcome))
 
     def _try(self, item: tuple[str, Request]) -> Reply | Failure:
         if self._failures >= _GIVE_UP:
@@ -91,7 +100,7 @@ class Endpoint:
             reply = read_answer(self._send(item[1]))
             return replace(reply, seconds=round(time.perf_counter() - began, 3))
         except Failure as failure:
-            return failure
+            return Reply(None, str(failure), declined=True) if failure.declined else failure
 
     def _send(self, request: Request) -> str:
         import openai
@@ -121,7 +130,7 @@ class Endpoint:
             return ModelError(
                 f"{url} has no model {self._section.model!r}, or is not the right address (most end in /v1): {said}"
             )
-        return Failure(f"HTTP {status}", said)
+        return Failure(f"HTTP {status}", said, declines(status, error.response.text))
 
     def _safe(self, error: BaseException) -> str:
         """An error in one line that can be shown: short, and without the key."""
@@ -129,6 +138,14 @@ class Endpoint:
         if self._key:
             text = text.replace(self._key, "***")
         return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def declines(status: int | None, body: str) -> bool:
+    """Whether an error is about the question itself, so that asking again would hardly help.
+
+    Many errors are HTTP 400, a wrong field and an empty account among them; only what the body says tells them apart.
+    """
+    return status == 413 or (status in (400, 422) and bool(_ABOUT_THE_QUESTION.search(body)))
 
 
 def request_body(section: LlmSection, request: Request) -> dict[str, Any]:
