@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from overton.verb_options import JsonOption, print_json
+from overton.verb_options import JsonOption, check_lines_file, print_json
+
+if TYPE_CHECKING:
+    from overton.judging import Asking
 
 _OPENAI = "https://api.openai.com/v1"
 
@@ -71,7 +74,7 @@ def judge(
     _one_way(asking)
     figures = judge_files(answers, questions, asking, pairwise, seed)
     if figures is not None:
-        _show(figures, judge_tables(figures), as_json, output)
+        _show(figures, judge_tables(figures), as_json, asking)
 
 
 def overtonbench(
@@ -123,6 +126,7 @@ def overtonbench(
     sources = data or [DATASET]
     prefer_cache(sources)
     if write_questions is not None:
+        check_lines_file(write_questions, (".jsonl",))  # what reads questions reads no other
         keep_inputs([write_questions], files_among(sources))
         count = write_jsonl(write_questions, question_rows(sources))
         print(f"{count} questions: {write_questions}")
@@ -133,18 +137,29 @@ def overtonbench(
         answers or (), sources, asking, variant=variant, prompt_file=prompt, check=check or (), tau=tau, seed=seed
     )
     if figures is not None:
-        _show(figures, overtonbench_tables(figures), as_json, output)
+        _show(figures, overtonbench_tables(figures), as_json, asking)
 
 
-def _one_way(asking: Any) -> None:
+def _one_way(asking: Asking) -> None:
     if asking.dry_run + asking.write_batch + bool(asking.read_batch) > 1:
         raise typer.BadParameter("--dry-run, --write-batch and --read-batch exclude each other")
 
 
-def _show(figures: dict[str, Any], tables: list[Any], as_json: bool, output: Path) -> None:
+def _show(figures: dict[str, Any], tables: list[Any], as_json: bool, asking: Asking) -> None:
+    """Print the figures, and end with an error when calls failed on their way."""
+    from overton.errors import RunError
+    from overton.evaluation.judge.summary import failure_line
+
     if as_json:
         print_json(figures)
-        return
+    else:
+        _print(figures, tables, asking.folder)
+    if failed := figures["failed"]:
+        rest = "give --read-batch results that hold" if asking.read_batch else "run the same command again for"
+        raise RunError(f"{failure_line(failed)}\nWhat came is kept: {rest} the rest.")
+
+
+def _print(figures: dict[str, Any], tables: list[Any], output: Path) -> None:
     from rich.console import Console
 
     for table in tables:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.errors import DataError
+from overton.errors import DataError, ModelError, RecipeError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +31,7 @@ class Asking:
         base_url: the endpoint; ``""`` for models on this machine.
         overrides: ``KEY=VALUE`` of the recipe's section ``llm``, for all of them.
         folder: where replies and results go.
-        dry_run: count the calls and make none.
+        dry_run: count the calls and make none, as the key of section ``llm`` does.
         write_batch: write the calls to files for the Batch API and make none.
         read_batch: files of its results, to be taken instead of calls.
     """
@@ -59,11 +59,6 @@ class Asking:
         batches = [self.batch_file(model) for model in self.models] if self.write_batch else []
         keep_inputs([*(self.folder / name for name in names), *batches], inputs)
 
-    @property
-    def answers(self) -> bool:
-        """Whether there will be replies."""
-        return not (self.dry_run or self.write_batch)
-
 
 def open_judges(asking: Asking) -> list[Judge]:
     """The judges, with a cache in ``llm/`` of the folder, or with files of the Batch API in ``batch/``.
@@ -77,12 +72,16 @@ def open_judges(asking: Asking) -> list[Judge]:
     from overton.llm.batch import BatchResults, BatchWriter, read_results
     from overton.recipe import override, parse_recipe
 
-    settings: Row = {"base_url": asking.base_url, "dry_run": asking.dry_run}
+    settings: Row = {"base_url": asking.base_url}
     for item in asking.overrides:
         override(settings, item)
+    if asking.dry_run:
+        settings["dry_run"] = True
     models = {name: {**settings, "model": name} for name in asking.models}
     recipe = parse_recipe({"name": "judge", "evaluation": {"judge": {"models": models}}}, "judge")
     sections = recipe.evaluation.judge.models
+    if (asking.write_batch or asking.read_batch) and any(section.dry_run for section in sections.values()):
+        raise RecipeError("dry_run goes with neither --write-batch nor --read-batch; leave one of them out")
     if asking.write_batch:
         return [Judge(n, BatchWriter(section, asking.batch_file(n)), section) for n, section in sections.items()]
     if asking.read_batch:
@@ -91,6 +90,25 @@ def open_judges(asking: Asking) -> list[Judge]:
     if not asking.base_url:
         prefer_cache(asking.models)
     return load_judges(sections, asking.folder / "llm")
+
+
+def asks_nothing(asking: Asking, judges: Sequence[Judge]) -> bool:
+    """Whether there will be no replies: calls are counted, or written for the Batch API."""
+    return asking.write_batch or any(judge.section.dry_run for judge in judges)
+
+
+def refuse_nothing(rows: Sequence[Row], column: str) -> None:
+    """Refuse rows without one value, which must not take the place of what an earlier call brought.
+
+    Raises:
+        ModelError: with the most common reason.
+    """
+    if rows and all(row[column] is None for row in rows):
+        reason = next(iter(reasons(rows)))
+        raise ModelError(
+            f"the judges brought not one of {len(rows)} verdicts; most often: {reason}. No result was written or "
+            "replaced."
+        )
 
 
 def judge_files(
@@ -110,13 +128,14 @@ def judge_files(
         The figures, or ``None`` when nothing was asked.
 
     Raises:
-        DataError: a file cannot be read, an answer has no question, or a system has no answers.
+        DataError: a file cannot be read, an answer has no question, a system has no answers, or two systems have no
+            question in common.
         RecipeError: a setting is wrong.
-        ModelError: a judge cannot be had.
+        ModelError: a judge cannot be had, or gives not one verdict.
         RunError: a file that is read would be overwritten.
     """
     from overton.evaluation.judge import compare_answers, judge_answers
-    from overton.evaluation.judge.summary import judge_figures, system_comparisons, system_figures
+    from overton.evaluation.judge.summary import failures, judge_figures, system_comparisons, system_figures
     from overton.rundir import versions, write_json, write_jsonl
 
     name = "scores" if pair is None else "pairwise"
@@ -124,21 +143,25 @@ def judge_files(
     asking.keep_inputs(names, [*paths, questions, *asking.read_batch])
     answers = read_systems(paths)
     answers, texts = with_questions(answers, questions)
+    sides = None if pair is None else _sides(answers, pair)
     judges, folder = open_judges(asking), asking.folder
-    if pair is None:
+    if sides is None:
         rows, transcript = judge_answers(judges, answers, texts)
     else:
-        a, b = (_of_system(answers, system) for system in pair)
-        rows, transcript = compare_answers(judges, a, b, texts)
-    if not asking.answers:
+        rows, transcript = compare_answers(judges, *sides, texts)
+    if asks_nothing(asking, judges):
         return None
-    scored = pair is None
+    scored = sides is None
+    refuse_nothing(rows, "judge_mean" if scored else "points")
     figures: Row = {}
     if scored:
         figures["systems"] = system_figures(rows, RESAMPLES, seed)
         figures["comparisons"] = system_comparisons(rows, RESAMPLES, seed)
     figures |= judge_figures(rows if scored else [], [] if scored else [rows], RESAMPLES, seed)
-    figures |= {"judges": list(asking.models), "unscored": reasons(rows), "seed": seed, "versions": versions()}
+    if sides is not None:
+        figures["unanswered"] = _unanswered(*sides)
+    figures |= {"judges": list(asking.models), "unscored": reasons(rows), "failed": failures(rows)}
+    figures |= {"seed": seed, "versions": versions()}
     write_jsonl(folder / names[0], rows)
     write_jsonl(folder / names[1], transcript)
     write_json(folder / names[2], figures)
@@ -193,6 +216,26 @@ def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[A
         )
     own = [replace(answers[index], id=question.id) for index, question in joined.pairs]
     return own, {question.id: question.text for question in questions}
+
+
+def _sides(answers: Sequence[Answer], pair: tuple[str, str]) -> tuple[list[Answer], list[Answer]]:
+    """Answers of the two systems that are compared."""
+    if pair[0] == pair[1]:
+        raise DataError(f"--pairwise: {pair[0]!r} stands twice; give two systems")
+    a, b = (_of_system(answers, system) for system in pair)
+    if not {answer.id for answer in a} & {answer.id for answer in b}:
+        raise DataError(
+            f"--pairwise: {pair[0]!r} ({len(a)} answers) and {pair[1]!r} ({len(b)}) have no question in common; "
+            "their answers need the same ids, or --questions with the texts that their prompts are"
+        )
+    return a, b
+
+
+def _unanswered(a: Sequence[Answer], b: Sequence[Answer]) -> dict[str, list[str]]:
+    """Questions that only the other one answered, by system; those without any are left out."""
+    ids = {own[0].system: {answer.id for answer in own} for own in (a, b)}
+    every = set[str]().union(*ids.values())
+    return {system: sorted(every - own) for system, own in ids.items() if every - own}
 
 
 def _of_system(answers: Sequence[Answer], system: str) -> list[Answer]:

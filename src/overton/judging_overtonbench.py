@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from overton.errors import DataError
-from overton.judging import RESAMPLES, Asking, interval_cell, open_judges, read_systems, reasons, scored_cell
+from overton.judging import (
+    RESAMPLES,
+    Asking,
+    asks_nothing,
+    interval_cell,
+    open_judges,
+    read_systems,
+    reasons,
+    refuse_nothing,
+    scored_cell,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,15 +54,16 @@ def overtonbench_files(
 
     Returns:
         ``people`` and ``judged`` (OvertonScores by model and by system), ``check``, ``prompt``, ``judges``,
-        ``agreement`` of the judges, ``unscored`` and ``unanswered`` (questions, by system); ``None`` when nothing was
-        asked.
+        ``agreement`` of the judges, ``unscored`` and ``failed`` (reasons), and ``unanswered`` (questions, by system);
+        ``None`` when nothing was asked.
 
     Raises:
         DataError: a file cannot be read, no answer belongs to a question, or a model is not in the data.
         RecipeError: a setting is wrong.
-        ModelError: a judge cannot be had.
+        ModelError: a judge cannot be had, or gives not one rating.
         RunError: a file that is read would be overwritten.
     """
+    from overton.evaluation.judge.summary import failures
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
     from overton.evaluation.overtonbench_judge import check_figures, load_variant, predict_ratings, rating_agreement
@@ -74,8 +85,9 @@ def overtonbench_files(
         found, calls = predict_ratings(judges, prompt, opinions, answers, system)
         rows += found
         transcript += calls
-    if judges and not asking.answers:
+    if judges and asks_nothing(asking, judges):
         return None
+    refuse_nothing(rows, "rating")
     by_system = {
         name: [row for row in rows if row["system"] == name] for name in dict.fromkeys(r["system"] for r in rows)
     }
@@ -87,6 +99,7 @@ def overtonbench_files(
         "judges": [judge.section.model for judge in judges],
         "agreement": rating_agreement(rows) if len(judges) > 1 else None,
         "unscored": reasons(rows),
+        "failed": failures(rows),
         "unanswered": {name: sorted(questions - set(answers)) for name, answers in tasks if questions - set(answers)},
         "seed": seed,
         "versions": versions(),

@@ -231,6 +231,10 @@ class JudgeModel(LlmSection):
     max_tokens: int = Field(1000, ge=1, description="longest reply, in tokens")
     concurrency: int = Field(32, ge=1, le=256, description="endpoint only: calls under way at once")
 
+    def deciding(self) -> dict[str, Any]:
+        """Not how many calls are made in one go either: the stage is not done before all are."""
+        return {k: v for k, v in super().deciding().items() if k not in ("max_calls", "max_budget_tokens", "dry_run")}
+
 
 class JudgeSection(Section):
     """Language models that score answers from 1 to 5; see docs/judge.md."""

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def check_lines_file(path: Path, endings: tuple[str, ...] = (".jsonl", ".jsonl.gz")) -> None:
+    """Refuse a file for JSON lines whose name would have it read as something else, before any work is done.
+
+    Raises:
+        RunError: the name has another ending.
+    """
+    from overton.errors import RunError
+
+    if not path.name.endswith(endings):
+        raise RunError(f"{path}: JSON lines are written; give a name that ends in {' or '.join(endings)}")
 
 
 def print_json(value: object) -> None:

@@ -44,6 +44,7 @@ def test_scores_and_what_the_endpoint_is_told(tmp_path: Path) -> None:
         **dict.fromkeys(METRICS, 4.0),
         "judges": {"m": {**dict.fromkeys(ASPECTS, 4), "reason": ""}},
         "reason": "",
+        "failed": False,
     }
     assert {quoted(body, "question") for body in bodies} == set(QUESTIONS.values())
     held = {
@@ -80,6 +81,7 @@ def test_what_cannot_be_read_is_unscored_with_its_reason(tmp_path: Path) -> None
     assert rows[1]["reason"] == "m: the reply is empty"
     assert [row["parsed"] and row["parsed"]["depth"] for row in transcript] == [None, None, 3]
     assert transcript[0]["reply"] == "4 of 5"
+    assert not any(row["failed"] for row in rows)  # asked again, the judge would say the same
     figures = system_figures(rows, resamples=200)["s"]["depth"]
     assert (figures["mean"], figures["n"], figures["unscored"]) == (3, 1, 2)
 
@@ -113,7 +115,7 @@ def test_a_dead_endpoint_leaves_reasons(tmp_path: Path) -> None:
     with serving(Served("oh no", 500)) as endpoint:
         rows, _ = judge_answers([judge(endpoint.url, tmp_path)], answers("s", "a", "b"), QUESTIONS)
     assert {row["depth"] for row in rows} == {None}
-    assert all(row["reason"].startswith("m: HTTP 500") for row in rows)
+    assert all(row["reason"].startswith("m: HTTP 500") and row["failed"] for row in rows)
 
 
 def test_a_second_run_asks_nothing_and_gives_the_same(tmp_path: Path) -> None:
@@ -259,7 +261,12 @@ def test_a_batch_gives_the_same_rows(tmp_path: Path) -> None:
         assert judge_answers([reader], given, QUESTIONS) == (rows, transcript)
     write_jsonl(file, results[:2])
     reader = type(live)(live.name, BatchResults(live.section, read_results([file])), live.section)
-    assert judge_answers([reader], given, QUESTIONS)[0][2]["reason"] == "m: the results of the batch do not hold it"
+    unscored, _ = judge_answers([reader], given, QUESTIONS)
+    assert unscored[2]["reason"] == "m: the results of the batch do not hold it"
+    assert [row["failed"] for row in unscored] == [False, False, True]
+    held = {"status_code": 400, "body": {"error": {"code": "content_filter"}}}
+    write_jsonl(file, [{**results[0], "response": held}])
+    assert read_results([file])[results[0]["custom_id"]].declined
     write_jsonl(file, [{**results[0], "response": {"status_code": 400, "body": {"error": {"message": "too long"}}}}])
     reader = type(live)(live.name, BatchResults(live.section, read_results([file])), live.section)
     assert "m: HTTP 400: too long; without a schema: " in judge_answers([reader], given, QUESTIONS)[0][0]["reason"]

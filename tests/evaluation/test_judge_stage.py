@@ -10,10 +10,11 @@ from judge_material import ASPECTS, chooser, grader
 from llm_server import Answer as Served
 from llm_server import serving
 
-from overton.errors import RecipeError
+from overton.errors import RecipeError, RunError
 from overton.evaluation import stage
+from overton.pipeline import run_stages
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, write_jsonl
+from overton.rundir import RunDir, read_json, read_jsonl, write_jsonl, write_text
 from overton.sections import EvaluationSection
 from overton.types import Answer, Perspective, Situation
 
@@ -71,13 +72,33 @@ def test_rows_transcripts_and_summary(run: RunDir) -> None:
 
 
 def test_what_is_unscored_is_counted_with_its_reason(run: RunDir) -> None:
-    with serving(Served("no", 500)) as endpoint:
+    with serving(Served("no", 500)) as endpoint, pytest.raises(RunError, match="6 verdicts are missing"):
         stage.run(recipe(endpoint.url, "one"), run)
     found = read_json(run.stage("evaluation") / "summary.json")
     assert found["systems"]["sft"]["depth"]["mean"] is None
     (reason,) = found["unscored"]["sft"]["depth"]
     assert reason.startswith("one: HTTP 500")
     assert found["judge"] == {"agreement": {}, "pairwise": []}
+
+
+def test_calls_that_failed_leave_the_stage_undone_and_are_made_by_the_next_one(run: RunDir) -> None:
+    with serving(Served(reply), Served("no", 500), Served(reply)) as endpoint:
+        settings = recipe(endpoint.url, "one", pairwise=True)
+        write_text(run.path / "recipe.yaml", "name: t\n")
+        with pytest.raises(RunError, match="1 verdicts are missing"):
+            run_stages(settings, run, "evaluation", "evaluation")
+        asked = len(endpoint.bodies)
+        found = read_json(run.stage("evaluation") / "summary.json")
+        scored = {name: scores["depth"]["n"] for name, scores in found["systems"].items()}
+        assert sorted(scores for scores in scored.values()) == [2, 3]
+        kept = (run.stage("evaluation") / "sft.form.jsonl").stat().st_mtime_ns
+        run_stages(settings, run, "evaluation", "evaluation")
+        assert len(endpoint.bodies) == asked + 1 == 13
+        run_stages(settings, run, "evaluation", "evaluation")
+        assert len(endpoint.bodies) == 13
+    found = read_json(run.stage("evaluation") / "summary.json")
+    assert all(scores["depth"]["n"] == 3 for scores in found["systems"].values())
+    assert (run.stage("evaluation") / "sft.form.jsonl").stat().st_mtime_ns == kept
 
 
 def test_no_judge_is_no_call_and_no_file(run: RunDir) -> None:
@@ -93,6 +114,8 @@ def test_what_makes_the_stage_run_again() -> None:
     one = recipe("http://localhost:1/v1", "m").evaluation.deciding()
     assert recipe("http://localhost:2/v1", "m").evaluation.deciding() == one
     assert recipe("http://localhost:1/v1", "n").evaluation.deciding() != one
+    capped = {"m": {"model": "m", "base_url": "http://localhost:1/v1", "api_key_env": "", "max_calls": 3}}
+    assert recipe("", models=capped).evaluation.deciding() == one
     assert recipe("http://localhost:1/v1", "m", pairwise=True).evaluation.deciding() != one
     default = parse_recipe({"name": "t", "evaluation": {"judge": {"models": {"x": {}}}}}).evaluation.judge.models["x"]
     assert (default.model, default.base_url, default.api_key_env) == (

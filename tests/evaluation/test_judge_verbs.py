@@ -92,6 +92,73 @@ def test_a_dry_run_counts_and_prices_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_judge_without_one_grade_is_an_error_and_replaces_nothing(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url, "--write-batch", "--model", "other") == 0
+        assert judge(files, endpoint.url) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")}
+    assert len(before) == 3
+    with serving(Served("oh", 500)) as dead:
+        assert judge(files, dead.url, "--model", "m2", "--set", "retries=0") == 1
+        assert "not one of 6 verdicts; most often: m2: HTTP 500" in capsys.readouterr().err
+        assert judge(files, dead.url, "--pairwise", "long", "short", "--model", "m2", "--set", "retries=0") == 1
+        asked = len(dead.bodies)
+        assert judge(files, dead.url, "--model", "m2", "--set", "dry_run=true") == 0
+        assert "dry run: 6 calls" in capsys.readouterr().err
+        assert len(dead.bodies) == asked
+    calls = read_jsonl(tmp_path / "out" / "batch" / "other.jsonl")
+    write_jsonl(
+        tmp_path / "results.jsonl",
+        [{"custom_id": c["custom_id"], "response": {"status_code": 200, "body": reply(c["body"])}} for c in calls],
+    )
+    batch = ["--read-batch", str(tmp_path / "results.jsonl")]
+    assert judge(files, "http://localhost:1/v1", *batch, "--model", "m2") == 1
+    assert "the results of the batch do not hold it" in capsys.readouterr().err
+    assert judge(files, "http://localhost:1/v1", *batch, "--set", "dry_run=true") == 1
+    assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")} == before
+
+
+def test_calls_that_failed_are_an_error_and_asked_again(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Served(reply), Served("oh", 500), Served(reply)) as endpoint:
+        retry = ("--set", "retries=0", "--set", "concurrency=1")
+        assert judge(files, endpoint.url, *retry) == 1
+        captured = capsys.readouterr()
+        assert "1 verdicts are missing, since calls brought no reply: 1 x gpt-4.1: HTTP 500" in captured.err
+        assert "run the same command again" in captured.err
+        assert "files:" in captured.out
+        rows = read_jsonl(tmp_path / "out" / "scores.jsonl")
+        assert [row["depth"] is None for row in rows].count(True) == 1
+        assert judge(files, endpoint.url, *retry) == 0
+        assert len(endpoint.bodies) == 7
+        assert judge(files, endpoint.url, "--model", "capped", "--set", "max_calls=2") == 1
+        assert "4 x capped: budget of llm.max_calls 2 is used up" in capsys.readouterr().err
+        assert judge(files, endpoint.url, "--model", "capped") == 0
+        assert len(endpoint.bodies) == 13
+
+
+def test_questions_that_one_of_two_systems_left_out_are_counted(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = ("--pairwise", "long", "short")
+    rows = read_jsonl(tmp_path / "short.jsonl")
+    write_jsonl(tmp_path / "short.jsonl", rows[:1])
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url, *pair) == 0
+        assert "short: 2 questions have no answer and do not count" in capsys.readouterr().out
+        assert read_json(tmp_path / "out" / "pairwise.json")["unanswered"] == {"short": ["q2", "q3"]}
+        write_jsonl(tmp_path / "long.jsonl", read_jsonl(tmp_path / "long.jsonl")[1:])
+        asked = len(endpoint.bodies)
+        assert judge(files, endpoint.url, *pair) == 1
+        assert "'long' (2 answers) and 'short' (1) have no question in common" in capsys.readouterr().err
+        assert judge(files, endpoint.url, "--pairwise", "long", "long") == 1
+        assert "'long' stands twice" in capsys.readouterr().err
+        assert len(endpoint.bodies) == asked
+
+
 def test_the_batch_form_gives_the_same_files(files: list[str], tmp_path: Path) -> None:
     with serving(Served(reply)) as endpoint:
         assert judge(files, endpoint.url) == 0
@@ -179,22 +246,22 @@ def test_names_of_systems_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFi
     assert shown.count("[red]one") >= 2 and shown.count("[/x]") >= 2
 
 
-def test_a_model_on_this_machine_is_asked_in_words(tmp_path: Path) -> None:
+def test_a_model_on_this_machine_is_asked_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from transformers import AutoTokenizer
 
     from overton.testing import scripted_policy
 
     write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "prompt": "Why?", "answer": "So."}])
     call = ["judge", str(tmp_path / "mine.jsonl"), "--base-url", "", "--output", str(tmp_path / "out"), "--model"]
-    for name, said, grade in (("clear", scores(4), 4), ("chatty", "I give it 4.", None)):
+    for name, said, code in (("clear", scores(4), 0), ("chatty", "I give it 4.", 1)):
         folder = scripted_policy(tmp_path / name, said, max_length=8192)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
         tokenizer.save_pretrained(folder)
-        assert main([*call, str(folder)]) == 0
+        assert main([*call, str(folder)]) == code
         (row,) = read_jsonl(tmp_path / "out" / "scores.jsonl")
-        assert row["depth"] == grade
-    assert "the reply is not one JSON object" in row["reason"]
+        assert row["depth"] == 4  # by the clear one, also when the other one's words were no grade
+    assert "the reply is not one JSON object" in capsys.readouterr().err
 
 
 def test_questions_must_be_known(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,6 +334,20 @@ def test_overtonbench_with_answers_and_a_check(bench: list[str], tmp_path: Path,
     captured = capsys.readouterr()
     assert "no model 'nobody'; they have m1, m2" in captured.err
     assert "baseline" in captured.out
+
+
+def test_overtonbench_without_one_rating_replaces_nothing(bench: list[str], tmp_path: Path, capsys: Any) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "answer": "yes"}, {"id": "2", "answer": "no"}])
+    call = [bench[0], str(tmp_path / "mine.jsonl"), *bench[1:], "--set", "retries=0", "--base-url"]
+    with serving(Served(reply), Served("oh", 500), Served(reply)) as endpoint:
+        assert main([*call, endpoint.url, "--set", "concurrency=1"]) == 1
+        assert "1 verdicts are missing" in capsys.readouterr().err
+        assert main([*call, endpoint.url]) == 0
+    before = (tmp_path / "out" / "overtonbench.jsonl").read_bytes()
+    assert main([*call, "http://127.0.0.1:1/v1", "--model", "m2"]) == 1
+    assert "not one of 6 verdicts" in capsys.readouterr().err
+    assert main([*call, "http://127.0.0.1:1/v1", "--model", "m2", "--set", "dry_run=true"]) == 0
+    assert (tmp_path / "out" / "overtonbench.jsonl").read_bytes() == before
 
 
 def test_overtonbench_names_what_is_missing(bench: list[str], tmp_path: Path, capsys: Any) -> None:

@@ -53,7 +53,7 @@ def predict_ratings(
     Returns:
         One row a participant and question, as :func:`~overton.evaluation.overtonbench.question_scores` takes them
         (``rating``: mean over the judges, ``None`` unless all gave one), with ``system``, ``judges`` (each one's
-        ``rating`` and ``reason``) and ``reason``; and the transcript.
+        ``rating`` and ``reason``), ``reason`` and ``failed`` (a call failed on its way); and the transcript.
 
     Raises:
         ModelError: a judge cannot be had at all.
@@ -78,6 +78,7 @@ def predict_ratings(
                 "rating": fmean(known) if len(known) == len(given) else None,
                 "judges": {name: {"rating": v.value, "reason": v.reason} for name, v in given.items()},
                 "reason": "; ".join(f"{name}: {v.reason}" for name, v in given.items() if v.value is None),
+                "failed": any(v.failed for v in given.values()),
             }
         )
     return rows, [verdict.row for verdicts in found.values() for verdict in verdicts]

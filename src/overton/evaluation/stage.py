@@ -18,6 +18,7 @@ from overton.evaluation.coverage import ENTAILED
 from overton.evaluation.independence import parts_of_run, shared_models
 from overton.evaluation.judge import load_judges
 from overton.evaluation.judge.stage import judge_part, judge_system
+from overton.evaluation.judge.summary import failure_line
 from overton.evaluation.nli import METRICS, NliModel, load_nli
 from overton.evaluation.nli_curve import nli_part
 from overton.evaluation.oracle import is_world
@@ -26,12 +27,26 @@ from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_
 from overton.evaluation.summary import order_systems, summarise
 from overton.progress import console
 from overton.rundir import RunDir, read_json, read_jsonl, sha256, write_json, write_jsonl
-from overton.types import Answer
+from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
     from overton.recipe import Recipe
 
 _EVALUATORS = ("form", "oracle", "nli", "published", "judge")
+
+
+def check(recipe: Recipe, run: RunDir) -> None:
+    """Read all that is judged, before the stage removes what it made of other answers.
+
+    Args:
+        recipe: as for :func:`run`.
+        run: the run directory.
+
+    Raises:
+        RunError: there are no answers.
+        DataError: a file cannot be read, or an answer belongs to no test situation.
+    """
+    _read_systems(run.stage("generation"), read_situations(run.stage("data") / "test.jsonl"))
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
@@ -46,14 +61,14 @@ def run(recipe: Recipe, run: RunDir) -> None:
         run: the run directory.
 
     Raises:
-        RunError: there are no answers.
+        RunError: there are no answers, or calls of judges brought no reply; what came is kept.
         DataError: a file cannot be read, or an answer belongs to no test situation.
         ModelError: the NLI model or a judge cannot be used.
     """
     section, folder = recipe.evaluation, run.stage("evaluation")
     situations = read_situations(run.stage("data") / "test.jsonl")
     by_id = {s.id: s for s in situations}
-    systems = {name: assign(answers, situations) for name, answers in _read_systems(run.stage("generation")).items()}
+    systems = _read_systems(run.stage("generation"), situations)
     timings = _Timings(folder / "timings.json")
     load = _nli_model(recipe, run, timings)
     makers: dict[str, Callable[[str, Sequence[Answer]], list[dict[str, Any]]]] = {
@@ -99,9 +114,10 @@ def run(recipe: Recipe, run: RunDir) -> None:
         with timings.measure("statistics", "nli"):
             found = {models[e]: {name: rows[name][e] for name in rows} for e in models}
             summary["nli"] = nli_part(found, section.bootstrap, recipe.seed)
+    failed: dict[str, int] = {}
     if judges:
         with timings.measure("judge", "pairs"):
-            summary["judge"] = judge_part(
+            summary["judge"], failed = judge_part(
                 judges,
                 {name: rows[name]["judge"] for name in rows},
                 systems,
@@ -116,13 +132,23 @@ def run(recipe: Recipe, run: RunDir) -> None:
     write_json(folder / "summary.json", summary)
     spent = ", ".join(f"{name} {sum(parts.values()):.0f} s" for name, parts in timings.seconds.items())
     console.print(f"evaluation: {len(systems)} systems, {len(situations)} situations ({spent})")
+    if failed:
+        raise RunError(f"{failure_line(failed)}\nWhat came is kept: run the same command again for the rest.")
 
 
-def _read_systems(folder: Path) -> dict[str, list[Answer]]:
+def _read_systems(folder: Path, situations: Sequence[Situation]) -> dict[str, list[Answer]]:
     names = sorted(p.stem for p in folder.glob("*.jsonl"))
     if not names:
         raise RunError(f"{folder}: no answers to judge. `overton generate RECIPE` writes them.")
-    return {name: read_answers(folder / f"{name}.jsonl") for name in order_systems(names)}
+    systems = {}
+    for name in order_systems(names):
+        path = folder / f"{name}.jsonl"
+        answers = read_answers(path)
+        try:
+            systems[name] = assign(answers, situations)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+    return systems
 
 
 def _nli_model(recipe: Recipe, run: RunDir, timings: _Timings) -> Callable[[], NliModel] | None:
@@ -157,10 +183,15 @@ def _further(name: str) -> NliModel:
 
 
 def _is_complete(path: Path, answers: Sequence[Answer], columns: Sequence[str]) -> bool:
-    """Whether the file holds one row for each answer, of this version. Files appear whole, so the ids tell."""
+    """Whether the file holds one row for each answer, of this version, and no call is to be made again.
+
+    Files appear whole, so the ids tell.
+    """
     try:
         rows = read_jsonl(path)
     except DataError:
+        return False
+    if any(row.get("failed") for row in rows):
         return False
     return [row.get("id") for row in rows] == [a.id for a in answers] and all(c in row for row in rows for c in columns)
 

@@ -52,12 +52,14 @@ class Verdict(Generic[T]):
     Attributes:
         value: what the judge said; ``None`` when it could not be had or read.
         reason: why there is none.
+        failed: the call failed on its way, so that asked again it may bring a verdict.
         row: the transcript's row: ``judge``, ``prompt`` (its version), what the call is about, ``messages``, ``reply``
             (raw), ``parsed``, ``reason``, ``prompt_tokens``, ``completion_tokens``.
     """
 
     value: T | None
     reason: str
+    failed: bool
     row: dict[str, Any]
 
 
@@ -138,4 +140,4 @@ def _verdict(
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
     }
-    return Verdict(value, reason, row)
+    return Verdict(value, reason, reply.text is None and not reply.declined, row)

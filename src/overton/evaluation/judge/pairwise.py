@@ -35,7 +35,7 @@ def compare_answers(
     Returns:
         One row a question, and the transcript. A row holds ``id``, ``a`` and ``b`` (systems), ``points`` of A (1 won,
         0 lost, mean over orders and judges; ``None`` unless all verdicts are there), ``judges`` (each one's ``a_first``
-        and ``b_first``: ``a``, ``b``, ``tie`` or ``None``) and ``reason``.
+        and ``b_first``: ``a``, ``b``, ``tie`` or ``None``), ``reason`` and ``failed`` (a call failed on its way).
 
     Raises:
         ModelError: a judge cannot be had at all.
@@ -124,6 +124,7 @@ def _row(one: Answer, other: Answer, verdicts: Mapping[str, tuple[Verdict[str], 
         "points": fmean(known) if points and len(known) == len(points) else None,
         "judges": judges,
         "reason": "; ".join(dict.fromkeys(reasons)),
+        "failed": any(v.failed for both in verdicts.values() for v in both),
     }
 
 

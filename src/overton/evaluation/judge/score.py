@@ -28,8 +28,9 @@ def judge_answers(
 
     Returns:
         One row an answer, and the transcript. A row holds ``id``, ``system``, the aspects (mean over the judges),
-        ``judge_mean`` (their mean), ``judges`` (each one's own scores, with its ``reason``) and ``reason``. A score is
-        ``None``, with the reason, unless every judge gave one: a mean over fewer would shift with who is missing.
+        ``judge_mean`` (their mean), ``judges`` (each one's own scores, with its ``reason``), ``reason`` and ``failed``
+        (a call failed on its way: asked again, there may be scores). A score is ``None``, with the reason, unless every
+        judge gave one: a mean over fewer would shift with who is missing.
 
     Raises:
         ModelError: a judge cannot be had at all.
@@ -57,4 +58,5 @@ def _row(answer: Answer, verdicts: Mapping[str, Verdict[dict[str, int]]]) -> Row
         "judge_mean": fmean(means[aspect] for aspect in ASPECTS) if known else None,
         "judges": {n: {**(v.value or dict.fromkeys(ASPECTS)), "reason": v.reason} for n, v in verdicts.items()},
         "reason": "; ".join(f"{name}: {v.reason}" for name, v in verdicts.items() if v.value is None),
+        "failed": any(v.failed for v in verdicts.values()),
     }

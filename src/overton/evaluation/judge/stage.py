@@ -11,7 +11,7 @@ from typing import Any
 from overton.evaluation.judge.ask import Judge
 from overton.evaluation.judge.pairwise import Row, compare_answers
 from overton.evaluation.judge.score import judge_answers
-from overton.evaluation.judge.summary import judge_figures
+from overton.evaluation.judge.summary import failures, judge_figures
 from overton.rundir import write_jsonl
 from overton.types import Answer, Situation
 
@@ -35,8 +35,8 @@ def judge_part(
     pairwise: bool,
     resamples: int,
     seed: int,
-) -> dict[str, Any]:
-    """Agreement, and with ``pairwise`` every two systems compared; see :func:`judge_figures`.
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Agreement, and with ``pairwise`` every two systems compared; see :func:`judge_figures`. Also :func:`failures`.
 
     Rows and transcript of the comparisons of A and B go to ``judge/A-vs-B.rows.jsonl`` and ``judge/A-vs-B.jsonl`` below
     the folder. A is the later system, as in ``comparisons``.
@@ -48,7 +48,9 @@ def judge_part(
         write_jsonl(folder / "judge" / f"{a}-vs-{b}.rows.jsonl", found)
         write_jsonl(folder / "judge" / f"{a}-vs-{b}.jsonl", transcript)
         pairs.append(found)
-    return judge_figures([row for own in rows.values() for row in own], pairs, resamples, seed)
+    graded = [row for own in rows.values() for row in own]
+    failed = failures([*graded, *(row for found in pairs for row in found)])
+    return judge_figures(graded, pairs, resamples, seed), failed
 
 
 def _named(name: str, answers: Sequence[Answer]) -> list[Answer]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overton.evaluation.judge.agreement import krippendorff_alpha
@@ -71,6 +72,17 @@ def judge_figures(
         "agreement": agreement,
         "pairwise": [pair_summary(p, resamples, seed_of(seed, p[0]["a"], p[0]["b"])) for p in pairs if p],
     }
+
+
+def failures(rows: Sequence[Row]) -> dict[str, int]:
+    """Why rows lack a verdict that they may get when asked again, with how many; the most frequent first."""
+    return dict(Counter(row["reason"] for row in rows if row["failed"]).most_common())
+
+
+def failure_line(failed: Mapping[str, int]) -> str:
+    """What :func:`failures` found, as one line for an error."""
+    shown = "; ".join(f"{count} x {reason}" for reason, count in list(failed.items())[:3])
+    return f"judges: {sum(failed.values())} verdicts are missing, since calls brought no reply: {shown}"
 
 
 def _agreement(units: list[list[Any]], level: Any) -> dict[str, Any]:
