@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from rich.console import Console
 from overton.report.estimator import estimator_part, estimator_rows
 from overton.report.files import RunFiles
 from overton.report.heat import heat_rows
+from overton.report.html import build_page
+from overton.report.markdown import build_markdown
 from overton.report.metrics import (
     METRICS,
     difference_text,
@@ -75,6 +78,16 @@ def test_a_comparison_stored_the_other_way_is_turned_round() -> None:
     turned["comparisons"][0].update(a="sft", b="grpo", difference=-0.2, low=-0.3, high=-0.15)
     assert change(turned, m, "sft", "grpo") == change(summary, m, "sft", "grpo")
     assert change(summary, m, "sft", "grpo").relative == "+40%"
+
+
+def test_a_difference_over_fewer_situations_says_over_how_many(files: RunFiles) -> None:
+    (row,) = [c for c in files.summary["comparisons"] if (c["a"], c["metric"]) == ("grpo", "coverage")]
+    most = files.summary["systems"]["grpo"]["coverage"]["n"]
+    for n, shown in ((most, ""), (most - 5, f"n = {most - 5}")):
+        summary = files.summary | {"comparisons": [{**row, "n": n}]}
+        assert change(summary, METRICS["coverage"], "sft", "grpo").count == shown
+        texts = [build(recipe(), replace(files, summary=summary, notes={})) for build in (build_page, build_markdown)]
+        assert [f"; n = {most - 5}" in text for text in texts] == [bool(shown)] * 2
 
 
 def test_alarm_when_the_reward_rises_and_the_evaluator_falls() -> None:

@@ -82,7 +82,7 @@ def _results(table: Headline) -> list[str]:
             row = [line.metric.label, *(_cell(c) for c in line.cells)]
             c = line.change
             if compared:
-                row += [_cell(Cell(c.difference, c.interval)), c.relative, c.p]
+                row += [_cell(Cell(c.difference, c.small)), c.relative, c.p]
             rows.append(row)
         parts += [f"## {group}", grid(head, rows)]
     if parts and table.treated:
@@ -99,7 +99,7 @@ def _other(files: RunFiles, table: Headline) -> list[str]:
         [
             f"{a} against {b}",
             f"{m.label}, {m.group.lower()}",
-            _cell(Cell(c.difference, c.interval)),
+            _cell(Cell(c.difference, c.small)),
             c.relative,
             c.p,
         ]

@@ -214,5 +214,6 @@ def points_note(baseline: str, treated: str) -> str:
     """The line under tables of differences."""
     return (
         f"Difference and relative change: {treated} against {baseline}; shares differ in percentage points. "
-        "Small figures are 95% intervals."
+        "Small figures are 95% intervals; n, where it stands there, is how many situations both have a value for, when "
+        "a mean is over more."
     )

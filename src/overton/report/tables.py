@@ -43,6 +43,7 @@ class Change:
         raw: the difference as a number.
         raw_interval: low and high, ``None`` when missing.
         raw_relative: relative change as a number, ``None`` when the baseline is 0 or missing.
+        count: ``n = 5`` when fewer situations are compared than a system's mean is over, else ``""``.
     """
 
     difference: str = ""
@@ -53,6 +54,12 @@ class Change:
     raw: float | None = None
     raw_interval: tuple[float, float] | None = None
     raw_relative: float | None = None
+    count: str = ""
+
+    @property
+    def small(self) -> str:
+        """What stands in small figures under the difference."""
+        return "; ".join(text for text in (self.interval, self.count) if text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,7 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
             raw=difference,
             raw_interval=None if interval is None else (interval[0], interval[1]),
             raw_relative=relative,
+            count=_count(summary, m, row),
         )
     return Change()
 
@@ -201,6 +209,13 @@ def time_table(files: RunFiles) -> list[tuple[str, float | None, float | None, s
 def _comparisons(summary: Row) -> list[Row]:
     rows = summary.get("comparisons")
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _count(summary: Row, m: Metric, row: Row) -> str:
+    scores = mapping(summary.get("systems"))
+    means = (number(mapping(mapping(scores.get(str(row.get(side)))).get(m.name)).get("n")) for side in ("a", "b"))
+    n = number(row.get("n"))
+    return f"n = {n:.0f}" if n is not None and any(own is not None and own > n for own in means) else ""
 
 
 def _cell(m: Metric, score: Row) -> Cell:

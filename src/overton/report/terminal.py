@@ -61,7 +61,7 @@ def summary_table(run: RunDir) -> Table:
                 style = _COLOUR.get(c.verdict, "")
                 row += [
                     Text(c.difference, style=style),
-                    Text(c.interval),
+                    Text("\n".join(text for text in (c.interval, c.count) if text)),
                     Text(c.relative, style=style),
                     Text(c.p),
                 ]
