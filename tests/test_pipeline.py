@@ -30,7 +30,8 @@ def run(tmp_path: Path) -> RunDir:
 
 def results(folder: Path) -> dict[str, str]:
     """Hashes of everything that the stages declare to write."""
-    return {f"{stage}/{file}": sha256(folder / stage / file) for stage, files in FILES.items() for file in files}
+    declared = [folder / stage / file for stage, files in FILES.items() for file in files]
+    return {str(path.relative_to(folder)): sha256(path) for path in declared if path.exists()}
 
 
 def test_a_stage_has_one_name() -> None:
@@ -115,6 +116,34 @@ def test_answers_made_elsewhere_are_evaluated(calls: list[str], run: RunDir) -> 
     write_text(run.path / "generation" / "other.jsonl", "answers made elsewhere\n")
     run_stages(Recipe(name="a"), run)
     assert calls == ["evaluation", "report"]
+
+
+def test_answers_made_elsewhere_stay_when_the_others_are_made_again(calls: list[str], run: RunDir) -> None:
+    run_stages(Recipe(name="a"), run)
+    mine = run.path / "generation" / "mine.jsonl"
+    write_text(mine, "answers made elsewhere\n")
+    run_stages(Recipe(name="a"), run)
+    only = Recipe.model_validate({"name": "a", "generation": {"systems": ["grpo"]}})
+    for recipe in (Recipe(name="a", seed=1), only, Recipe(name="a", seed=2)):  # after a finished stage, each
+        run_stages(recipe, run)
+        assert mine.read_text() == "answers made elsewhere\n"
+        made = {path.name for path in mine.parent.glob("*.jsonl")} - {"mine.jsonl"}
+        assert made == {"grpo.jsonl"} | ({"sft.jsonl"} if recipe is not only else set())
+
+
+def test_what_a_stage_cannot_use_costs_nothing_that_is_there(
+    calls: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stages(Recipe(name="a"), run)
+    before = results(run.path)
+
+    def check(recipe: Recipe, run: RunDir) -> None:
+        raise RunError("no such thing")
+
+    monkeypatch.setattr(sys.modules["overton.evaluation.stage"], "check", check, raising=False)
+    with pytest.raises(RunError, match="no such thing"):
+        run_stages(Recipe.model_validate({"name": "a", "evaluation": {"bootstrap": 100}}), run)
+    assert results(run.path) == before
 
 
 def test_a_changed_output_is_made_again(calls: list[str], run: RunDir) -> None:

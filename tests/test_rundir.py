@@ -245,9 +245,59 @@ class TestManifest:
         with pytest.raises(RunError, match="vanished"):
             RunDir(tmp_path).finish("data", 1, 1)
 
+    def test_a_users_file_stays_and_what_a_killed_stage_left_goes(self, tmp_path: Path) -> None:
+        run = RunDir(tmp_path / "run")
+        folder = run.stage("generation")
+        run.begin("generation", MADE_FROM, ["a", "b"])
+        write_text(folder / "a", "before the kill")
+        write_text(folder / "mine", "after it")
+        run.begin("generation", MADE_FROM, ["a", "b"])
+        assert names(folder) == ["a", "manifest.json", "mine"]
+        run.begin("generation", {"seed": 5}, ["c"])
+        assert names(folder) == ["manifest.json", "mine"]
+        write_text(folder / "c", "whole")
+        run.finish("generation", 1, 1)
+        assert set((run.manifest("generation") or {})["outputs"]) == {"c"}
+        run.begin("generation", {"seed": 6}, ["a"])
+        assert names(folder) == ["manifest.json", "mine"]
+
+    def test_a_users_file_is_not_written_over(self, tmp_path: Path) -> None:
+        run = RunDir(tmp_path / "run")
+        run.begin("generation", MADE_FROM, ["a"])
+        write_text(run.stage("generation") / "mine", "x")
+        with pytest.raises(RunError, match="mine: is not this run's"):
+            run.begin("generation", {"seed": 5}, ["mine"])
+        assert names(run.stage("generation")) == ["manifest.json", "mine"]
+
+    @pytest.mark.parametrize("content", [None, "{"])
+    def test_files_without_a_manifest_are_neither_removed_nor_taken(self, tmp_path: Path, content: str | None) -> None:
+        run = RunDir(tmp_path / "run")
+        write_text(run.stage("generation") / "mine", "x")
+        write_text(run.stage("generation") / ".a.5.tmp", "half")
+        if content:
+            write_text(run.stage("generation") / "manifest.json", content)
+        with pytest.raises(RunError, match="where mine came from"):
+            run.begin("generation", MADE_FROM, ["a"])
+        assert (run.stage("generation") / "mine").read_text() == "x"
+        (run.stage("generation") / "mine").unlink()
+        run.begin("generation", MADE_FROM, ["a"])
+        assert names(run.stage("generation")) == ["manifest.json"]
+
     def test_the_manifest_is_json_for_other_tools(self, tmp_path: Path) -> None:
         run = self.finished(tmp_path)
         assert json.loads((run.stage("data") / "manifest.json").read_text())["status"] == "complete"
+
+
+def test_rows_are_compressed_under_the_name_of_a_compressed_file(tmp_path: Path) -> None:
+    rows = [{"text": "é\u2028"}, {"text": "b"}]
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        assert write_jsonl(tmp_path / name, rows) == 2
+    assert read_jsonl(tmp_path / "a.jsonl.gz") == rows
+    assert sha256(tmp_path / "a.jsonl.gz") == sha256(tmp_path / "b.jsonl.gz")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_jsonl(tmp_path / "a.jsonl.gz", [{"a": 1}, {"a": float("nan")}])
+    assert read_jsonl(tmp_path / "a.jsonl.gz") == rows
+    assert names(tmp_path) == ["a.jsonl.gz", "b.jsonl.gz"]
 
 
 def test_compressed_rows_are_read_and_half_a_file_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from overton.processes import count, hold_back, is_first
 from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
 from overton.train_verbs import train_command
-from overton.verb_options import JsonOption, print_json
+from overton.verb_options import JsonOption, check_lines_file, print_json
 
 # One verb a stage; a test keeps them in step with overton.pipeline.
 STAGE_HELP = {
@@ -127,6 +127,7 @@ def questions(
     from overton.progress import console
     from overton.rundir import keep_inputs, write_jsonl
 
+    check_lines_file(output, (".jsonl",))  # what reads questions reads no other
     keep_inputs([output], files_of(path))
     warnings: list[str] = []
     found = read_questions(source, path, split, warnings)

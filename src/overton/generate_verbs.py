@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from overton.verb_options import check_lines_file
+
 if TYPE_CHECKING:
     from overton.recipe import Recipe
     from overton.types import Situation
@@ -26,7 +28,7 @@ class Answering:
     Attributes:
         questions: JSONL, CSV, TSV or Parquet with ``text`` (or ``situation``, ``prompt``, ``question``) and perhaps
             ``id``.
-        output: JSONL of the answers; the replies are kept beside it, in ``NAME.llm/``.
+        output: JSONL of the answers, also gzipped; the replies are kept beside it, in ``NAME.llm/``.
         system: keys of ``generation.systems[]``.
         generation: keys of ``generation``.
         changes: ``KEY=VALUE`` for further keys of the system.
@@ -147,6 +149,7 @@ def answer_questions(asked: Answering) -> None:
 
     recipe = _as_recipe(asked)
     section, [system] = recipe.generation, recipe.generation.others
+    check_lines_file(asked.output)
     keep_inputs([asked.output], [asked.questions])
     template = None
     if not system.base_url:
@@ -156,7 +159,7 @@ def answer_questions(asked: Answering) -> None:
     questions = read_questions(asked.questions)[: section.limit or None]
     prefer_cache(part.model for part in system.models if not part.base_url)
     home = Home(
-        cache=asked.output.with_suffix(".llm"),
+        cache=asked.output.with_name(re.sub(r"\.jsonl(\.gz)?$", "", asked.output.name) + ".llm"),
         template=template or "{situation}",
         trained=(system.model,) if template else (),
         dry_run=asked.dry_run,

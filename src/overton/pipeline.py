@@ -169,12 +169,15 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
         import torch
 
         torch.set_num_threads(recipe.threads)
+    module = importlib.import_module(f"overton.{stage.name}.stage")
     if processes.is_first():
-        run.begin(stage.name, made_from)
+        if check := getattr(module, "check", None):
+            check(recipe, run)  # what cannot be used must not cost what is there
+        run.begin(stage.name, made_from, recipe.generation.writes if stage.name == "generation" else None)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     if stage.name == _SHARED:
         processes.wait_for_all()  # what the stage finds was made from something else is gone now
-    importlib.import_module(f"overton.{stage.name}.stage").run(recipe, run)
+    module.run(recipe, run)
     if stage.name == _SHARED:
         processes.part()
     seconds = time.perf_counter() - wall

@@ -17,8 +17,8 @@ import re
 import shutil
 import time
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -166,12 +166,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Write one JSON object a line, atomically; returns the number of rows."""
+    """Write one JSON object a line, atomically, compressed with gzip under a name in ``.gz``; returns how many."""
     count = 0
-    with atomic_open(path) as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-            count += 1
+    with atomic_open(path, binary=True) as file:
+        # Without a name and a time in it, equal rows are equal files.
+        zipped = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if path.suffix == ".gz" else nullcontext(file)
+        with zipped as out:
+            for row in rows:
+                out.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode())
+                count += 1
     return count
 
 
@@ -313,11 +316,24 @@ class RunDir:
         except (OSError, ValueError):
             return None
 
-    def begin(self, stage: str, made_from: dict[str, Any]) -> None:
-        """Mark a stage as running. Output made from something else is removed first."""
+    def begin(self, stage: str, made_from: dict[str, Any], writes: Sequence[str] | None = None) -> None:
+        """Mark a stage as running. Output made from something else is removed first.
+
+        Args:
+            stage: its name.
+            made_from: what decides its files.
+            writes: names of its files, where files of the user's may lie beside them; those stay. ``None`` when the
+                folder is the stage's alone.
+
+        Raises:
+            RunError: a file may be the user's, and would be written over or taken for a result.
+        """
         old = self.manifest(stage)
         if old is None or old.get("fingerprint") != fingerprint(made_from):
-            shutil.rmtree(self.stage(stage), ignore_errors=True)
+            if writes is None:
+                shutil.rmtree(self.stage(stage), ignore_errors=True)
+            else:
+                self._remove_own(stage, old, writes)
         for leftover in list(self.stage(stage).rglob(".*.tmp")):  # of a write that was killed
             if leftover.is_dir():
                 shutil.rmtree(leftover)
@@ -330,10 +346,26 @@ class RunDir:
                 "status": "running",
                 "fingerprint": fingerprint(made_from),
                 "made_from": made_from,
+                **({} if writes is None else {"writes": list(writes)}),
                 "versions": versions(),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
         )
+
+    def _remove_own(self, stage: str, old: dict[str, Any] | None, writes: Sequence[str]) -> None:
+        """Remove what the old manifest's stage wrote, or would have written had it not been killed."""
+        folder = self.stage(stage)
+        own = {*(old or {}).get("outputs", ()), *(old or {}).get("writes", ())}
+        others = [name for name in stage_files(folder) if name not in own]
+        if others and old is None:
+            raise RunError(
+                f"{folder}: there is no manifest, so nothing says where {', '.join(others[:3])} came from. Move such "
+                "files away and run again; what is your own can be put back when the stage is done."
+            )
+        for name in set(others) & set(writes):
+            raise RunError(f"{folder / name}: is not this run's, and would be written over. Rename it or the system.")
+        for name in own:
+            (folder / name).unlink(missing_ok=True)
 
     def finish(self, stage: str, seconds: float, cpu_seconds: float) -> None:
         """Mark a stage as complete and record the hashes of its files."""
@@ -344,7 +376,8 @@ class RunDir:
         record["status"] = "complete"
         record["seconds"] = round(seconds, 1)
         record["cpu_seconds"] = round(cpu_seconds, 1)
-        record["outputs"] = stage_files(folder)
+        files = stage_files(folder)
+        record["outputs"] = {name: digest for name, digest in files.items() if name in record.get("writes", files)}
         write_json(folder / "manifest.json", record)
 
     def is_complete(self, stage: str, made_from: dict[str, Any]) -> bool:

@@ -110,12 +110,17 @@ class GenerationSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> GenerationSection:
-        names = [name if isinstance(name, str) else name.name for name in self.systems]
-        names += [f"{name}-greedy" for name in self.systems if self.greedy and isinstance(name, str)]
-        twice = [name for name in names if names.count(name) > 1]
+        twice = [file for file in self.writes if self.writes.count(file) > 1]
         if twice:
-            raise ValueError(f"two systems would write {twice[0]}.jsonl; give one of them another name")
+            raise ValueError(f"two systems would write {twice[0]}; give one of them another name")
         return self
+
+    @property
+    def writes(self) -> list[str]:
+        """Files of the stage's folder; any other there is the user's."""
+        names = [system if isinstance(system, str) else system.name for system in self.systems]
+        names += [f"{name}-greedy" for name in self.systems if self.greedy and isinstance(name, str)]
+        return [f"{name}.jsonl" for name in names]
 
     @property
     def others(self) -> list[SystemSection]:

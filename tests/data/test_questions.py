@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,14 @@ def test_the_verb_writes_a_file_that_every_reader_takes(tmp_path: Path, capsys: 
     ]
     write_jsonl(tmp_path / "answers.jsonl", rows)
     assert main(["score", str(tmp_path / "answers.jsonl"), "--references", str(output), "--json"]) == 0
+
+
+@pytest.mark.parametrize("name", ["questions.csv", "questions.jsonl.gz"])
+def test_a_file_that_no_reader_would_take_is_refused(tmp_path: Path, capsys: Any, name: str) -> None:
+    given = ["questions", "perspectrum", str(write_perspectrum(tmp_path / "p")), "--output", str(tmp_path / name)]
+    assert main(given) == 1
+    assert f"{name}: JSON lines are written; give a name that ends in .jsonl\n" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from overton.data.world.generate import make_world
 from overton.errors import DataError, ModelError, RunError
 from overton.evaluation import stage
 from overton.evaluation.summary import COLUMNS, order_systems
+from overton.pipeline import run_stages
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, write_jsonl
+from overton.rundir import RunDir, read_json, read_jsonl, stage_files, write_jsonl, write_text
 from overton.segment import format_answer
 from overton.types import Answer, Situation
 
@@ -171,12 +172,29 @@ def test_bad_input_is_named(run: RunDir, tmp_path: Path, tiny_cross_encoder: Pat
     with pytest.raises(DataError, match=r"sft\.jsonl, line 2"):
         stage.run(recipe(tiny_cross_encoder), run)
     path.write_text(json.dumps({"id": "unknown", "prompt": "?", "answer": "x"}) + "\n")
-    with pytest.raises(DataError, match="'unknown'"):
-        stage.run(recipe(tiny_cross_encoder), run)
+    for read in (stage.run, stage.check):
+        with pytest.raises(DataError, match=r"sft\.jsonl: answer 1 \(id 'unknown'\)"):
+            read(recipe(tiny_cross_encoder), run)
     for p in run.stage("generation").iterdir():
         p.unlink()
     with pytest.raises(RunError, match="no answers"):
         stage.run(recipe(tiny_cross_encoder), run)
+
+
+def test_a_file_that_cannot_be_judged_costs_nothing_that_was(run: RunDir) -> None:
+    plain = parse_recipe({"name": "t", "evaluation": {"bootstrap": 200}})
+    run = fill(run.path, tuple(Situation(s.id, s.text, s.perspectives) for s in SITUATIONS))
+    write_text(run.path / "recipe.yaml", "name: t\n")
+    run_stages(plain, run, "evaluation", "evaluation")
+    before = stage_files(run.stage("evaluation"))
+    typo = run.stage("generation") / "typo.jsonl"
+    write_jsonl(typo, [{"id": "unknown", "answer": "x"}])
+    with pytest.raises(DataError, match=r"typo\.jsonl"):
+        run_stages(plain, run, "evaluation", "evaluation")
+    assert stage_files(run.stage("evaluation")) == before
+    typo.unlink()
+    run_stages(plain, run, "evaluation", "evaluation")
+    assert stage_files(run.stage("evaluation")) == before
 
 
 def test_systems_are_ordered_from_the_start_to_the_end() -> None:

@@ -142,6 +142,32 @@ def test_the_questions_are_not_overwritten(tmp_path: Path, capsys: Any) -> None:
     assert questions.read_bytes() == before
 
 
+def test_an_error_that_is_not_about_the_question_is_no_answer(tmp_path: Path, capsys: Any) -> None:
+    empty = Answer({"error": {"message": "Your credit balance is too low"}}, 400)
+    held = Answer({"error": {"code": "content_filter", "message": "filtered"}}, 400)
+    with serving(Answer(wise), empty, held) as endpoint:
+        arguments = ["--model", "m", "--base-url", endpoint.url, "--set", "concurrency=1"]
+        assert generate(tmp_path, *arguments) == 1
+    assert "1 of 3 questions have no answer: 1 x HTTP 400" in capsys.readouterr().err
+    rows = read_answers(tmp_path / "a.jsonl")
+    assert [(row.id, bool(row.answer)) for row in rows] == [("q0", True), ("q2", False)]
+
+
+def test_a_compressed_file_is_one_and_another_kind_is_refused(tmp_path: Path, capsys: Any) -> None:
+    questions = ["--questions", str(questions_file(tmp_path)), "--output"]
+    with serving(Answer(wise)) as endpoint:
+        arguments = ["generate", "--model", "m", "--base-url", endpoint.url, *questions]
+        assert main([*arguments, str(tmp_path / "a.jsonl.gz")]) == 0
+        assert [row.id for row in read_answers(tmp_path / "a.jsonl.gz")] == ["q0", "q1", "q2"]
+        assert main([*arguments, str(tmp_path / "a.jsonl")]) == 0  # the replies are those of a.jsonl.gz
+        assert read_answers(tmp_path / "a.jsonl") == read_answers(tmp_path / "a.jsonl.gz")
+        for name in ("a.csv", "a.parquet", "a.gz", "a"):
+            assert main([*arguments, str(tmp_path / name)]) == 1
+            assert f"{name}: JSON lines are written" in capsys.readouterr().err
+            assert not (tmp_path / name).exists()
+        assert len(endpoint.bodies) == 3
+
+
 def test_what_failed_is_said_and_asked_again(tmp_path: Path, capsys: Any) -> None:
     with serving(Answer(wise), Answer("oh", 500), Answer(wise)) as endpoint:
         arguments = ["--model", "m", "--base-url", endpoint.url, "--set", "retries=0", "--set", "concurrency=1"]
