@@ -206,6 +206,7 @@ def test_fewer_situations_than_a_step_asks(plan: Plan) -> None:
         (["--set", "policy.model=./nosuch"], "policy.model", "no such folder"),
         (["--set", "reward.overrides.nonsense=1"], "reward.overrides", "no such field"),
         (["--set", "training.report_to=[nothing]"], "training.report_to", "unknown tracker"),
+        (["--set", "training.report_to=[nothing]", "--gpu", "h100"], "training.report_to", "unknown tracker"),
     ],
 )
 def test_an_error_exits_with_1_and_has_a_remedy(plan: Plan, arguments: list[str], key: str, text: str) -> None:
@@ -241,6 +242,17 @@ def test_more_generations_than_fit(plan: Plan) -> None:
     small = ["--gpu", "l4", "--set", "training.grpo.rollout=vllm", "--set", "policy.lora_rank=8"]
     found = plan(*published, *small)[1]
     assert any(p["key"].endswith("vllm_gpu_memory_utilization") for p in found["problems"])
+
+
+def test_memory_of_another_size_than_the_gpus_decides_the_answers_at_once_and_the_time(plan: Plan) -> None:
+    model = ["policy.model=Qwen/Qwen2.5-1.5B-Instruct", "policy.lora_rank=8", "training.grpo.rollout=vllm"]
+    sizes = ["training.grpo.prompts_per_step=510", "training.grpo.max_completion_length=800"]
+    keys = [part for key in (*model, *sizes) for part in ("--set", key)]
+    of_its_own, half = (plan("--gpu", "h100", *more, *keys)[1]["time"] for more in ((), ("--memory-gb", "40")))
+    # 28 layers x 2 heads x 128 x 2 x 2 = 28,672 bytes a token of 512 + 800; 3.09 GB of weights and 2 GB are vLLM's.
+    assert half["answers_at_once"] == int((0.3 * 40e9 - 2 * 1_543_714_304 - 2e9) / (28_672 * 1_312))
+    assert half["answers_at_once"] < of_its_own["answers_at_once"]
+    assert half["generation_seconds"] > of_its_own["generation_seconds"]
 
 
 def test_a_model_that_cannot_be_had_leaves_the_arithmetic(plan: Plan, overton: Call) -> None:

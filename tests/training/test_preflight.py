@@ -123,7 +123,10 @@ def test_a_missing_tracker_and_an_unknown_one() -> None:
     if util.find_spec("wandb") is None:
         found = only(preflight.machine(recipe(training={"report_to": ["wandb"]}), 1))
         assert "pip install wandb" in found.text
-    found = only(preflight.machine(recipe(training={"report_to": ["wandbb"]}), 1))
+    made = recipe(training={"report_to": ["wandbb"]})
+    found = only(preflight.arithmetic(made, 1))
+    with pytest.raises(RecipeError, match=r"^[^\n]*wandbb[^\n]*$"):  # once
+        check_start(made, 1)
     assert "unknown tracker 'wandbb'" in found.text and "trackio" in found.text
 
 

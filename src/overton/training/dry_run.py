@@ -75,6 +75,8 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     sharding = setting.sharding or _sharding_here()
     gpu = _gpu(setting.gpu)
     size = setting.memory_gb * GB or (gpu.memory if gpu else _memory_here())
+    if gpu:
+        gpu = dataclasses.replace(gpu, memory=size)
     unchecked: list[str] = []
     problems = [*preflight.arithmetic(recipe, world, sharding != "ddp")]
     here = [*preflight.machine(recipe, world)]

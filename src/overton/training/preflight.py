@@ -84,11 +84,12 @@ def arithmetic(recipe: Recipe, world: int, sharded: bool = False) -> Iterator[Pr
             "TRL turns the weights themselves into bfloat16 for continuous batching, and there small steps vanish. Set "
             "training.bf16: false, policy.lora_rank above 0, or another rollout.",
         )
+    yield from _unknown_trackers(recipe.training.report_to)
 
 
 def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
     """Packages, devices and folders that this machine lacks."""
-    yield from _trackers(recipe.training.report_to)
+    yield from _missing_trackers(recipe.training.report_to)
     training, policy, options = recipe.training, recipe.policy, recipe.training.grpo
     if policy.model != "scratch" and (fault := folder_fault(policy.model)):
         yield Problem("error", "policy.model", f"{policy.model}: {fault}")
@@ -119,7 +120,18 @@ def _placement(recipe: Recipe) -> Iterator[Problem]:
         yield from _gpu(key, "set it to auto or cpu", int(place.partition(":")[2] or 0) + 1)
 
 
-def _trackers(names: list[str]) -> Iterator[Problem]:
+def _unknown_trackers(names: list[str]) -> Iterator[Problem]:
+    if not names:
+        return
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            yield Problem("error", "training.report_to", f"unknown tracker {name!r}; known: {known}")
+
+
+def _missing_trackers(names: list[str]) -> Iterator[Problem]:
     if not names:
         return
     from transformers.integrations.integration_utils import (
@@ -129,10 +141,7 @@ def _trackers(names: list[str]) -> Iterator[Problem]:
 
     there = get_available_reporting_integrations()
     for name in names:
-        if name not in INTEGRATION_TO_CALLBACK:
-            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
-            yield Problem("error", "training.report_to", f"unknown tracker {name!r}; known: {known}")
-        elif name not in there:
+        if name in INTEGRATION_TO_CALLBACK and name not in there:
             yield Problem(
                 "error", "training.report_to", f"{name} is not installed: pip install {name}, or leave it out"
             )
