@@ -11,6 +11,7 @@ from fake_stages import FILES, install
 from overton.errors import RunError
 from overton.pipeline import NAMES, STAGES, find_stage, open_run, run_stages
 from overton.recipe import Recipe, load_recipe
+from overton.report.stage import check as report_check
 from overton.rundir import RunDir, sha256, write_text
 
 
@@ -146,6 +147,24 @@ def test_what_a_stage_cannot_use_costs_nothing_that_is_there(
     assert results(run.path) == before
 
 
+def test_a_report_of_what_was_not_evaluated_is_refused(
+    calls: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["overton.report.stage"], "check", report_check, raising=False)
+    run_stages(Recipe(name="a"), run)
+    other = Recipe(name="a", seed=1)
+    for changed in ("generation", "data"):
+        run_stages(other, run, changed, changed)
+        before = results(run.path)
+        with pytest.raises(RunError, match=rf"{changed}.*`overton evaluate RECIPE` first"):
+            run_stages(other, run, "report")
+        assert results(run.path) == before
+        run_stages(other, run, "evaluation")
+    (run.path / "evaluation" / "manifest.json").unlink()  # as of an evaluation made elsewhere
+    write_text(run.path / "generation" / "mine.jsonl", "answers made elsewhere\n")
+    run_stages(other, run, "report")
+
+
 def test_a_changed_output_is_made_again(calls: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
     before = results(run.path)
@@ -258,6 +277,7 @@ def test_a_missing_input_names_the_verb_that_makes_it(calls: list[str], run: Run
     with pytest.raises(RunError, match=r"data/test\.jsonl: missing\. Run `overton data RECIPE`"):
         run_stages(Recipe(name="a"), run, "generation")
     assert calls == []
+    assert not run.path.exists()  # its name may be mistyped
 
 
 def test_impossible_orders_and_names_are_errors(calls: list[str], run: RunDir) -> None:

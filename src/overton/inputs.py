@@ -1,7 +1,7 @@
-"""Hashes of what a run reads from outside: tables, data sets and models' folders.
+"""Hashes of what a stage reads: of other stages, and from outside the run (tables, data sets and models' folders).
 
-These may be gigabytes, so a hash is kept with what the file system says of the files, and what was not touched since is
-not read again.
+What lies outside may be gigabytes, so its hash is kept with what the file system says of the files, and what was not
+touched since is not read again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import DataError
-from overton.rundir import fingerprint, read_json, sha256, visible_files, write_json
+from overton.rundir import RunDir, fingerprint, read_json, sha256, stage_files, visible_files, write_json
 
 MEMORY = ".inputs.json"
 # File systems tell times in steps of up to two seconds; a change within the same step would not be seen.
 _STEP = 2.0
+
+
+def input_hash(run: RunDir, name: str) -> str:
+    """SHA-256 of a file or folder of another stage, as a manifest holds it.
+
+    Args:
+        run: the run.
+        name: relative to the run, for example ``data/test.jsonl`` or ``generation``.
+    """
+    path = run.path / name
+    if path.is_dir() and (path / "manifest.json").exists():
+        # A whole stage folder: what lies in it now, files made elsewhere included, but not its manifest's
+        # times.
+        return fingerprint(stage_files(path))
+    return sha256(path)
 
 
 def outside_hash(path: Path, run: Path, *, write: bool = True) -> str:

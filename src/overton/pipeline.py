@@ -15,11 +15,11 @@ from typing import Any
 
 from overton import processes
 from overton.errors import RunError
-from overton.inputs import outside_hash
+from overton.inputs import input_hash, outside_hash
 from overton.lock import LOCK, locked
 from overton.progress import console
 from overton.recipe import Recipe, dump_recipe
-from overton.rundir import RunDir, fingerprint, sha256, stage_files, write_text
+from overton.rundir import RunDir, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,8 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
         _help_first(recipe, run, stages)
         return
     _check_folder(recipe, run)  # a folder of something else gets no lock either
+    if not (run.path / "recipe.yaml").exists():
+        _read(recipe, run, stages[0])  # a mistyped folder is not made
     with locked(run.path):
         open_run(recipe, run)
         for stage in stages:
@@ -207,15 +209,20 @@ def _help_first(recipe: Recipe, run: RunDir, stages: Sequence[Stage]) -> None:
             time.sleep(_POLL_SECONDS)
 
 
-def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
-    inputs = {}
-    for name in (*stage.reads, *(recipe.generation.reads if stage.name == "generation" else ())):
+def _read(recipe: Recipe, run: RunDir, stage: Stage) -> tuple[str, ...]:
+    """What the stage reads of other stages; a missing one is an error."""
+    names = (*stage.reads, *(recipe.generation.reads if stage.name == "generation" else ()))
+    for name in names:
         path = run.path / name
         if not path.exists():
             source = find_stage(name.split("/")[0])
             raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
-        inputs[name] = _input_hash(run, name)
-    inputs |= {name: _input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
+    return names
+
+
+def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
+    inputs = {name: input_hash(run, name) for name in _read(recipe, run, stage)}
+    inputs |= {name: input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
     inputs |= _outside_hashes(recipe, run, stage)
     sections = {name: part for name in stage.sections if (part := getattr(recipe, name).deciding())}
     if stage.name == "data" and recipe.data.encodes:
@@ -245,15 +252,6 @@ def _outside_hashes(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, str]
                 f"what was made: `overton run RECIPE --from {later}`."
             )
     return found
-
-
-def _input_hash(run: RunDir, name: str) -> str:
-    path = run.path / name
-    if path.is_dir() and (path / "manifest.json").exists():
-        # A whole stage folder: what lies in it now, files made elsewhere included, but not its manifest's
-        # times.
-        return fingerprint(stage_files(path))
-    return sha256(path)
 
 
 def _cpu_seconds() -> float:

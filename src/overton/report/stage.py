@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from overton.errors import RunError
+from overton.inputs import input_hash
 from overton.recipe import Recipe
 from overton.report.files import read_run
 from overton.report.html import build_page
@@ -11,6 +13,27 @@ from overton.report.markdown import build_markdown
 from overton.rundir import RunDir, write_text
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def check(recipe: Recipe, run: RunDir) -> None:
+    """Verdicts and figures must be those of the answers and situations that are shown beside them.
+
+    Args:
+        recipe: as for :func:`run`.
+        run: the run directory.
+
+    Raises:
+        RunError: what was evaluated is no longer what is there.
+    """
+    made_from = (run.manifest("evaluation") or {}).get("made_from") or {}  # an evaluation made elsewhere has none
+    judged = made_from.get("inputs", {})
+    for name in ("generation", "data/test.jsonl"):
+        path = run.path / name
+        if name in judged and path.exists() and input_hash(run, name) != judged[name]:
+            raise RunError(
+                f"{path}: has changed since it was evaluated, so its figures would be those of something else. Run "
+                "`overton evaluate RECIPE` first, with the same options."
+            )
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
