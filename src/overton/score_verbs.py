@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overton.verb_options import JsonOption, print_json
+from overton.verb_options import JsonOption, check_lines_file, print_json
 
 EstimatorOption = Annotated[
     str | None, typer.Option(metavar="DIR", help="Run directory, or folder or hub name of a Sentence Transformer.")
@@ -48,7 +48,9 @@ def score(
     as_json: JsonOption = False,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one JSON line an answer here.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Write one JSON line an answer here; .jsonl or .jsonl.gz.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Score any file of answers against reference perspectives. Nothing is trained."""
@@ -58,6 +60,7 @@ def score(
 
     if output is not None:
         keep_inputs([output], [answers, references, cache])
+        check_lines_file(output)
     report = score_files(
         answers,
         references,

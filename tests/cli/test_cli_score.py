@@ -350,6 +350,16 @@ def test_bad_files_and_models_are_one_message(fails: Fails, tmp_path: Path, answ
     assert "config.json" in fails("score", answers, "--references", refs, "--nli-model", "no model")
 
 
+def test_rows_are_json_lines_whatever_the_name_says(
+    overton: Call, fails: Fails, tmp_path: Path, answers: Path, refs: Path, encoder: Path
+) -> None:
+    asked = ("score", answers, "--references", refs, "--estimator", encoder, "--output")
+    assert "o.csv: JSON lines are written" in fails(*asked, "o.csv")
+    assert not (tmp_path / "o.csv").exists()
+    assert overton(*asked, tmp_path / "o.jsonl.gz")[0] == 0
+    assert [row["id"] for row in read_jsonl(tmp_path / "o.jsonl.gz")] == ["a", "b", "x"]
+
+
 def test_a_calibration_of_another_model_is_refused(fails: Fails, answers: Path, refs: Path, calibrated: Path) -> None:
     from overton.testing import tiny_encoder
 
