@@ -119,6 +119,13 @@ def test_a_bad_override_is_named(tmp_path: Path, item: str, wanted: str) -> None
     assert wanted in str(caught.value)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31, 99_999_999_999])
+def test_a_seed_that_numpy_would_refuse_is_refused_at_once(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(RecipeError, match="seed"):
+        load_recipe(write(tmp_path, f"seed: {seed}"))
+    assert load_recipe(write(tmp_path, f"seed: {2**31 - 1}")).seed == 2**31 - 1
+
+
 def test_a_recipe_is_fixed_once_loaded() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Recipe(name="a").seed = 3  # type: ignore[misc]

@@ -57,7 +57,8 @@ def ask_model(
         seed: of sampling.
 
     Raises:
-        OvertonError: the question is empty or too long for the model, or the template has no ``{situation}``.
+        OvertonError: the question is empty or too long for the model, question or template hold surrogates that stand
+            for no character, or the template has no ``{situation}``.
         ModelError: no model there, or it cannot be read.
     """
     question = question.strip()
@@ -69,6 +70,12 @@ def ask_model(
     template = (run_template(source) or "{situation}") if template is None else template
     if "{situation}" not in template:
         raise OvertonError(f"--template {template!r}: {{situation}} is missing; it stands for the question")
+    for name, text in (("the question", question), ("--template", template)):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:  # bytes of another encoding come in from a shell as surrogates
+            where = f"at character {error.start + 1}"
+            raise OvertonError(f"{name} is not text in UTF-8 {where}; convert it, for example with iconv") from None
     answer = _generate(question, source, template, temperature, top_p, max_new_tokens, seed)
     found = layout(answer.answer)
     perspectives = tuple(Perspective(s.label, s.explanation) for s in segment(answer.answer))

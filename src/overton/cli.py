@@ -140,7 +140,12 @@ def questions(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Any question or situation.", show_default=False)],
+    question: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUESTION", help="Any question or situation; - reads it from standard input.", show_default=False
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option("--model", metavar="DIR", help="Run directory, model folder or hub name.", show_default=False),
@@ -149,7 +154,7 @@ def ask(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy decoding.")] = 0.7,
     top_p: Annotated[float, typer.Option(min=0.01, max=1.0, help="Nucleus of sampling.")] = 0.9,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of sampling.")] = 0,
     template: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="Text around the question, with {situation} in it; default: the run's own."),
@@ -158,6 +163,8 @@ def ask(
     """Ask a model one question and print the perspectives and the summary of its answer."""
     from overton.ask import ask_model, to_json, to_text
 
+    if question == "-":
+        question = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     reply = ask_model(
         question,
         model,

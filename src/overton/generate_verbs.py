@@ -106,7 +106,7 @@ def generate_command(run_stages: RunStages) -> Callable[..., None]:
             int, typer.Option(min=0, max=20, help="Further tries when the format breaks.", rich_help_panel=_SYSTEM)
         ] = 0,
         limit: Annotated[int, typer.Option(min=0, help="First questions; 0 = all.", rich_help_panel=_SYSTEM)] = 0,
-        seed: Annotated[int, typer.Option(help="Of sampling.", rich_help_panel=_SYSTEM)] = 0,
+        seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of sampling.", rich_help_panel=_SYSTEM)] = 0,
     ) -> None:
         if recipe is not None:
             if model or questions or output:

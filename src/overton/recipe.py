@@ -35,7 +35,8 @@ class Recipe(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="of the run: letters, digits and ._-; the file's name when left out",
     )
-    seed: int = Field(0, description="of everything random")
+    # numpy takes 32 bits, and libraries add the number of a process or of a try.
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of everything random")
     threads: int = Field(0, ge=0, description="CPU threads for torch; 0 = let torch choose")
     data: DataSection = Field(default_factory=DataSection)
     llm: LlmSection = Field(default_factory=LlmSection)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +115,34 @@ def test_grpo_comes_before_sft(tmp_path: Path) -> None:
 def test_an_empty_and_an_endless_question(fails: Fails, policy: Path) -> None:
     assert "the question is empty" in fails("ask", "  ", "--model", policy)
     assert "20,000 words" in fails("ask", "why " * 20_000, "--model", policy)
+
+
+def test_a_question_from_standard_input(
+    overton: Call, fails: Fails, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(piped: bytes) -> list[str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
+        return ["ask", "-", "--model", str(policy), "--json"]
+
+    code, out, _ = overton(*ask("Darf man lügen?\nIrgendwann?\n".encode()))
+    assert code == 0 and json.loads(out)["question"] == "Darf man lügen?\nIrgendwann?"
+    assert "the question is empty" in fails(*ask(b""))
+    assert "not text in UTF-8 at character 11" in fails(*ask("Darf man lügen?".encode("latin-1")))
+
+
+def test_text_of_another_encoding(fails: Fails, policy: Path) -> None:
+    broken = os.fsdecode("lügen".encode("latin-1"))
+    assert "the question is not text in UTF-8 at character 2" in fails("ask", broken, "--model", policy)
+    template = f"{broken} {{situation}}"
+    assert "--template is not text in UTF-8" in fails("ask", "Why?", "--model", policy, "--template", template)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_refused(overton: Call, seed: int) -> None:
+    asked = ["generate", "--model", "m", "--questions", "q.jsonl", "--output", "a.jsonl"]
+    for verb in (["ask", "Why?", "--model", "m"], asked):
+        code, _, err = overton(*verb, "--seed", seed)
+        assert code == 2 and "--seed" in err
 
 
 def test_a_question_longer_than_the_model_reads(fails: Fails, policy: Path) -> None:

@@ -75,6 +75,11 @@ def test_a_soup_is_the_mean_of_its_members(tiny_base: Path, tmp_path: Path) -> N
     assert "weights averaged over 2 trainings" in (tmp_path / "soup" / "README.md").read_text()
 
 
+def test_a_soup_of_the_greatest_seed(tiny_base: Path, tmp_path: Path) -> None:
+    train_estimator(make_triplets(6, 0), section(tiny_base, soup=3), tmp_path / "soup", 2**31 - 1)
+    assert (tmp_path / "soup" / "README.md").is_file()
+
+
 def test_shares_are_of_data_sets_that_are_there(tiny_base: Path, tmp_path: Path) -> None:
     rows = [row | {"set": "people"} for row in make_pairs(8, 0)]
     settings = section(tiny_base, train_on="pairs", loss="cosent", epoch_shares={"peple": 0.5})

@@ -68,8 +68,8 @@ def train_estimator(
     losses: list[float] = []
     steps = 0
     for number in range(section.soup):
-        # Soups of neighbouring seeds share no member.
-        model, figures = _train(rows, section, preprocessing, seed * section.soup + number, number)
+        # Soups of neighbouring seeds share no member. numpy takes seeds of 32 bits.
+        model, figures = _train(rows, section, preprocessing, (seed * section.soup + number) % 2**32, number)
         members.append(model.state_dict())
         steps += figures.pop("steps")
         losses += figures.pop("losses")
