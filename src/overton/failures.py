@@ -51,9 +51,9 @@ def explain(error: BaseException, folder: Path | None = None) -> str | None:
         )
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
-            f"out of memory ({_first_line(error)}). Lower training.grpo.micro_batch_size, "
-            "training.sft.batch_size or generation.batch_size, and run the same command again; "
-            "what is finished is kept."
+            f"out of memory ({_first_line(error)}). In OP-GRPO lower training.grpo.micro_batch_size; in SFT "
+            "training.sft.batch_size, and raise its gradient_accumulation by the same factor; for answers "
+            "generation.batch_size. Then run the same command again; what is finished is kept."
         )
     if is_lost_connection(error):
         return (

@@ -175,7 +175,8 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
     if processes.is_first():
         if check := getattr(module, "check", None):
             check(recipe, run)  # what cannot be used must not cost what is there
-        run.begin(stage.name, made_from, recipe.generation.writes if stage.name == "generation" else None)
+        writes = recipe.generation.writes if stage.name == "generation" else None
+        run.begin(stage.name, made_from, writes, clear=stage.name != _SHARED)  # the training has parts, which may stay
     wall, cpu = time.perf_counter(), _cpu_seconds()
     if stage.name == _SHARED:
         processes.wait_for_all()  # what the stage finds was made from something else is gone now

@@ -316,7 +316,9 @@ class RunDir:
         except (OSError, ValueError):
             return None
 
-    def begin(self, stage: str, made_from: dict[str, Any], writes: Sequence[str] | None = None) -> None:
+    def begin(
+        self, stage: str, made_from: dict[str, Any], writes: Sequence[str] | None = None, *, clear: bool = True
+    ) -> None:
         """Mark a stage as running. Output made from something else is removed first.
 
         Args:
@@ -324,12 +326,13 @@ class RunDir:
             made_from: what decides its files.
             writes: names of its files, where files of the user's may lie beside them; those stay. ``None`` when the
                 folder is the stage's alone.
+            clear: ``False`` where the stage itself removes what was made from something else.
 
         Raises:
             RunError: a file may be the user's, and would be written over or taken for a result.
         """
         old = self.manifest(stage)
-        if old is None or old.get("fingerprint") != fingerprint(made_from):
+        if clear and (old is None or old.get("fingerprint") != fingerprint(made_from)):
             if writes is None:
                 shutil.rmtree(self.stage(stage), ignore_errors=True)
             else:

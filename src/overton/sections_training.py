@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -86,6 +86,10 @@ class RewardSection(Section):
         """Whether a server scores."""
         return "://" in self.placement
 
+    def deciding(self) -> dict[str, Any]:
+        """Not the server's token, nor where the estimator runs on this machine."""
+        return self.model_dump(mode="json", exclude={"token_env"} | (set() if self.remote else {"placement"}))
+
     @model_validator(mode="after")
     def _check(self) -> RewardSection:
         if self.remote:
@@ -116,6 +120,22 @@ class SftSection(Section):
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
     weight_decay: float = Field(0.01, ge=0, description="weight decay")
     save_steps: int = Field(100, ge=1, description="steps between checkpoints; a killed run loses at most these")
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the weights: the answers of a step, and not how many go through the model at once."""
+        own = self.model_dump(mode="json", exclude={"save_steps", "batch_size", "gradient_accumulation"})
+        return own | {"step": self.batch_size * self.gradient_accumulation}
+
+
+# Of OP-GRPO; its weights are the same without them, up to rounding.
+_ON_THE_WAY = {
+    "micro_batch_size",
+    "save_steps",
+    "log_completions_steps",
+    "vllm_gpu_memory_utilization",
+    "vllm_tensor_parallel_size",
+    "vllm_server_url",
+}
 
 
 class GrpoSection(Section):
@@ -159,6 +179,10 @@ class GrpoSection(Section):
             raise ValueError("rollout vllm-server and vllm_server_url go together")
         return self
 
+    def deciding(self) -> dict[str, Any]:
+        """What decides the weights: not memory, nor what is kept on the way."""
+        return self.model_dump(mode="json", exclude=_ON_THE_WAY)
+
 
 class TrainingSection(Section):
     """SFT, then OP-GRPO."""
@@ -171,3 +195,12 @@ class TrainingSection(Section):
         False, description="Liger's fused kernels, with the package liger-kernel and a GPU: less memory, faster"
     )
     report_to: list[str] = Field(default_factory=list, description="trackers: wandb, tensorboard, trackio ...")
+
+    @property
+    def precision(self) -> dict[str, Any]:
+        """What decides the weights of both parts."""
+        return {"bf16": self.bf16, "use_liger_kernel": self.use_liger_kernel}
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the weights: not trackers, nor memory."""
+        return {"sft": self.sft.deciding(), "grpo": self.grpo.deciding(), **self.precision}

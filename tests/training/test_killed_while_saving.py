@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from kill_and_resume import forked, grpo, metrics_without_clock, sft
+from kill_and_resume import forked, grpo, kill_at, metrics_without_clock, sft
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
 import overton.training.checkpoints
 import overton.training.guard
-import overton.training.stage
 from overton.rundir import RunDir
 from overton.training.checkpoints import damage, last_checkpoint, numbered
+from overton.training.parts import finish, is_finished
 
 TRAININGS: dict[str, Callable[[Path], None]] = {"sft": lambda f: sft(f, "muon", 4), "grpo": lambda f: grpo(f)}
 
@@ -106,18 +106,44 @@ def test_damaged_checkpoints_are_passed_over_by_both_trainings(
         assert len(said) == 2 and all(f"{file} has 1,000 of " in line for line in said)
 
 
+LESS_MEMORY: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
+    # Not muon: its bfloat16 makes a difference in the last bit a larger one.
+    "sft": (lambda f: sft(f, "adamw", 4), lambda f: sft(f, "adamw", 2, accumulation=2)),
+    "grpo": (lambda f: grpo(f), lambda f: grpo(f, save_steps=2, micro_batch_size=2)),
+}
+
+
+@pytest.mark.parametrize("name", LESS_MEMORY)
+def test_a_killed_training_takes_up_keys_that_decide_no_weights(tmp_path: Path, name: str) -> None:
+    """Fewer rows at once, and checkpoints at other steps: the weights are the same up to rounding."""
+    before, after = LESS_MEMORY[name]
+
+    def die() -> None:
+        kill_at(7)
+        before(tmp_path / "killed")
+
+    assert forked(lambda: before(tmp_path / "whole")) == 0
+    assert forked(die) == -signal.SIGKILL
+    assert forked(lambda: after(tmp_path / "killed")) == 0
+    expected = load_file(tmp_path / "whole/model/model.safetensors")
+    for key, found in load_file(tmp_path / "killed/model/model.safetensors").items():
+        torch.testing.assert_close(found, expected[key], atol=1e-4, rtol=0)
+    assert [step for step, _ in numbered(tmp_path / "killed" / "checkpoints")] == [15, 14]
+
+
 def test_the_stage_keeps_what_a_kill_at_its_end_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = tmp_path / "sft"
     (part / "checkpoints" / "checkpoint-4").mkdir(parents=True)
+    (part / "model").mkdir()
 
     def die() -> None:
         at_call(shutil, "rmtree", 1)
-        overton.training.stage._finish(part)
+        finish(part)
 
     assert forked(die) == -signal.SIGKILL
-    assert overton.training.stage._finished(part)  # the training is not lost with its checkpoints
-    overton.training.stage._finish(part)
-    assert [path.name for path in part.iterdir()] == ["done"]
+    assert is_finished(part)  # the training is not lost with its checkpoints
+    finish(part)
+    assert sorted(path.name for path in part.iterdir()) == ["done", "model"]
 
 
 def test_half_a_model_is_removed_when_the_stage_begins_again(tmp_path: Path) -> None:

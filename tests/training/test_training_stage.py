@@ -1,21 +1,42 @@
-"""Stage ``training``: two parts, each done once."""
+"""Stage ``training``: two parts, each made once and again only when what decides its weights changes."""
 
 from __future__ import annotations
 
+import shutil
+from contextlib import chdir
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import overton.estimator
 import overton.training.grpo
 import overton.training.sft
 from overton.errors import RecipeError
-from overton.recipe import Recipe, parse_recipe
-from overton.rundir import RunDir, write_jsonl
+from overton.pipeline import find_stage, run_stage
+from overton.recipe import Recipe, override, parse_recipe
+from overton.rundir import RunDir, read_jsonl, write_jsonl
+from overton.testing import tiny_policy
 from overton.training.stage import run
 from overton.types import Perspective, Situation
+from two_processes import SITUATIONS, answer, quick_estimator
+
+TRAINING = find_stage("training")
+
+
+def inputs(folder: Path) -> RunDir:
+    """A run with what the stage reads."""
+    situation = Situation("s1", "May she?", (Perspective("Care", "it hurts"),))
+    write_jsonl(folder / "data" / "train.jsonl", [situation.to_json()])
+    write_jsonl(folder / "data" / "sft.jsonl", [{"id": "s1", "prompt": "May she?", "completion": "Yes."}])
+    for name in ("model/weights", "calibration.json"):
+        (folder / "estimator" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "estimator" / name).write_text("{}")
+    return RunDir(folder)
 
 
 @pytest.fixture
@@ -27,13 +48,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         assert asked == ["May she?"]  # what OP-GRPO asks
         found.append(("sft", file))
         _leave(folder)
+        if recipe.training.sft.packing == 13:
+            shutil.rmtree(folder / "model")
+            raise KeyboardInterrupt
 
     def train_grpo(recipe: Any, situations: list[Situation], start: Path, estimator: Any, folder: Path) -> None:
         found.append(("grpo", [s.id for s in situations], start, estimator))
-        if recipe.seed == 13:
-            (folder / "checkpoints").mkdir(parents=True)
-            raise KeyboardInterrupt
         _leave(folder)
+        if recipe.training.grpo.steps == 13:
+            shutil.rmtree(folder / "model")
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(overton.training.sft, "train_sft", train_sft)
     monkeypatch.setattr(overton.training.grpo, "train_grpo", train_grpo)
@@ -48,38 +72,185 @@ def _leave(folder: Path) -> None:
         (folder / name / "weights").write_text("w")
 
 
-def recipe(**sections: Any) -> Recipe:
+def recipe_with(*changes: str, **start: Any) -> Recipe:
     one = {"grpo": {"prompts_per_step": 1}}  # there is no more than one situation
-    return parse_recipe({"name": "x", "training": one, **sections})
+    raw: dict[str, Any] = {"name": "x", "training": one, **deepcopy(start)}
+    for item in changes:
+        override(raw, item)
+    return parse_recipe(raw)
 
 
 def test_sft_then_grpo_each_done_once(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
-    situation = Situation("s1", "May she?", (Perspective("Care", "it hurts"),))
-    write_jsonl(tmp_path / "data" / "train.jsonl", [situation.to_json()])
-    folder = tmp_path / "training"
+    place, folder = inputs(tmp_path), tmp_path / "training"
     with pytest.raises(KeyboardInterrupt):
-        run(recipe(seed=13), RunDir(tmp_path))
+        run(recipe_with("training.grpo.steps=13"), place)
     assert [call[0] for call in calls] == ["sft", "grpo"]
+    assert calls[0] == ("sft", tmp_path / "data" / "sft.jsonl")
     assert not (folder / "sft" / "checkpoints").exists() and (folder / "sft" / "model").is_dir()
     assert (folder / "grpo" / "checkpoints").is_dir()  # to go on from
 
-    run(recipe(), RunDir(tmp_path))
+    run(recipe_with("training.grpo.steps=12"), place)
     assert [call[0] for call in calls] == ["sft", "grpo", "grpo"]
-    assert calls[0] == ("sft", tmp_path / "data" / "sft.jsonl")
     assert calls[2][1:] == (["s1"], folder / "sft" / "model", "estimator for all")
     assert not (folder / "grpo" / "checkpoints").exists()
 
-    run(recipe(), RunDir(tmp_path))
+    run(recipe_with("training.grpo.steps=12"), place)
     assert len(calls) == 3
 
-    (folder / "grpo" / "done").unlink()
-    run(recipe(reward={"data_set": "argkp"}), RunDir(tmp_path))
-    assert calls[3][3] == "estimator for argkp"
+    run(recipe_with("training.grpo.steps=12", "reward.data_set=argkp"), place)
+    assert calls[3][3] == "estimator for argkp" and len(calls) == 4
 
 
 def test_fewer_situations_than_a_step_asks_stop_it_before_sft(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
-    situation = Situation("s1", "May she?", (Perspective("Care", "it hurts"),))
-    write_jsonl(tmp_path / "data" / "train.jsonl", [situation.to_json()])
     with pytest.raises(RecipeError, match=r"prompts_per_step: 2, but there are only 1 situations"):
-        run(recipe(training={"grpo": {"prompts_per_step": 2}}), RunDir(tmp_path))
+        run(recipe_with("training.grpo.prompts_per_step=2"), inputs(tmp_path))
     assert calls == []
+
+
+@pytest.mark.parametrize("part", ["sft", "grpo"])
+def test_an_unfinished_part_goes_on_unless_its_own_settings_change(
+    tmp_path: Path, calls: list[tuple[Any, ...]], part: str
+) -> None:
+    place, checkpoints = inputs(tmp_path), tmp_path / "training" / part / "checkpoints"
+    dies = {"sft": "training.sft.packing=13", "grpo": "training.grpo.steps=13"}[part]
+    free = ["training.grpo.micro_batch_size=2", "training.sft.save_steps=3", "training.gradient_checkpointing=true"]
+    other = {"sft": "reward.preset=op-grpo", "grpo": "data.pairs=12"}[part]
+    own = {"sft": "policy.layers=2", "grpo": "reward.preset=op-grpo"}[part]
+    seen = []
+    for changes in ([], [*free, other], [own]):
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe_with(dies, *changes), place)
+        seen.append(sorted(path.name for path in checkpoints.iterdir()))
+        (checkpoints / "checkpoint-9").mkdir(exist_ok=True)
+    assert seen == [["weights"], ["checkpoint-9", "weights"], ["weights"]]
+
+
+def test_a_part_is_made_again_when_a_file_that_it_reads_changes(tmp_path: Path, calls: list[Any]) -> None:
+    place = inputs(tmp_path)
+    run(recipe_with(), place)
+    (tmp_path / "estimator" / "calibration.json").write_text("[]")
+    run(recipe_with(), place)
+    assert [call[0] for call in calls] == ["sft", "grpo", "grpo"]
+    write_jsonl(tmp_path / "data" / "sft.jsonl", [{"id": "s1", "prompt": "May she?", "completion": "No."}])
+    run(recipe_with(), place)
+    # The fake saves the same model whatever it learns from, so OP-GRPO has nothing new to start from.
+    assert [call[0] for call in calls] == ["sft", "grpo", "grpo", "sft"]
+
+
+SMALL: dict[str, Any] = {
+    "threads": 1,
+    "policy": {"model": "policy"},
+    "training": {
+        "bf16": False,
+        "sft": {"batch_size": 4, "learning_rate": 0.01, "save_steps": 2},
+        "grpo": {"steps": 2, "prompts_per_step": 2, "num_generations": 4, "max_completion_length": 12},
+    },
+}
+WEIGHTS = {part: f"training/{part}/model/model.safetensors" for part in ("sft", "grpo")}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of which both parts are trained, and the policy that it started from."""
+    folder = tmp_path_factory.mktemp("trained")
+    run = RunDir(folder / "run")
+    tiny_policy(folder / "policy", max_length=512)
+    rows = [{"id": s.id, "prompt": s.text, "completion": answer(s.id, i)} for i in range(2) for s in SITUATIONS]
+    write_jsonl(run.path / "data" / "sft.jsonl", rows)
+    write_jsonl(run.path / "data" / "train.jsonl", [s.to_json() for s in SITUATIONS])
+    quick_estimator(Recipe(name="x"), run)
+    with chdir(folder):
+        assert run_stage(recipe_with(**SMALL), run, TRAINING)
+    return folder
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A copy of that run, beside a copy of its policy, in the working folder."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return RunDir(tmp_path / "run")
+
+
+def made_again(run: RunDir, recipe: Recipe) -> tuple[list[str], list[str]]:
+    """Parts whose file of weights was written anew by the stage, and those whose weights became others."""
+    files = {part: run.path / name for part, name in WEIGHTS.items()}
+    stood = {part: (file.stat().st_ino, file.stat().st_mtime_ns) for part, file in files.items()}
+    before = {part: load_file(file) for part, file in files.items()}
+    ran = run_stage(recipe, run, TRAINING)
+    assert not run_stage(recipe, run, TRAINING)  # up to date
+    written = [part for part, file in files.items() if stood[part] != (file.stat().st_ino, file.stat().st_mtime_ns)]
+    others = [
+        part
+        for part, file in files.items()
+        if any(not torch.equal(weights, before[part][name]) for name, weights in load_file(file).items())
+    ]
+    assert ran or not written
+    return written, others
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["training.grpo.learning_rate=0.003", "reward.preset=op-grpo", "training.grpo.steps=3"],
+)
+def test_another_grpo_or_reward_keeps_the_finished_sft(copied: RunDir, change: str) -> None:
+    assert made_again(copied, recipe_with(change, **SMALL)) == (["grpo"], ["grpo"])
+    steps = [row["step"] for row in read_jsonl(copied.path / "training" / "grpo" / "metrics.jsonl")]
+    assert steps == ([1, 2, 3] if "steps" in change else [1, 2])
+
+
+def test_another_estimator_keeps_the_finished_sft(copied: RunDir) -> None:
+    file = copied.path / "estimator" / "calibration.json"
+    file.write_text(file.read_text().replace('"threshold": 0.5', '"threshold": 0.99'))
+    assert made_again(copied, recipe_with(**SMALL))[0] == ["grpo"]
+
+
+@pytest.mark.parametrize("change", ["training.sft.learning_rate=0.02", "seed=4", "training.sft.batch_size=2"])
+def test_another_sft_makes_both_again(copied: RunDir, change: str) -> None:
+    assert made_again(copied, recipe_with(change, **SMALL)) == (["sft", "grpo"], ["sft", "grpo"])
+
+
+def test_another_policy_in_the_same_folder_makes_both_again(copied: RunDir) -> None:
+    shutil.rmtree("policy")
+    tiny_policy("policy", max_length=512, seed=7)
+    assert made_again(copied, recipe_with(**SMALL)) == (["sft", "grpo"], ["sft", "grpo"])
+
+
+def test_keys_that_decide_no_weights_make_nothing_again(copied: RunDir) -> None:
+    changes = [
+        "threads=2",
+        "training.report_to=[tensorboard]",
+        "training.gradient_checkpointing=true",
+        "training.sft={batch_size: 2, gradient_accumulation: 2, learning_rate: 0.01, save_steps: 7}",
+        "training.grpo.micro_batch_size=2",
+        "training.grpo.save_steps=1",
+        "training.grpo.log_completions_steps=1",
+        "training.grpo.vllm_gpu_memory_utilization=0.5",
+        "training.grpo.vllm_tensor_parallel_size=2",
+        "reward.placement=cpu",
+        "reward.token_env=TOKEN",
+    ]
+    for change in changes:
+        assert not run_stage(recipe_with(change, **SMALL), copied, TRAINING), change
+
+
+def test_hidden_files_make_nothing_again(copied: RunDir) -> None:
+    for place in ("run/training/sft/model", "run/estimator/model", "policy"):
+        Path(place, ".DS_Store").write_text("x")
+    assert not run_stage(recipe_with(**SMALL), copied, TRAINING)
+    # OP-GRPO loads the estimator, which must not be called another model either.
+    assert made_again(copied, recipe_with("training.grpo.learning_rate=0.003", **SMALL))[0] == ["grpo"]
+
+
+def test_lost_weights_of_sft_are_made_again_and_grpo_stays_when_they_are_the_same(copied: RunDir) -> None:
+    file = copied.path / WEIGHTS["sft"]
+    before = load_file(file)
+    file.unlink()
+    assert run_stage(recipe_with(**SMALL), copied, TRAINING)
+    assert all(torch.equal(weights, before[name]) for name, weights in load_file(file).items())
+    assert made_again(copied, recipe_with(**SMALL)) == ([], [])
+
+
+def test_sft_weights_from_elsewhere_are_not_taken_for_its_own(copied: RunDir) -> None:
+    shutil.copy(copied.path / WEIGHTS["grpo"], copied.path / WEIGHTS["sft"])
+    assert made_again(copied, recipe_with(**SMALL)) == (["sft"], ["sft"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -107,11 +108,13 @@ def test_the_first_process_writes_and_each_file_holds_both(folder: Path) -> None
     for part in ("sft", "grpo"):
         assert sorted(p.name for p in (run.stage("training") / part).iterdir() if p.name != "completions") == [
             "done",
+            "made_from.json",
             "metrics.jsonl",
             "model",
         ]
     first, second = (json.loads((folder / f"writes-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
-    assert {"training/sft/done", "training/grpo/done", "training/grpo/metrics.jsonl"} <= set(first)
+    whole = {re.sub(r"/\.(.+)\.\d+\.tmp$", r"/\1", name) for name in first}  # files that are moved to their names
+    assert {"training/sft/done", "training/grpo/done", "training/grpo/metrics.jsonl"} <= whole
     assert all("/checkpoints/" in name and "rng_state" in name for name in second), second
 
 

@@ -83,7 +83,8 @@ class MetricsFile(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Keep the rows up to the step that training starts from."""
+        """Keep the rows up to the step that training starts from, and let the recipe's steps count."""
+        state.compute_steps(args, state.max_steps)  # a checkpoint brings the intervals it was written with
         if not state.is_world_process_zero:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)

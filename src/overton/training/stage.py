@@ -1,4 +1,4 @@
-"""Stage ``training``: SFT, then OP-GRPO. Each part is skipped when its model is already saved.
+"""Stage ``training``: SFT, then OP-GRPO. Each part is left as it is while what decides its weights stays the same.
 
 All processes of a launcher run it together; the first one alone writes.
 """
@@ -6,10 +6,10 @@ All processes of a launcher run it together; the first one alone writes.
 from __future__ import annotations
 
 import random
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from overton.processes import count, is_first, wait_for_all
+from overton.processes import count, from_first, is_first, wait_for_all
 from overton.progress import console
 from overton.recipe import Recipe
 from overton.rundir import RunDir, read_jsonl
@@ -19,6 +19,8 @@ from overton.types import Situation
 def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``training/{sft,grpo}/`` with model, metrics and sampled answers."""
     from overton.estimator import SimilarityEstimator
+    from overton.estimator.models import model_hash
+    from overton.training import parts
     from overton.training.grpo import train_grpo
     from overton.training.lengths import settle, situation_problems
     from overton.training.preflight import check_start
@@ -28,18 +30,24 @@ def run(recipe: Recipe, run: RunDir) -> None:
     situations = grpo_situations(recipe, run)
     settle(situation_problems(recipe, len(situations)))
     folder = run.stage("training")
-    if not _finished(folder / "sft"):
-        console.print("supervised fine-tuning")
-        asked = [s.text for s in situations]
-        train_sft(recipe, run.path / "data" / "sft.jsonl", folder / "sft", asked=asked)
-    _finish(folder / "sft")
-    if not _finished(folder / "grpo"):
-        console.print("OP-GRPO")
-        section = recipe.reward
-        home = run.path / "estimator"
+    sft, grpo = folder / "sft", folder / "grpo"
+    grpo_from = {}
+    if is_first():
+        grpo_from = parts.grpo_made_from(recipe, run)
+        parts.begin(sft, parts.sft_made_from(recipe, run))
+        parts.remove_other(grpo, grpo_from)
+    asked, answers = [s.text for s in situations], run.path / "data" / "sft.jsonl"
+    _make(sft, "supervised fine-tuning", lambda: train_sft(recipe, answers, sft, asked=asked))
+    if is_first():
+        # An SFT that had to be done again has usually the same weights.
+        parts.begin(grpo, {**grpo_from, "start": model_hash(sft / "model")})
+
+    def train() -> None:
+        section, home = recipe.reward, run.path / "estimator"
         estimator = None if section.remote else SimilarityEstimator.load(home, data_set=section.data_set)
-        train_grpo(recipe, situations, folder / "sft" / "model", estimator, folder / "grpo")
-    _finish(folder / "grpo")
+        train_grpo(recipe, situations, sft / "model", estimator, grpo)
+
+    _make(grpo, "OP-GRPO", train)
 
 
 def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
@@ -53,15 +61,17 @@ def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
     return new + random.Random(recipe.seed).sample(old, min(len(new), len(old)))
 
 
-def _finished(part: Path) -> bool:
-    return (part / "done").is_file()
+def _make(part: Path, name: str, train: Callable[[], None]) -> None:
+    """Train a part unless it is finished, and mark it so."""
+    from overton.training.parts import finish, is_finished
 
-
-def _finish(part: Path) -> None:
+    wait_for_all()  # what was made from something else is gone
+    if from_first(lambda: is_finished(part)):
+        console.print(f"[dim]{name}: up to date[/dim]")
+    else:
+        console.print(name)
+        train()
     wait_for_all()
     if is_first():
-        (part / "done").write_text("", encoding="utf-8")
-        # Checkpoints are only for resuming; the saved model is what later stages read. They go last, since a kill
-        # between the two must not take both.
-        shutil.rmtree(part / "checkpoints", ignore_errors=True)
+        finish(part)
     wait_for_all()
