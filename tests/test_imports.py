@@ -32,6 +32,7 @@ GROUND = {
     "strict_yaml",
     "types",
     "versions",
+    "weights",
 }
 # What each room may import beside the ground and itself.
 ALLOWED: dict[str, set[str]] = {

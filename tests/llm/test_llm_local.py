@@ -20,7 +20,7 @@ from llm_server import Open, ask
 from overton.errors import ModelError
 from overton.llm import Request
 from overton.rundir import fingerprint
-from overton.testing import scripted_policy, tiny_policy
+from overton.testing import scripted_policy, tiny_encoder, tiny_policy
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +157,9 @@ def test_a_model_without_a_chat_template_and_a_folder_without_a_model(open_llm: 
         open_llm(model=str(bare)).complete(ask("a"))
     with pytest.raises(ModelError, match=r"no config\.json"):
         open_llm(model=str(tmp_path)).complete(ask("a"))
+    encoder = tiny_encoder(tmp_path / "encoder")  # would get a random output head
+    with pytest.raises(ModelError, match="weights are not saved"):
+        open_llm(model=str(encoder)).complete(ask("a"))
 
 
 @pytest.mark.slow

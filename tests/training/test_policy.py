@@ -10,12 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from overton.errors import ModelError, RecipeError
 from overton.sections_training import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN, format_answer
-from overton.testing import tiny_policy
+from overton.testing import tiny_encoder, tiny_policy
 from overton.training.policy import build_scratch_model, load_policy, lora_config, save_policy, train_tokenizer
 from overton.types import Perspective
 
@@ -121,6 +122,34 @@ def test_what_is_no_model_says_so(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_policy(tmp_path)
+
+
+def test_a_model_without_all_its_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"weights are not saved.*it is an encoder"):
+        load_policy(tiny_encoder(tmp_path / "encoder"))
+    source = tiny_policy(tmp_path / "policy")
+    weights = load_file(source / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 of its weights are not saved, model\.norm\.weight"):
+        load_policy(source)
+
+
+def test_shards_untied_weights_and_adapters_are_whole(tmp_path: Path, folder: Path) -> None:
+    from peft import get_peft_model
+
+    model, tokenizer = load_policy(folder)
+    ids = torch.tensor([tokenizer("May she?")["input_ids"]])
+    model.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
+    untied = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, tie_word_embeddings=False))
+    untied.save_pretrained(tmp_path / "untied")
+    adapted = get_peft_model(load_policy(folder)[0], lora_config(PolicySection(lora_rank=2)))
+    adapted.save_pretrained(tmp_path / "adapter")
+    for name, saved in {"shards": model, "untied": untied, "adapter": adapted}.items():
+        tokenizer.save_pretrained(tmp_path / name)
+        loaded, _ = load_policy(tmp_path / name)
+        assert torch.allclose(loaded.eval()(input_ids=ids).logits, saved.eval()(input_ids=ids).logits, atol=1e-5)
 
 
 def test_lora_is_merged_on_saving(tmp_path: Path, folder: Path) -> None:

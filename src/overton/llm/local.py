@@ -21,6 +21,7 @@ from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
 from overton.prompting import end_turns
 from overton.sections_model import LlmSection
+from overton.weights import causal_model
 
 _SMALL = 50_000_000  # parameters; below, a model is quick anyway and keeps the precision it was trained in
 _LIKELIEST = 256
@@ -138,13 +139,13 @@ def nucleus(weights: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
 
 
 def _load(name: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"{name}: no config.json in this folder, so it is not a saved model")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(name, trust_remote_code=False, use_safetensors=True, dtype="auto")
+        model = causal_model(name, dtype="auto")
     except Exception as error:  # the reasons span several libraries and many classes
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(

@@ -15,6 +15,7 @@ from overton.prompting import end_turns
 from overton.rundir import atomic_folder
 from overton.sections_training import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN
+from overton.weights import causal_model
 
 PAD, EOS = "<|pad|>", "<|end|>"
 _MARKS = (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER)
@@ -153,9 +154,9 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
             quantized too.
 
     Raises:
-        ModelError: it cannot be had or read, with what to do.
+        ModelError: it cannot be had or read, or lacks weights of a causal language model, with what to do.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     if fault := folder_fault(name):
         raise ModelError(f"{name}: {fault}")
@@ -166,13 +167,7 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
         raise ModelError(f"{name}: no tokenizer in this folder; save the model's tokenizer beside it")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            source,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=dtype,
-            **(_four_bits() if load_in_4bit else {}),
-        )
+        model = causal_model(source, dtype=dtype, **(_four_bits() if load_in_4bit else {}))
     except Exception as error:  # the reasons span several libraries and many classes
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
