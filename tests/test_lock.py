@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fake_stages import install
+from overton.cli import main
 from overton.errors import RunError
 from overton.lock import LOCK, locked
 from overton.pipeline import run_stages
@@ -97,6 +98,20 @@ def test_only_the_first_of_several_processes_takes_it(
         monkeypatch.setenv("WORLD_SIZE", "2")
         monkeypatch.setenv("RANK", "1")
         run_stages(Recipe(name="a"), run, last="data")
+
+
+def test_a_search_for_settings_holds_it_too(calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+
+    def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None) -> dict[str, object]:
+        other = [sys.executable, "-c", HOLDER, str(run.path)]
+        said.append(subprocess.run(other, input="", capture_output=True, text=True, check=False).stderr)
+        return {"best": {}, "average_precision": 0.5, "trials": []}
+
+    monkeypatch.setattr("overton.estimator.search.search", search)
+    (tmp_path / "a.yaml").write_text("name: a\n", encoding="utf-8")
+    assert main(["estimator", "search", str(tmp_path / "a.yaml"), "--run-dir", str(tmp_path / "run")]) == 0
+    assert f"(pid {os.getpid()}) is using this run" in said[0]
 
 
 def test_a_folder_of_something_else_gets_no_lock(calls: list[str], tmp_path: Path) -> None:

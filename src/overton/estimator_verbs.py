@@ -102,6 +102,7 @@ def search(
     """
     from overton.estimator.search import search as find
     from overton.hub import prefer_cache
+    from overton.lock import locked
     from overton.pipeline import run_stages
     from overton.recipe import load_recipe
     from overton.rundir import RunDir
@@ -110,7 +111,8 @@ def search(
     prefer_cache(settings.data.datasets)
     run = RunDir(run_dir or Path("runs") / settings.name)
     run_stages(settings, run, "data", "data")
-    report = find(settings, run, trials, timeout)
+    with locked(run.path):
+        report = find(settings, run, trials, timeout)
     best = f"{report['average_precision']:.4f}, best of {len(report['trials'])}"
     print(f"average precision on dev pairs {best}; take it:")
     print(" ".join(f"--set estimator.{key}={value}" for key, value in report["best"].items()))

@@ -71,6 +71,7 @@ def test_a_preset_beside_the_settings_keeps_the_overrides_of_the_same_one_only(r
         ("overrides: {3: 4}", "`overrides` must hold fields of the preset, found 3"),
         ("overrides: {estimator: x}", "estimator: preset 'overton' has no such field"),
         ("overrides: {max_words: -1}", "max_words must be at least 0"),
+        ("overrides: {max_words: 9}\noverrides: {beta: 2}", r"reward\.yaml: overrides: .*lines 1 and 2"),
     ],
 )
 def test_settings_of_the_wrong_kind_are_one_message(text: str, message: str, tmp_path: Path) -> None:

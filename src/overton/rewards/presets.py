@@ -69,12 +69,14 @@ def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
         What the file has of them, and whether it is a recipe.
 
     Raises:
-        RecipeError: the file is missing, unreadable, or has another key or a value of the wrong type.
+        RecipeError: the file is missing, unreadable, or has another key, a key twice or a value of the wrong type.
     """
     import yaml
 
+    from overton.strict_yaml import read_yaml
+
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise RecipeError(f"{path}: cannot read the settings of the reward ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
