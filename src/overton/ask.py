@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from overton.segment import layout, segment
 from overton.types import Answer, Perspective
 
 MAX_WORDS = 10_000
+# What a model writes may hold terminal escapes. Joiners stay: letters of Persian and many an emoji need them.
+_DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNPRINTABLE = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff{_DIRECTIONS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +183,19 @@ def to_json(reply: Reply) -> dict[str, Any]:
 
 
 def to_text(reply: Reply) -> str:
-    """The reply for a terminal: numbered perspectives, then the summary. Control characters are dropped."""
-    if not reply.perspectives and not reply.summary:
-        return "The model stated no perspective. Its whole answer:\n" + (_printable(reply.answer.answer) or "(empty)")
+    """The reply for a terminal: numbered perspectives, then the summary.
+
+    Control characters and those that change the direction of writing are dropped; a tab becomes a space.
+    """
     lines = [
         f"{number}. {p.label + ': ' if p.label else ''}{p.explanation}"
         for number, p in enumerate(reply.perspectives, 1)
     ]
     if reply.summary:
         lines += ["", f"Summary: {reply.summary}"]
+    if not lines:
+        why = f": {reply.answer.reason}" if reply.answer.reason else ""
+        lines = ["The model stated no perspective. Its whole answer:", reply.answer.answer or f"(empty{why})"]
     if not reply.answer.finished:
         lines += ["", "(cut off at the token limit; raise --max-new-tokens)"]
-    return _printable("\n".join(lines))
-
-
-def _printable(text: str) -> str:
-    # What a model writes may hold terminal escapes.
-    return "".join(c for c in text if c == "\n" or c.isprintable())
+    return _UNPRINTABLE.sub("", "\n".join(lines).replace("\t", " "))

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from cli_material import ANSWER
 
-from overton.ask import find_model
+from overton.ask import Reply, find_model, to_text
 from overton.errors import ModelError
 from overton.testing import scripted_policy, tiny_policy
+from overton.types import Answer, Perspective
 
 Call = Callable[..., tuple[int, str, str]]
 Fails = Callable[..., str]
@@ -74,6 +75,32 @@ def test_an_empty_answer_is_not_an_error(overton: Call, tmp_path: Path) -> None:
     code, out, _ = overton("ask", "Why?", "--model", silent)
     assert code == 0
     assert "stated no perspective" in out
+
+
+def test_an_answer_cut_off_before_its_first_perspective_says_so(overton: Call, tmp_path: Path) -> None:
+    slow = scripted_policy(tmp_path / "slow", "<core perspectives>\nOne view.\nAnother.")
+    code, out, _ = overton("ask", "Why?", "--model", slow, "--max-new-tokens", "1")
+    assert code == 0
+    assert "stated no perspective" in out
+    assert out.endswith("(cut off at the token limit; raise --max-new-tokens)\n")
+
+
+def test_an_empty_answer_gives_its_reason(overton: Call, tmp_path: Path) -> None:
+    lost = scripted_policy(tmp_path / "lost", "<think>Let me see.\nOne view.\nAnother.")
+    code, out, _ = overton("ask", "Why?", "--model", lost, "--max-new-tokens", "2")
+    assert code == 0
+    assert "(empty: nothing but thinking" in out
+    assert "cut off" in out
+
+
+def test_what_a_terminal_would_obey_is_dropped_and_letters_stay() -> None:
+    kept = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f468\u200d\U0001f469\u200d\U0001f467 10\u00a0km"
+    written = f"{kept}\tand \u202emore\u2069 \x1b[31mred\x9b\x07\r\nnext"
+    shown = f"{kept} and more [31mred\nnext"
+    unstated = Reply("Why?", "m", Answer("q", "Why?", written), (), "", False)
+    assert to_text(unstated).endswith(f":\n{shown}")
+    stated = Reply("Why?", "m", Answer("q", "Why?", ""), (Perspective(written, "so"),), written, True)
+    assert to_text(stated) == f"1. {shown}: so\n\nSummary: {shown}"
 
 
 def test_the_seed_decides(overton: Call, tmp_path: Path) -> None:
