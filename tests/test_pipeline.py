@@ -247,12 +247,16 @@ def test_an_input_that_has_gone_is_named_and_costs_nothing(
     assert calls == []
 
 
-def test_the_base_is_an_input_of_data_that_it_decides(calls: list[str], run: RunDir, outside: Recipe) -> None:
-    merged = outside.model_dump(mode="json")
-    merged["data"]["refine"]["merge"] = 0.9
-    recipe = Recipe.model_validate(merged)
+@pytest.mark.parametrize("model", ["base", "other"])
+def test_models_that_decide_the_data_are_inputs_of_it(
+    calls: list[str], run: RunDir, outside: Recipe, model: str
+) -> None:
+    asking = outside.model_dump(mode="json")
+    asking["data"]["refine"] = {"merge": 0.9, "vote": True}
+    asking["llm"]["model"] = "other"
+    recipe = Recipe.model_validate(asking)
     run_stages(recipe, run, last="data")
-    Path("base/w").write_text("x")
+    Path(model, "w").write_text("x")
     run_stages(recipe, run, last="data")
     assert calls == ["data", "data"]
 

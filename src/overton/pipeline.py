@@ -241,6 +241,8 @@ def _outside_hashes(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, str]
     paths: list[Path] = list(getattr(section, "outside", ()))
     if stage.name == "data" and recipe.data.encodes:
         paths += recipe.estimator.outside
+    if stage.name == "data" and recipe.data.asks:
+        paths += recipe.llm.outside
     before = ((run.manifest(stage.name) or {}).get("made_from") or {}).get("inputs", {})
     found = {}
     for path in paths:

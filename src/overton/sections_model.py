@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -73,6 +74,11 @@ class LlmSection(ModelSection):
     temperature: float = Field(0.0, ge=0, description="of sampling; 0 = the likeliest token")
     max_tokens: int = Field(256, ge=1, description="longest reply, in tokens")
     dry_run: bool = Field(False, description="count the calls and their tokens, and make none")
+
+    @property
+    def outside(self) -> list[Path]:
+        """The folder of a model here, unless it is a hub name."""
+        return [Path(self.model).expanduser()] if self.model and not self.base_url else []
 
     def deciding(self) -> dict[str, Any]:
         """Not how replies are fetched, nor what they cost; nothing when no model is asked."""

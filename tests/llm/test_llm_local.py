@@ -62,6 +62,18 @@ def test_a_sample_depends_on_its_request_alone(open_llm: Open, model: str, tmp_p
     assert [reply.text for reply in other] != [reply.text for reply in alone]
 
 
+def test_replies_of_other_weights_in_the_same_folder_are_not_taken_from_the_cache(
+    open_llm: Open, tmp_path: Path
+) -> None:
+    folder, requests = tmp_path / "model", ask("why?", **SAMPLED, seed=1)
+    tiny_policy(folder, max_length=128, chat=True)
+    first = open_llm(model=str(folder)).complete(requests)[0].text
+    tiny_policy(folder, seed=5, max_length=128, chat=True)
+    assert open_llm(model=str(folder)).complete(requests)[0].text != first
+    tiny_policy(folder, max_length=128, chat=True)
+    assert open_llm(model=str(folder)).complete(requests)[0].text == first
+
+
 def test_greedy_and_sampled_rows_go_together(open_llm: Open, scripted: str) -> None:
     requests = [*ask("why?", max_tokens=9), *ask("a longer one?", **SAMPLED), *ask("so", max_tokens=2)]
     replies = open_llm(model=scripted).complete(requests)

@@ -8,6 +8,7 @@ from overton.errors import RecipeError
 from overton.llm.cache import ReplyCache
 from overton.llm.front import CarefulModel
 from overton.llm.types import Backend, LanguageModel
+from overton.rundir import sha256
 from overton.sections_model import LlmSection
 
 
@@ -23,8 +24,7 @@ def load_llm(
             ``backend`` what runs the latter.
         cache: folder for the replies. A stage's own folder is emptied when its settings change, so take one
             beside them: ``run.path / "llm"``.
-        name: what the cache knows the model by; ``""`` = ``section.model``. A folder whose weights may change wants
-            one that changes with them.
+        name: what the cache knows the model by; ``""`` = ``section.model``, of a folder with the hash of its files.
         template: see :class:`~overton.llm.prompt.PromptEncoder`; models on this machine only.
         trained: see there.
 
@@ -50,4 +50,10 @@ def load_llm(
 
         return LocalModel(section, template, trained)
 
-    return CarefulModel(section, ReplyCache(cache), open_backend, name)
+    return CarefulModel(section, ReplyCache(cache), open_backend, name or _known_as(section))
+
+
+def _known_as(section: LlmSection) -> str:
+    """Weights in a folder may be replaced; their replies must not be taken for those of the old ones."""
+    folders = [folder for folder in section.outside if folder.is_dir()]
+    return f"{section.model}@{sha256(folders[0])[:12]}" if folders else section.model
