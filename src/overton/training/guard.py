@@ -22,7 +22,7 @@ from overton.training.checkpoints import damage, numbered, rotate, seal
 
 _TEXTS = {"input_ids": "text", "prompt_ids": "prompt", "completion_ids": "completion"}
 _MASKS = {"input_ids": "attention_mask", "prompt_ids": "prompt_mask", "completion_ids": "completion_mask"}
-_SAME_AGAIN = "The same command would come to the same end, and a changed recipe trains anew in an emptied folder"
+_SAME_AGAIN = "The same command would come to the same end; what changes the weights trains anew in an emptied folder"
 ADVICE = "are there rows unlike the others? Lower the learning rate, raise warmup_ratio, or try training.bf16=false."
 
 
