@@ -13,6 +13,7 @@ import pytest
 from huggingface_hub import ModelCard
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from made_when import made_when
 from overton.cli import main
 from overton.data import read_situations
 from overton.pipeline import NAMES
@@ -206,7 +207,6 @@ def test_a_recipe_runs_from_data_to_report(
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert "<html" in page
     # Nothing is left to do the second time.
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != "recipe.yaml"}
+    before = made_when(folder)
     assert main(["run", recipe_file, "--run-dir", str(folder), *changes]) == 0
-    after = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != "recipe.yaml"}
-    assert after == before
+    assert made_when(folder) == before

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from headline.systems import POLICIES, SYSTEMS
+from made_when import made_when
 from overton.rundir import RunDir, read_json
 
 ROOT = Path(__file__).parents[2]
@@ -36,12 +37,6 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 def finish(folder: Path) -> None:
     assert start(folder).wait(timeout=380) == 0, (folder / "log").read_text(errors="replace")[-4000:]
-
-
-def made_when(home: Path) -> dict[Path, int]:
-    """When each file was written; the recipe's copy and the lock belong to the command, and not to what it made."""
-    files = (p for p in home.rglob("*") if p.is_file() and p.name not in ("recipe.yaml", ".lock"))
-    return {p: p.stat().st_mtime_ns for p in files}
 
 
 def test_killed_and_given_again_it_goes_on_and_then_has_nothing_to_do(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import TrainerState, TrainingArguments
 
 from overton.training.callbacks import MetricsFile
 
@@ -21,7 +21,8 @@ def log(file: MetricsFile, step: int, main: bool = True, **logs: Any) -> None:
 
 
 def _state(step: int, main: bool) -> Any:
-    return None, SimpleNamespace(global_step=step, is_world_process_zero=main), None
+    arguments = TrainingArguments("unused", report_to="none", use_cpu=True)
+    return arguments, TrainerState(global_step=step, max_steps=10, is_world_process_zero=main), None
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
