@@ -1,7 +1,22 @@
 """One thread a test process: the suite runs in as many processes as there are cores, and more threads only fight."""
 
 import os
+import sys
+
+import pytest
+
+from fake_stages import install  # loads no torch, which reads these when it is loaded
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture
+def fake_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stages that write what theirs would, without training anything; the names of those that ran."""
+    modules: dict[str, object] = {}
+    ran = install(modules)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return ran

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from fake_stages import install
 from overton.cli import main
 from overton.errors import RunError
 from overton.lock import LOCK, locked
@@ -48,27 +47,18 @@ def holder(folder: Path, *how: str) -> Iterator[tuple[subprocess.Popen[str], int
             process.communicate()
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    modules: dict[str, object] = {}
-    made = install(modules)
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return made
-
-
-def test_a_run_in_use_is_refused_and_left_as_it_is(calls: list[str], tmp_path: Path) -> None:
+def test_a_run_in_use_is_refused_and_left_as_it_is(fake_stages: list[str], tmp_path: Path) -> None:
     run = RunDir(tmp_path / "a")
     run_stages(Recipe(name="a"), run)
-    calls.clear()
+    fake_stages.clear()
     stored = (run.path / "recipe.yaml").read_bytes()
     changed = Recipe.model_validate({"name": "a", "seed": 5})
     with holder(run.path) as (process, _):
         with pytest.raises(RunError, match=rf"another command \(pid {process.pid}\) is using this run.*--run-dir"):
             run_stages(changed, run)
-        assert calls == [] and (run.path / "recipe.yaml").read_bytes() == stored
+        assert fake_stages == [] and (run.path / "recipe.yaml").read_bytes() == stored
     run_stages(changed, run)
-    assert calls[0] == "data"
+    assert fake_stages[0] == "data"
 
 
 def test_a_killed_command_holds_nothing_though_its_workers_live_on(tmp_path: Path) -> None:
@@ -77,6 +67,7 @@ def test_a_killed_command_holds_nothing_though_its_workers_live_on(tmp_path: Pat
             process.send_signal(signal.SIGKILL)
             process.wait()
             with locked(tmp_path):
+                assert (tmp_path / LOCK).read_text() == f"{os.getpid()}\n"
                 os.kill(child, 0)  # it is still there
         finally:
             os.kill(child, signal.SIGKILL)
@@ -90,17 +81,21 @@ def test_a_lock_ends_with_its_block_also_by_an_error(tmp_path: Path) -> None:
 
 
 def test_only_the_first_of_several_processes_takes_it(
-    calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake_stages: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RunDir(tmp_path / "a")
     run_stages(Recipe(name="a"), run)
-    with holder(run.path):
+    fake_stages.clear()
+    with holder(run.path) as (process, _):
         monkeypatch.setenv("WORLD_SIZE", "2")
         monkeypatch.setenv("RANK", "1")
         run_stages(Recipe(name="a"), run, last="data")
+        assert fake_stages == [] and (run.path / LOCK).read_text() == f"{process.pid}\n"
 
 
-def test_a_search_for_settings_holds_it_too(calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_for_settings_holds_it_too(
+    fake_stages: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
 
     def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None) -> dict[str, object]:
@@ -114,7 +109,7 @@ def test_a_search_for_settings_holds_it_too(calls: list[str], tmp_path: Path, mo
     assert f"(pid {os.getpid()}) is using this run" in said[0]
 
 
-def test_a_folder_of_something_else_gets_no_lock(calls: list[str], tmp_path: Path) -> None:
+def test_a_folder_of_something_else_gets_no_lock(fake_stages: list[str], tmp_path: Path) -> None:
     write_text(tmp_path / "a" / "thesis.tex", "x")
     with pytest.raises(RunError, match="not a run directory"):
         run_stages(Recipe(name="a"), RunDir(tmp_path / "a"))
@@ -122,13 +117,13 @@ def test_a_folder_of_something_else_gets_no_lock(calls: list[str], tmp_path: Pat
 
 
 def test_a_command_killed_before_its_first_file_leaves_a_folder_that_can_be_used(
-    calls: list[str], tmp_path: Path
+    fake_stages: list[str], tmp_path: Path
 ) -> None:
     with holder(tmp_path / "a") as (process, _):
         process.send_signal(signal.SIGKILL)
         process.wait()
     run_stages(Recipe(name="a"), RunDir(tmp_path / "a"), last="data")
-    assert calls == ["data"]
+    assert fake_stages == ["data"]
 
 
 def test_a_folder_that_cannot_be_made_is_a_message(tmp_path: Path) -> None:

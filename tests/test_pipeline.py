@@ -7,21 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fake_stages import FILES, install
+from fake_stages import FILES
 from overton.errors import RunError
 from overton.pipeline import NAMES, STAGES, find_stage, open_run, run_stages
 from overton.recipe import Recipe, load_recipe
 from overton.report.stage import check as report_check
 from overton.rundir import RunDir, sha256, write_text
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    modules: dict[str, object] = {}
-    made = install(modules)
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return made
 
 
 @pytest.fixture
@@ -56,38 +47,38 @@ def test_stages_read_what_earlier_stages_write() -> None:
             assert name.split("/")[0] in NAMES[:position]
 
 
-def test_a_run_goes_through_all_stages_in_order_and_stores_its_recipe(calls: list[str], run: RunDir) -> None:
+def test_a_run_goes_through_all_stages_in_order_and_stores_its_recipe(fake_stages: list[str], run: RunDir) -> None:
     recipe = Recipe(name="a", seed=3)
     run_stages(recipe, run)
-    assert calls == list(NAMES)
+    assert fake_stages == list(NAMES)
     assert load_recipe(run.path / "recipe.yaml") == recipe
     assert all((run.manifest(name) or {})["status"] == "complete" for name in NAMES)
 
 
 def test_the_training_is_left_out_where_no_system_needs_it(
-    calls: list[str], run: RunDir, capsys: pytest.CaptureFixture[str]
+    fake_stages: list[str], run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = {"name": "other", "model": "some/model"}
     asked = Recipe.model_validate({"name": "a", "generation": {"systems": [other]}})
     run_stages(asked, run)
-    assert calls == [name for name in NAMES if name != "training"]
+    assert fake_stages == [name for name in NAMES if name != "training"]
     assert "training: left out" in capsys.readouterr().err
-    calls.clear()
+    fake_stages.clear()
     run_stages(asked, run, "training", "training")  # by name
     run_stages(Recipe.model_validate({"name": "a", "generation": {"systems": ["grpo", other]}}), run, "training")
-    assert calls[:2] == ["training", "generation"]
+    assert fake_stages[:2] == ["training", "generation"]
     trained = {"name": "other", "model": "sft", "strategy": "explicit"}
-    calls.clear()
+    fake_stages.clear()
     run_stages(Recipe.model_validate({"name": "b", "generation": {"systems": [trained]}}), RunDir(run.path / "b"))
-    assert calls == list(NAMES)
+    assert fake_stages == list(NAMES)
 
 
-def test_running_again_skips_everything(calls: list[str], run: RunDir) -> None:
+def test_running_again_skips_everything(fake_stages: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
     before = results(run.path)
-    calls.clear()
+    fake_stages.clear()
     run_stages(Recipe(name="a"), run)
-    assert calls == []
+    assert fake_stages == []
     assert results(run.path) == before
 
 
@@ -102,24 +93,24 @@ def test_running_again_skips_everything(calls: list[str], run: RunDir) -> None:
     ],
 )
 def test_a_changed_section_runs_its_stage_and_what_its_output_changes(
-    calls: list[str], run: RunDir, change: dict[str, object], again: list[str]
+    fake_stages: list[str], run: RunDir, change: dict[str, object], again: list[str]
 ) -> None:
     run_stages(Recipe(name="a"), run)
-    calls.clear()
+    fake_stages.clear()
     run_stages(Recipe(name="a", **change), run)  # type: ignore[arg-type]
     # The fakes write the same whatever their section says: later stages have nothing new to read.
-    assert calls == again
+    assert fake_stages == again
 
 
-def test_answers_made_elsewhere_are_evaluated(calls: list[str], run: RunDir) -> None:
+def test_answers_made_elsewhere_are_evaluated(fake_stages: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
-    calls.clear()
+    fake_stages.clear()
     write_text(run.path / "generation" / "other.jsonl", "answers made elsewhere\n")
     run_stages(Recipe(name="a"), run)
-    assert calls == ["evaluation", "report"]
+    assert fake_stages == ["evaluation", "report"]
 
 
-def test_answers_made_elsewhere_stay_when_the_others_are_made_again(calls: list[str], run: RunDir) -> None:
+def test_answers_made_elsewhere_stay_when_the_others_are_made_again(fake_stages: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
     mine = run.path / "generation" / "mine.jsonl"
     write_text(mine, "answers made elsewhere\n")
@@ -133,7 +124,7 @@ def test_answers_made_elsewhere_stay_when_the_others_are_made_again(calls: list[
 
 
 def test_what_a_stage_cannot_use_costs_nothing_that_is_there(
-    calls: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
+    fake_stages: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_stages(Recipe(name="a"), run)
     before = results(run.path)
@@ -148,7 +139,7 @@ def test_what_a_stage_cannot_use_costs_nothing_that_is_there(
 
 
 def test_a_report_of_what_was_not_evaluated_is_refused(
-    calls: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
+    fake_stages: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["overton.report.stage"], "check", report_check, raising=False)
     run_stages(Recipe(name="a"), run)
@@ -165,13 +156,13 @@ def test_a_report_of_what_was_not_evaluated_is_refused(
     run_stages(other, run, "report")
 
 
-def test_a_changed_output_is_made_again(calls: list[str], run: RunDir) -> None:
+def test_a_changed_output_is_made_again(fake_stages: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
     before = results(run.path)
-    calls.clear()
+    fake_stages.clear()
     write_text(run.path / "estimator" / "calibration.json", "{}")
     run_stages(Recipe(name="a"), run)
-    assert calls == ["estimator"]  # which writes the same as before, so nothing follows
+    assert fake_stages == ["estimator"]  # which writes the same as before, so nothing follows
     assert results(run.path) == before
 
 
@@ -211,15 +202,15 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     ],
 )
 def test_a_changed_input_from_outside_runs_its_stage(
-    calls: list[str], run: RunDir, outside: Recipe, tmp_path: Path, file: str, stage: str
+    fake_stages: list[str], run: RunDir, outside: Recipe, tmp_path: Path, file: str, stage: str
 ) -> None:
     run_stages(outside, run)
-    calls.clear()
+    fake_stages.clear()
     run_stages(outside, run)
-    assert calls == []
+    assert fake_stages == []
     (tmp_path / file).write_text((tmp_path / file).read_text()[:-1] + "!")  # of the same size
     run_stages(outside, run)
-    assert calls == [stage]  # the fakes write the same, so nothing follows
+    assert fake_stages == [stage]  # the fakes write the same, so nothing follows
 
 
 @pytest.mark.parametrize(
@@ -232,24 +223,24 @@ def test_a_changed_input_from_outside_runs_its_stage(
     ],
 )
 def test_an_input_that_has_gone_is_named_and_costs_nothing(
-    calls: list[str], run: RunDir, outside: Recipe, tmp_path: Path, path: str, stage: str, later: str
+    fake_stages: list[str], run: RunDir, outside: Recipe, tmp_path: Path, path: str, stage: str, later: str
 ) -> None:
     run_stages(outside, run)
     before, manifest = results(run.path), run.manifest(stage)
     (tmp_path / path).rename(tmp_path / "elsewhere")
-    calls.clear()
+    fake_stages.clear()
     with pytest.raises(RunError, match=rf"^{path}: is no longer there.*--from {later}"):
         run_stages(outside, run)
-    assert (calls, results(run.path), run.manifest(stage)) == ([], before, manifest)
+    assert (fake_stages, results(run.path), run.manifest(stage)) == ([], before, manifest)
     run_stages(outside, run, later)
     (tmp_path / "elsewhere").rename(tmp_path / path)
     run_stages(outside, run)
-    assert calls == []
+    assert fake_stages == []
 
 
 @pytest.mark.parametrize("model", ["base", "other"])
 def test_models_that_decide_the_data_are_inputs_of_it(
-    calls: list[str], run: RunDir, outside: Recipe, model: str
+    fake_stages: list[str], run: RunDir, outside: Recipe, model: str
 ) -> None:
     asking = outside.model_dump(mode="json")
     asking["data"]["refine"] = {"merge": 0.9, "vote": True}
@@ -258,33 +249,33 @@ def test_models_that_decide_the_data_are_inputs_of_it(
     run_stages(recipe, run, last="data")
     Path(model, "w").write_text("x")
     run_stages(recipe, run, last="data")
-    assert calls == ["data", "data"]
+    assert fake_stages == ["data", "data"]
 
 
-def test_threads_and_hidden_files_change_nothing(calls: list[str], run: RunDir) -> None:
+def test_threads_and_hidden_files_change_nothing(fake_stages: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
-    calls.clear()
+    fake_stages.clear()
     for place in ("data", "estimator/model", "training/sft/model", "generation"):
         write_text(run.path / place / ".DS_Store", "x")
     run_stages(Recipe(name="a", threads=1), run)
-    assert calls == []
+    assert fake_stages == []
 
 
 @pytest.mark.parametrize(("first", "last"), [("estimator", "training"), ("estimator", "train")])
-def test_from_and_until_take_names_and_verbs(calls: list[str], run: RunDir, first: str, last: str) -> None:
+def test_from_and_until_take_names_and_verbs(fake_stages: list[str], run: RunDir, first: str, last: str) -> None:
     run_stages(Recipe(name="a"), run, last="data")
     run_stages(Recipe(name="a"), run, first, last)
-    assert calls == ["data", "estimator", "training"]
+    assert fake_stages == ["data", "estimator", "training"]
 
 
-def test_a_missing_input_names_the_verb_that_makes_it(calls: list[str], run: RunDir) -> None:
+def test_a_missing_input_names_the_verb_that_makes_it(fake_stages: list[str], run: RunDir) -> None:
     with pytest.raises(RunError, match=r"data/test\.jsonl: missing\. Run `overton data RECIPE`"):
         run_stages(Recipe(name="a"), run, "generation")
-    assert calls == []
+    assert fake_stages == []
     assert not run.path.exists()  # its name may be mistyped
 
 
-def test_impossible_orders_and_names_are_errors(calls: list[str], run: RunDir) -> None:
+def test_impossible_orders_and_names_are_errors(fake_stages: list[str], run: RunDir) -> None:
     with pytest.raises(RunError, match="report comes after data"):
         run_stages(Recipe(name="a"), run, "report", "data")
     with pytest.raises(RunError, match="no stage named 'trane'; stages in order: data, estimator"):
@@ -292,13 +283,13 @@ def test_impossible_orders_and_names_are_errors(calls: list[str], run: RunDir) -
     assert not run.path.exists()
 
 
-def test_a_folder_of_another_recipe_is_left_alone(calls: list[str], run: RunDir) -> None:
+def test_a_folder_of_another_recipe_is_left_alone(fake_stages: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run, last="data")
     before = (run.path / "recipe.yaml").read_bytes()
     with pytest.raises(RunError, match="recipe 'a', not 'b'"):
         run_stages(Recipe(name="b"), run)
     assert (run.path / "recipe.yaml").read_bytes() == before
-    assert calls == ["data"]
+    assert fake_stages == ["data"]
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "a: [", "name: [a]"])
@@ -322,7 +313,7 @@ def test_a_file_instead_of_a_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_failing_stage_stays_unfinished_and_runs_again(
-    calls: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
+    fake_stages: list[str], run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = sys.modules["overton.estimator.stage"].run
 
@@ -335,7 +326,7 @@ def test_a_failing_stage_stays_unfinished_and_runs_again(
     assert (run.manifest("estimator") or {})["status"] == "running"
     monkeypatch.setattr(sys.modules["overton.estimator.stage"], "run", good)
     run_stages(Recipe(name="a"), run)
-    assert calls == list(NAMES)
+    assert fake_stages == list(NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cli_material import ANSWER
 
-from fake_stages import install
 from overton.cli import main
 from overton.testing import scripted_policy, tiny_encoder
 
@@ -56,15 +54,6 @@ def fails(overton: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
         return message
 
     return call
-
-
-@pytest.fixture
-def fake_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    modules: dict[str, Any] = {}
-    calls = install(modules)
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return calls
 
 
 @pytest.fixture(scope="session")

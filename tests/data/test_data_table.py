@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from dataclasses import replace
@@ -11,41 +10,16 @@ from typing import Any
 
 import pytest
 
-from overton.data.io import cluster_value
 from overton.data.sft import table_sft
 from overton.data.splits import split_table
 from overton.data.table import read_table, table_pairs, table_triplets
 from overton.errors import DataError
 from overton.segment import layout, segment
-
-HEADER = ["id", "situation", "label", "explanation", "cluster", "stance"]
-
-
-def _csv(folder: Path, rows: list[list[Any]], name: str = "table.csv", header: list[str] = HEADER) -> Path:
-    path = folder / name
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, delimiter="\t" if name.endswith("tsv") else ",").writerows([header, *rows])
-    return path
-
-
-def _jsonl(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    path = folder / "table.jsonl"
-    path.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
-    return path
-
-
-def _views(name: str, text: str | None = None) -> list[list[str]]:
-    text = text or f"Question {name}, is it right?"
-    return [
-        [name, text, "Trust", f"It breaks trust in {name}.", "t", "-"],
-        [name, text, "Trust", f"Nobody could rely on {name} any more.", "t", "-"],
-        [name, text, "Trust", f"It builds trust in {name}.", "u", "+"],
-        [name, text, "Safety", f"It keeps {name} safe.", "", "+"],
-    ]
+from table_files import HEADER, csv_file, jsonl_file, views_of
 
 
 def test_one_row_a_perspective(tmp_path: Path) -> None:
-    (row,) = read_table(_csv(tmp_path, _views("a")), {})
+    (row,) = read_table(csv_file(tmp_path, views_of("a")), {})
     assert row.situation.text == "Question a, is it right?"
     assert [p.explanation for p in row.situation.perspectives] == [
         "It breaks trust in a.", "It builds trust in a.", "It keeps a safe.",
@@ -54,7 +28,7 @@ def test_one_row_a_perspective(tmp_path: Path) -> None:
 
 
 def test_tsv_columns_and_a_byte_order_mark(tmp_path: Path) -> None:
-    path = _csv(tmp_path, [r[:4] for r in _views("a")], "t.tsv", ["nr", "frage", "wert", "grund"])
+    path = csv_file(tmp_path, [r[:4] for r in views_of("a")], "t.tsv", ["nr", "frage", "wert", "grund"])
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     names = {"id": "nr", "situation": "frage", "label": "wert", "explanation": "grund"}
     (row,) = read_table(path, names)
@@ -63,7 +37,7 @@ def test_tsv_columns_and_a_byte_order_mark(tmp_path: Path) -> None:
 
 def test_situation_rows(tmp_path: Path) -> None:
     views = [{"label": "A", "explanation": "x y."}, {"label": "B", "explanation": "z\nw."}]
-    path = _jsonl(tmp_path, [{"id": 1, "text": "Why?", "perspectives": views, "metadata": {"k": 2}}])
+    path = jsonl_file(tmp_path, [{"id": 1, "text": "Why?", "perspectives": views, "metadata": {"k": 2}}])
     (row,) = read_table(path, {})
     assert row.situation.id == "1" and row.situation.metadata == {"k": 2}
     assert row.situation.perspectives[1].explanation == "z w."
@@ -72,7 +46,7 @@ def test_situation_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", [None, "", " "])
 def test_labels_may_be_missing_where_only_explanations_are_compared(tmp_path: Path, label: str | None) -> None:
     views = [{"label": label, "explanation": "x y."}, {"label": "B, C", "explanation": "z w."}]
-    path = _jsonl(tmp_path, [{"id": 1, "text": "Why?", "perspectives": views}])
+    path = jsonl_file(tmp_path, [{"id": 1, "text": "Why?", "perspectives": views}])
     (row,) = read_table(path, {}, labels=False)
     assert [(p.label, p.explanation) for p in row.situation.perspectives] == [("", "x y."), ("B C", "z w.")]
     with pytest.raises(DataError, match="row 1, perspective 1: `label` is empty"):
@@ -82,7 +56,7 @@ def test_labels_may_be_missing_where_only_explanations_are_compared(tmp_path: Pa
 @pytest.mark.parametrize("header", [["id", "situation", "explanation"], HEADER[:4]])
 def test_a_row_a_perspective_without_labels(tmp_path: Path, header: list[str]) -> None:
     rows = [["a", "Why?", *given, text] for given, text in zip(([""], ["nan"]), ("x y.", "z w."), strict=True)]
-    path = _csv(tmp_path, [row[:2] + row[-1:] if len(header) == 3 else row for row in rows], header=header)
+    path = csv_file(tmp_path, [row[:2] + row[-1:] if len(header) == 3 else row for row in rows], header=header)
     (row,) = read_table(path, {}, labels=False)
     assert [(p.label, p.explanation) for p in row.situation.perspectives] == [("", "x y."), ("", "z w.")]
     with pytest.raises(DataError, match=r"`?label`?.* is (missing|empty|NaN)"):
@@ -94,7 +68,7 @@ ANSWER = "In the perspective of Trust, it hurts.\nFrom the perspective of Duty o
 
 @pytest.mark.parametrize("columns", [["prompt", "answer"], ["situation", "answer"]])
 def test_one_row_an_answer(tmp_path: Path, columns: list[str]) -> None:
-    (row,) = read_table(_csv(tmp_path, [["Why?", ANSWER]], header=columns), {})
+    (row,) = read_table(csv_file(tmp_path, [["Why?", ANSWER]], header=columns), {})
     assert [(p.label, p.explanation) for p in row.views] == [
         ("Trust", "it hurts."),
         ("Duty of care", "it helps."),
@@ -104,13 +78,13 @@ def test_one_row_an_answer(tmp_path: Path, columns: list[str]) -> None:
 
 def test_an_answer_in_the_template_is_kept_for_fine_tuning(tmp_path: Path) -> None:
     whole = f"<core perspectives>\n{ANSWER}\n</core perspectives>\n\n<summary>\nBoth count.\n</summary>"
-    rows = read_table(_jsonl(tmp_path, [{"id": "a", "prompt": "Why?", "answer": whole}]), {})
+    rows = read_table(jsonl_file(tmp_path, [{"id": "a", "prompt": "Why?", "answer": whole}]), {})
     assert rows[0].completion == whole == table_sft(rows, 0)[0]["completion"]
 
 
 def test_punctuation_in_a_label_cannot_break_the_template(tmp_path: Path) -> None:
     rows = [["a", "Why?", "Life, liberty: all.", "x."], ["a", "Why?", "Trust", "y."]]
-    found = read_table(_csv(tmp_path, rows, header=HEADER[:4]), {})
+    found = read_table(csv_file(tmp_path, rows, header=HEADER[:4]), {})
     answer = table_sft(found, 0)[0]["completion"]
     assert [s.label for s in segment(answer)] == ["Life liberty all", "Trust"] and layout(answer).valid
 
@@ -134,89 +108,10 @@ GOOD = ["a", "Why?", "Trust", "it hurts"]
     ],
 )
 def test_a_bad_row_is_refused_with_file_and_line(tmp_path: Path, bad: list[str], message: str) -> None:
-    path = _csv(tmp_path, [GOOD, bad], header=HEADER[:4])
+    path = csv_file(tmp_path, [GOOD, bad], header=HEADER[:4])
     with pytest.raises(DataError) as caught:
         read_table(path, {})
     assert message in str(caught.value) and f"{path}, line 3" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("header", "columns", "message"),
-    [
-        (["id", "situation", "label", "reason"], {}, "column 'explanation' is missing"),
-        (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'; known columns"),
-        (["id", "situation", "label", "explanation", "clutser"], {}, r"'clutser' \(did you mean cluster\?\)"),
-        (["id", "situation", "what", "why"], {}, "no column `explanation`, `answer` or `perspectives`"),
-        (
-            ["id", "situation", "label", "why"],
-            {"explanation": "reason"},
-            r"'reason' \(data.columns.explanation\)",
-        ),
-        (["id", "situation", "label", "why"], {"explantion": "why"}, "did you mean explanation"),
-        (["id", "situation", "label", "why"], {"zzzz": "why"}, "known names"),
-        (["id", "situation", "label", "label"], {}, "twice in the header"),
-    ],
-)
-def test_missing_and_unknown_columns(tmp_path: Path, header: list[str], columns: dict[str, str], message: str) -> None:
-    path = _csv(tmp_path, [[f"c{i}" for i in range(len(header))]], header=header)
-    with pytest.raises(DataError, match=message):
-        read_table(path, columns)
-
-
-def test_with_columns_named_all_others_are_left_out_and_told(tmp_path: Path) -> None:
-    header = ["question", "why", "label", "value", "clutser", "answer", "note"]
-    rows = [["May I?", f"It {v}.", "unused", v, "c", "yes", "nan"] for v in ("helps", "hurts")]
-    columns = {"id": "question", "situation": "question", "explanation": "why", "label": "value"}
-    notes: list[str] = []
-    (row,) = read_table(_csv(tmp_path, rows, header=header), columns, notes)
-    assert row.situation.id == row.situation.text == "May I?"
-    assert [(p.label, p.explanation, p.cluster) for p in row.views] == [
-        ("helps", "It helps.", None), ("hurts", "It hurts.", None),
-    ]  # fmt: skip
-    assert notes == ["columns that were left out: 'label', 'clutser' (did you mean cluster?), 'answer', 'note'"]
-
-
-@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index", "__index_level_0__"])
-def test_row_numbers_of_a_data_frame_are_no_column(tmp_path: Path, name: str) -> None:
-    rows = [[str(i), *row] for i, row in enumerate(_views("a"))]
-    notes: list[str] = []
-    found = read_table(_csv(tmp_path, rows, header=[name, *HEADER]), {}, notes)
-    assert found == read_table(_csv(tmp_path, _views("a")), {})
-    assert notes == [f"columns that were left out: {name!r}"]
-
-
-@pytest.mark.parametrize(("value", "name"), [(3, "3"), ("c", "c"), (" ", None), (None, None)])
-def test_a_cluster_is_a_text_or_a_number_in_every_form(tmp_path: Path, value: Any, name: str | None) -> None:
-    views = [{"label": "A", "explanation": e, "cluster": value} for e in ("x", "y")]
-    views.append({"label": "A", "explanation": "z"})
-    if name is None:
-        views.append({"label": "A", "explanation": "w"})
-    nested = _jsonl(tmp_path, [{"id": "q", "text": "Why?", "perspectives": views}])
-    (row,) = read_table(nested, {})
-    assert [p.cluster for p in row.views[:2]] == [name, name]
-    flat = _jsonl(tmp_path, [{"id": "q", "situation": "Why?", **view} for view in views])
-    assert read_table(flat, {}) == [row]
-
-
-@pytest.mark.parametrize("value", [True, 1.5, ["c"], float("inf")])
-def test_what_is_no_cluster_is_refused(value: Any) -> None:
-    with pytest.raises(DataError, match=r"t, row 1: `cluster` must be text"):
-        cluster_value(value, "t, row 1")
-
-
-def test_numbers_with_gaps_as_data_frames_save_them(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `train`")
-    from pyarrow import parquet
-
-    explanations, clusters = ["x", "y", "z"], [1.0, 1.0, float("nan")]
-    cells = {"id": ["q"] * 3, "situation": ["Why?"] * 3, "label": ["A"] * 3, "explanation": explanations}
-    parquet.write_table(pyarrow.table({**cells, "cluster": clusters}), tmp_path / "flat.parquet")
-    (row,) = read_table(tmp_path / "flat.parquet", {})
-    assert [p.cluster for p in row.views] == ["1", "1", None]
-    views = [{"label": "A", "explanation": e, "cluster": c} for e, c in zip(explanations, clusters, strict=True)]
-    nested = pyarrow.Table.from_pylist([{"id": "q", "text": "Why?", "perspectives": views}])
-    parquet.write_table(nested, tmp_path / "nested.parquet")
-    assert read_table(tmp_path / "nested.parquet", {}) == [row]
 
 
 def test_one_explanation_under_two_labels_is_one_perspective(tmp_path: Path) -> None:
@@ -227,14 +122,14 @@ def test_one_explanation_under_two_labels_is_one_perspective(tmp_path: Path) -> 
         {"label": "Trust", "explanation": "It hurts.", "cluster": "d"},
         {"label": "Trust", "explanation": "It does harm.", "cluster": "d"},
     ]
-    flat = _jsonl(tmp_path, [{"id": "q", "situation": "May I?", **view} for view in views])
+    flat = jsonl_file(tmp_path, [{"id": "q", "situation": "May I?", **view} for view in views])
     notes: list[str] = []
     (row,) = read_table(flat, {}, notes)
     assert [(p.label, p.explanation, p.cluster, p.stance) for p in row.situation.perspectives] == [
         ("Care", "It helps.", "c", None), ("Trust", "It hurts.", "d", None),
     ]  # fmt: skip
     assert "1 perspectives had the explanation of an earlier one" in notes[0] and "it  helps" not in notes[0]
-    assert read_table(_jsonl(tmp_path, [{"id": "q", "text": "May I?", "perspectives": views}]), {}) == [row]
+    assert read_table(jsonl_file(tmp_path, [{"id": "q", "text": "May I?", "perspectives": views}]), {}) == [row]
     pairs = table_pairs([row], 0, "train", 0, [])
     assert len(pairs) == 6 and sum(p["label"] for p in pairs) == 2
     views[0]["cluster"] = "d"
@@ -243,13 +138,13 @@ def test_one_explanation_under_two_labels_is_one_perspective(tmp_path: Path) -> 
         [{"id": "q", "situation": "May I?", **view} for view in views],
     ):
         with pytest.raises(DataError, match=r"'it helps\.' is in cluster 'd' and in 'c'"):
-            read_table(_jsonl(tmp_path, rows), {})
+            read_table(jsonl_file(tmp_path, rows), {})
 
 
 def test_an_answer_that_repeats_itself_is_not_learnt(tmp_path: Path) -> None:
     lines = f"{ANSWER}\nIn the perspective of Love, it hurts."
     whole = f"<core perspectives>\n{lines}\n</core perspectives>\n\n<summary>\nAll count.\n</summary>"
-    rows = read_table(_jsonl(tmp_path, [{"id": "a", "prompt": "Why?", "answer": whole}]), {})
+    rows = read_table(jsonl_file(tmp_path, [{"id": "a", "prompt": "Why?", "answer": whole}]), {})
     assert [p.label for p in rows[0].views] == ["Trust", "Duty of care"]
     assert table_sft(rows, 0)[0]["completion"].count("it hurts") == 1
 
@@ -280,23 +175,23 @@ def test_unreadable_tables(tmp_path: Path, name: str, content: bytes, message: s
 
 def test_one_perspective_is_no_spectrum(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"id 'a': 1 perspective; a spectrum needs at least two"):
-        read_table(_csv(tmp_path, [GOOD], header=HEADER[:4]), {})
+        read_table(csv_file(tmp_path, [GOOD], header=HEADER[:4]), {})
     same = [["a", "Why?", "Trust", t, "t", "-"] for t in ("x", "y")]
     with pytest.raises(DataError, match="all perspectives are in cluster 't'"):
-        read_table(_csv(tmp_path, same), {})
+        read_table(csv_file(tmp_path, same), {})
 
 
 def test_bad_answers(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"row 2: id 'a' was used in row 1"):
-        read_table(_jsonl(tmp_path, [{"id": "a", "prompt": "Why?", "answer": ANSWER}] * 2), {})
+        read_table(jsonl_file(tmp_path, [{"id": "a", "prompt": "Why?", "answer": ANSWER}] * 2), {})
     with pytest.raises(DataError, match="perspective 1 of `answer` is not"):
-        read_table(_jsonl(tmp_path, [{"prompt": "Why?", "answer": "It is good. It is bad."}]), {})
+        read_table(jsonl_file(tmp_path, [{"prompt": "Why?", "answer": "It is good. It is bad."}]), {})
     with pytest.raises(DataError, match="1 perspective"):
-        read_table(_jsonl(tmp_path, [{"prompt": "Why?", "answer": ANSWER.splitlines()[0]}]), {})
+        read_table(jsonl_file(tmp_path, [{"prompt": "Why?", "answer": ANSWER.splitlines()[0]}]), {})
 
 
 def _table(tmp_path: Path, count: int) -> list[Any]:
-    return read_table(_csv(tmp_path, [r for i in range(count) for r in _views(f"q{i}")]), {})
+    return read_table(csv_file(tmp_path, [r for i in range(count) for r in views_of(f"q{i}")]), {})
 
 
 def test_split_by_seed_into_the_wanted_sizes(tmp_path: Path) -> None:
@@ -320,7 +215,7 @@ def test_a_small_table_is_divided_in_proportion(tmp_path: Path) -> None:
 
 
 def test_the_same_text_never_lands_in_two_splits(tmp_path: Path) -> None:
-    rows = read_table(_csv(tmp_path, [r for i in range(40) for r in _views(f"q{i}", f"Text {i % 10}?")]), {})
+    rows = read_table(csv_file(tmp_path, [r for i in range(40) for r in views_of(f"q{i}", f"Text {i % 10}?")]), {})
     found = split_table(rows, 400, 100, 100, 0, [])
     texts = [{r.situation.text for r in rows} for rows in found.values()]
     assert sum(map(len, found.values())) == 40
@@ -328,8 +223,8 @@ def test_the_same_text_never_lands_in_two_splits(tmp_path: Path) -> None:
 
 
 def test_paraphrases_reach_every_split(tmp_path: Path) -> None:
-    rows = [r for i in range(30) for r in (_views(f"q{i}") if i < 3 else _views(f"q{i}")[2:])]
-    found = split_table(read_table(_csv(tmp_path, rows), {}), 20, 5, 5, 0, [])
+    rows = [r for i in range(30) for r in (views_of(f"q{i}") if i < 3 else views_of(f"q{i}")[2:])]
+    found = split_table(read_table(csv_file(tmp_path, rows), {}), 20, 5, 5, 0, [])
     for name in ("train", "dev", "test"):
         assert sum(len(r.views) == 4 for r in found[name]) == 1
 
@@ -371,7 +266,7 @@ def test_pairs_are_drawn_from_each_part(tmp_path: Path) -> None:
 
 
 def test_without_clusters_the_error_says_what_to_add(tmp_path: Path) -> None:
-    rows = read_table(_csv(tmp_path, [r[:4] for i in range(5) for r in _views(f"q{i}")], header=HEADER[:4]), {})
+    rows = read_table(csv_file(tmp_path, [r[:4] for i in range(5) for r in views_of(f"q{i}")], header=HEADER[:4]), {})
     with pytest.raises(DataError, match="`cluster` column"):
         table_triplets(rows, 10, 0)
     with pytest.raises(DataError, match=r"dev split.*`cluster` column"):

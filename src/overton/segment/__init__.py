@@ -65,10 +65,12 @@ def segment(answer: str) -> list[Segment]:
     near = min(stop, start + MAX_FREE)
     if carrying := carriers(seen.text, found, start, near):
         pieces = template.read(seen.text, carrying, stop)
-        before = template.before_marker(seen.text, start, pieces[0].start)
-        if tagged and not _introduces(seen.text[start:before]):
+        if tagged:
             # The block holds nothing but perspectives, so what stands before the first opener is said as well.
-            pieces = [*_free(seen.text, start, min(near, before)), *pieces]
+            before = template.before_marker(seen.text, start, pieces[0].start)
+            said = seen.text[start:before].strip()
+            if said and not _introduces(said):
+                pieces = [*_free(seen.text, start, min(near, before)), *pieces]
     else:
         pieces = _free(seen.text, start, near)
     segments = []
@@ -87,4 +89,4 @@ def _free(text: str, start: int, stop: int) -> list[template.Piece]:
 
 def _introduces(text: str) -> bool:
     """Whether it is one line that ends with a colon."""
-    return "\n" not in text.strip() and text.rstrip().endswith((":", "："))
+    return "\n" not in text and text.endswith((":", "："))

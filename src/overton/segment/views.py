@@ -30,6 +30,8 @@ def carriers(text: str, found: list[re.Match[str]], start: int, stop: int) -> li
     led = [m.start() for m in carrying]
     if not led:
         return []
+    if sum(_leads(text, start, place) for place in led) == sum(map(bool, map(str.strip, text[start:stop].split("\n")))):
+        return carrying  # each line begins with one, as in the template: there is nothing beside them
     rows = lines(text, start, stop)
     opened = set(led)
     marked = [row for row in rows if row.listed and _mark_end(text, row.start, row.end) in opened]
@@ -45,14 +47,19 @@ def carriers(text: str, found: list[re.Match[str]], start: int, stop: int) -> li
     return [] if alone or len(led) <= rivals else carrying
 
 
+def _leads(text: str, start: int, place: int) -> bool:
+    """Whether a line begins at ``place``, marks aside."""
+    line = max(text.rfind("\n", start, place) + 1, start)
+    return place - line <= _REACH and bool(_LEAD.fullmatch(text, line, place))
+
+
 def _begins(text: str, start: int, place: int) -> bool:
     """Whether a sentence or a line begins at ``place``, marks aside."""
-    line = max(text.rfind("\n", start, place) + 1, start)
-    if place - line <= _REACH and _LEAD.fullmatch(text, line, place):
+    if _leads(text, start, place):
         return True
-    while place > line and text[place - 1] in " \t\"'“*_":
+    while place > start and text[place - 1] in " \t\"'“*_":
         place -= 1
-    return text[place - 1] in _STOPS
+    return place > start and text[place - 1] in _STOPS
 
 
 def _mark_end(text: str, start: int, end: int) -> int:
