@@ -27,7 +27,7 @@ help:
 	@echo "make test        install, then lint, types and tests"
 	@echo "make lint        ruff and mypy alone"
 	@echo "make format      let ruff format the code"
-	@echo "make contract    verl, OpenRLHF, ms-swift, Inspect and lm-eval with this package, each in an environment of its own (10 GB)"
+	@echo "make contract    verl, OpenRLHF, ms-swift, DeepSpeed, Inspect and lm-eval with this package, each in an environment of its own (12 GB)"
 	@echo "make clean       remove .venv, .contract and caches; runs/ stays"
 
 install: $(VENV)/.overton-dev

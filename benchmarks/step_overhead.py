@@ -34,6 +34,9 @@ BEGIN, END = "<!-- step:begin -->", "<!-- step:end -->"
 BLOCK = 2  # steps of a trainer's turn
 WAYS = ("TRL, constant", "TRL, op-grpo", "Overton, constant", "Overton, overton with credit")
 PAIRS = ((WAYS[1], WAYS[0]), (WAYS[3], WAYS[2]), (WAYS[3], WAYS[0]))
+# Within as many blocks as ways, each comes after each other one equally often (Williams, 1949). Those of one trainer do
+# so between blocks too. What ran before decides what is compiled and cached: a second a turn after TRL's trainer.
+ORDERS = {2: ((0, 1), (1, 0)), 4: ((0, 1, 3, 2), (2, 3, 1, 0), (1, 2, 0, 3), (3, 0, 2, 1))}
 
 
 def trainers(
@@ -113,10 +116,8 @@ def measure(found: dict[str, Any], blocks: int, keep: Callable[[dict[str, Any]],
     tokens: dict[str, list[float]] = {way: [] for way in found}
     with settled_heap():
         for block in range(blocks + 1):
-            # Another way begins each time, and in every other block each comes after another one.
-            order = [*found][block % len(found) :] + [*found][: block % len(found)]
-            order = order[::-1] if block % 2 else order
-            for way in order:
+            for place in ORDERS[len(found)][block % len(found)]:
+                way = list(found)[place]
                 trainer = found[way]
                 trainer.args.max_steps = BLOCK
                 trainer.args.seed = trainer.args.data_seed = block

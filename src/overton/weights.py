@@ -1,7 +1,10 @@
-"""Weights of a causal language model, all of them saved."""
+"""Weights of a causal language model: all of them saved, all of them here."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from overton.errors import ModelError
@@ -21,11 +24,34 @@ def causal_model(source: str, **options: Any) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
-    model, found = AutoModelForCausalLM.from_pretrained(
-        source, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
-    )
+    with whole_weights():
+        model, found = AutoModelForCausalLM.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
+        )
     if missing := sorted(found["missing_keys"]):  # tied weights are none of them
         raise ModelError(
             f"{len(missing)} of its weights are not saved, {missing[0]} among them: it is an encoder, or not whole"
         )
     return model
+
+
+@contextmanager
+def whole_weights() -> Iterator[None]:
+    """Models loaded in here hold all their weights, also while DeepSpeed trains another one with ZeRO 3.
+
+    Transformers then shares out the weights of whatever it loads over all processes, also of an estimator or a judge,
+    which is called as it is, or which one process loads alone. A policy is shared out when its training begins.
+    """
+    if "deepspeed" not in sys.modules:
+        yield
+        return
+    from transformers.integrations import deepspeed
+
+    active = deepspeed._hf_deepspeed_config_weak_ref  # there is no other way to put it back
+    config = active() if active is not None else None
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        if config is not None:
+            deepspeed.set_hf_deepspeed_config(config)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,21 @@ def test_ratio_of_steps_and_its_interval() -> None:
     wide = step_overhead.ratio(seconds, "uneven", "even")
     assert (wide["ratio"], wide["low"], wide["high"]) == (2.0, 1.0, 3.0)
     assert (wide["way"], wide["against"]) == ("uneven", "even")
+
+
+@pytest.mark.parametrize("ways", [2, 4])
+def test_what_runs_before_a_scored_and_a_constant_reward_is_alike(ways: int) -> None:
+    import step_overhead
+
+    orders = step_overhead.ORDERS[ways]
+    assert [sorted(order) for order in orders] == [list(range(ways))] * ways
+    turns = [place for order in orders for place in order]
+    before: dict[int, Counter[int]] = {place: Counter() for place in range(ways)}
+    for place, earlier in zip(turns, turns[-1:] + turns[:-1], strict=True):
+        before[place][earlier] += 1
+    for constant in range(0, ways, 2):  # of one trainer, the scored one is the next
+        swapped = {constant: constant + 1, constant + 1: constant}
+        assert before[constant + 1] == {swapped.get(place, place): n for place, n in before[constant].items()}
 
 
 def test_the_page_shows_what_was_measured() -> None:

@@ -21,7 +21,7 @@ from overton.testing import tiny_policy
 from overton.training.callbacks import MetricsFile
 from overton.training.checkpoints import damage, last_checkpoint
 from overton.training.grpo import train_grpo
-from overton.training.guard import plain
+from overton.training.guard import plain, shard
 from overton.types import Score
 
 Poke = Callable[[torch.nn.Module], object]
@@ -191,3 +191,10 @@ def test_fewer_situations_than_a_step_asks_is_a_message_and_no_untrained_model(t
 
 def test_what_is_not_finite_is_written_as_text() -> None:
     assert plain([1, [math.nan, -math.inf], 0.5, None]) == [1, ["nan", "-inf"], 0.5, None]
+
+
+def test_a_share_of_zero_3_is_looked_at() -> None:
+    weights = torch.nn.Parameter(torch.empty(0))
+    assert shard(weights) is weights
+    weights.ds_tensor = torch.tensor([math.nan])  # type: ignore[attr-defined]
+    assert shard(weights).isnan().all()

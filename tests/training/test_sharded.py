@@ -22,26 +22,32 @@ def weights(run: Path, part: str) -> dict:  # type: ignore[type-arg]
     return load_file(run / "training" / part / "model" / "model.safetensors")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-def test_shards_train_as_copies_do_and_go_on_after_a_failure(tmp_path: Path, lora: bool) -> None:
+def train_in_shards(folder: Path, config: str, lora: bool) -> Path:
+    """A training by copies, one by shares that is ended in its second step of OP-GRPO and goes on; they are compared.
+
+    Args:
+        folder: for both.
+        config: file of examples/accelerate that shares out.
+        lora: train an adapter.
+
+    Returns:
+        Folder of the one by shares.
+    """
     more = list(ADAMW)
     if lora:
-        policy = tiny_policy(tmp_path / "policy", max_length=512)
+        policy = tiny_policy(folder / "policy", max_length=512)
         more += ["--set", f"policy.model={policy}", "--set", "policy.lora_rank=2"]
-    copies, shards = tmp_path / "copies", tmp_path / "shards"
-    for folder in (copies, shards):
-        folder.mkdir()
+    copies, shards = folder / "copies", folder / "shards"
+    for made in (copies, shards):
+        made.mkdir()
     done = launch(copies, "train", *more)
     assert done.returncode == 0, done.stderr[-4000:]
-    done = launch(shards, "train", *more, script="sharded_training.py", FAIL="1")
-    assert done.returncode != 0 and done.stderr.count("error: the second process has enough") == 1
-    assert list((shards / "run/training/grpo/checkpoints/checkpoint-1").glob("pytorch_model_fsdp_0*"))
-    done = launch(shards, "train", *more, script="sharded_training.py")
+    done = launch(shards, "train", *more, script="sharded_training.py", CONFIG=config, FAIL="1")
+    assert done.returncode != 0 and done.stderr.count("error: the second process has enough") == 1, done.stderr[-4000:]
+    checkpoint = shards / "run/training/grpo/checkpoints/checkpoint-1"
+    assert list(checkpoint.glob("pytorch_model_fsdp_0*" if config.startswith("fsdp") else "global_step1"))
+    done = launch(shards, "train", *more, script="sharded_training.py", CONFIG=config)
     assert done.returncode == 0, done.stderr[-4000:]
-    for rank in (0, 1):  # one step was left to do, of two passes
-        assert json.loads((shards / f"shards-{rank}.json").read_text()) == [True, True]
 
     expected, found = weights(copies / "run", "sft"), weights(shards / "run", "sft")
     assert expected.keys() == found.keys()
@@ -52,6 +58,33 @@ def test_shards_train_as_copies_do_and_go_on_after_a_failure(tmp_path: Path, lor
     assert trained.keys() == found.keys() and any(not trained[key].equal(found[key]) for key in found)
     assert [row["step"] for row in read_jsonl(shards / "run/training/grpo/metrics.jsonl")] == [1, 2]
     load_policy(shards / "run/training/grpo/model")
+    return shards
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+def test_shards_train_as_copies_do_and_go_on_after_a_failure(tmp_path: Path, lora: bool) -> None:
+    shards = train_in_shards(tmp_path, "fsdp2.yaml", lora)
+    for rank in (0, 1):  # one step was left to do, of two passes
+        assert json.loads((shards / f"shards-{rank}.json").read_text()) == [True, True]
+
+
+def stops_at_a_share_that_is_nan(folder: Path, config: str) -> None:
+    done = launch(folder, "train", *ADAMW, script="sharded_training.py", CONFIG=config, BREAK="1")
+    assert done.returncode != 0 and done.stderr.count("error: ") == 1 and "at step 2" in done.stderr, done.stderr[
+        -4000:
+    ]
+    sft = folder / "run" / "training" / "sft"
+    saved = [row for path in sft.glob("nonfinite_step_0002_process_*.jsonl") for row in read_jsonl(path)]
+    assert saved and {row["what"] for row in saved} == {"the loss is nan"}
+    assert not (sft / "model").exists() and not list(sft.glob("checkpoints/checkpoint-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_share_that_is_nan_ends_the_training(tmp_path: Path) -> None:
+    stops_at_a_share_that_is_nan(tmp_path, "fsdp2.yaml")
 
 
 def test_muon_is_refused_where_weights_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,3 +157,17 @@ def test_a_killed_process_ends_both_and_the_run_ends_as_if_it_had_not_been(
     assert metrics_without_clock(tmp_path / part) == metrics_without_clock(folder / part)
     expected, found = (load_file(home / part / "model/model.safetensors") for home in (folder, tmp_path))
     assert all(torch.equal(weights, found[name]) for name, weights in expected.items())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_weight_that_is_nan_in_one_process_ends_both_with_its_batch_saved(tmp_path: Path, rank: str) -> None:
+    started = time.monotonic()
+    done = launch(tmp_path, "train", BREAK=rank)
+    assert done.returncode != 0 and time.monotonic() - started < 300
+    assert done.stderr.count("error: ") == 1 and "at step 2" in done.stderr, done.stderr[-4000:]
+    sft = tmp_path / "run" / "training" / "sft"
+    saved = read_jsonl(sft / f"nonfinite_step_0002_process_{rank}.jsonl")
+    assert [row["what"] for row in saved] == ["the loss is nan"] * 2
+    assert not (sft / "model").exists() and not list(sft.glob("checkpoints/checkpoint-*"))

@@ -7,7 +7,7 @@
 ``step`` writes ``step-PROCESSES-PASSES-RANK.json``: advantages of each token, gradients before the optimizer's step,
 and what was logged. ``train`` writes ``writes-RANK.json``: the files of the run directory that the process opened to
 write. With FAIL=RANK in the environment that process fails in the second step of OP-GRPO, with KILL=RANK it kills
-itself there.
+itself there. With BREAK=RANK a weight of that process becomes NaN after the first step of SFT.
 """
 
 from __future__ import annotations
@@ -171,6 +171,8 @@ def train(folder: Path, arguments: list[str]) -> int:
     rank = os.environ.get("RANK", "0")
     if rank in (os.environ.get("FAIL"), os.environ.get("KILL")):
         fail_late()
+    if rank == os.environ.get("BREAK"):
+        break_late()
     sys.addaudithook(watch)
     code = main(["run", str(folder / "recipe.yaml"), "--run-dir", str(run), "--until", "training", *arguments])
     (folder / f"writes-{rank}.json").write_text(json.dumps(sorted(set(written))), encoding="utf-8")
@@ -191,6 +193,20 @@ def fail_late() -> None:
         return score(self, *args, trainer_state=trainer_state, **kwargs)
 
     TrlReward.__call__ = failing  # type: ignore[method-assign]
+
+
+def break_late() -> None:
+    from overton.training.callbacks import MetricsFile
+    from overton.training.guard import shard
+
+    def broken(self: MetricsFile, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if state.global_step == 1:
+            with torch.no_grad():
+                weights = next(model.parameters())
+                for held in (weights.data, shard(weights)):  # ZeRO 3 keeps small weights whole beside its shares
+                    held.fill_(float("nan"))
+
+    MetricsFile.on_step_begin = broken  # type: ignore[method-assign]
 
 
 def quick_data(recipe: Recipe, run: RunDir) -> None:

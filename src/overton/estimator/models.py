@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import MissingDependencyError, ModelError
 from overton.rundir import fingerprint, sha256, visible_files
+from overton.weights import whole_weights
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -103,7 +104,7 @@ def load_sentence_transformer(folder: Path, max_seq_length: int | None = None) -
     if not any(folder.rglob("*.safetensors")):
         raise ModelError(f"{folder}: holds no *.safetensors file; copy or train the model again")
     try:
-        with _quiet_loading():
+        with _quiet_loading(), whole_weights():
             model = SentenceTransformer(
                 str(folder),
                 trust_remote_code=False,

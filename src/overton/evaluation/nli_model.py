@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from overton.errors import ModelError
+from overton.weights import whole_weights
 
 MAX_SENTENCES = 200  # distinct ones; the comparison of an answer with itself grows with the square
 _STEP = 1024  # pairs between two steps of the progress bar
@@ -129,7 +130,7 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 32, bf
         raise ModelError(f"{name}: the folder holds no config.json; give the folder of a saved CrossEncoder")
     source = str(folder) if folder.exists() else str(name)
     try:
-        with quiet_loading():
+        with quiet_loading(), whole_weights():
             encoder = CrossEncoder(
                 source, local_files_only=offline, trust_remote_code=False, model_kwargs={"dtype": "float32"}
             )

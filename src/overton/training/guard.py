@@ -70,8 +70,7 @@ class GuardedTrainer(Trainer):
         """
         assert self.model is not None
         for name, weights in self.model.named_parameters():
-            here = weights.to_local() if hasattr(weights, "to_local") else weights
-            if weights.requires_grad and not bool(torch.isfinite(here).all()):
+            if weights.requires_grad and not bool(torch.isfinite(shard(weights)).all()):
                 rows = batch_rows(self._taken, self._text_of)
                 self.stop(f"weights of {name} are NaN or infinite", rows, step=self.state.global_step)
 
@@ -134,6 +133,13 @@ class GuardedTrainer(Trainer):
             raise
         if self.args.should_save:
             rotate(folder, self.state.global_step)
+
+
+def shard(weights: Any) -> torch.Tensor:
+    """What this process holds of a parameter: all of it, or its share in FSDP2 or ZeRO 3."""
+    if hasattr(weights, "ds_tensor"):
+        return weights.ds_tensor  # type: ignore[no-any-return]
+    return weights.to_local() if hasattr(weights, "to_local") else weights  # type: ignore[no-any-return]
 
 
 def batch_rows(passes: Sequence[dict[str, Any]], text_of: Any) -> list[dict[str, Any]]:

@@ -261,11 +261,10 @@ def _merged_into_whole(model: Any, folder: Path, weights: dict[str, Any] | None)
         weights: of the whole model where it holds shards only.
     """
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
     model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
     name = model.peft_config["default"].base_model_name_or_path
-    base = AutoModelForCausalLM.from_pretrained(name, trust_remote_code=False, use_safetensors=True, dtype="auto")
+    base = causal_model(name, dtype="auto")
     merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
     shutil.rmtree(folder)
     return merged
