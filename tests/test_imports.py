@@ -20,6 +20,7 @@ GROUND = {
     "inputs",
     "lock",
     "processes",
+    "threads",
     "progress",
     "prompting",
     "recipe",

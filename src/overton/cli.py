@@ -17,6 +17,7 @@ from overton.judge_verbs import judge, overtonbench
 from overton.processes import count, hold_back, is_first
 from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
+from overton.threads import wait_long_if_alone, wait_shortly
 from overton.train_verbs import train_command
 from overton.verb_options import JsonOption, check_lines_file, print_json
 
@@ -250,6 +251,8 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     from overton.rundir import RunDir
 
     settings = load_recipe(recipe, overrides or ())
+    if count() == 1:  # several would take each other for other programs
+        wait_long_if_alone(settings.threads)
     if settings.reward.overrides:
         # Their names are the preset's, so the recipe cannot know them; now is better than when GRPO starts.
         from overton.rewards.presets import make_preset
@@ -295,10 +298,6 @@ def _settle_libraries(quiet: bool) -> None:
     settings = {
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        # Threads of GNU OpenMP, which torch uses on Linux, wait in a loop for milliseconds before they sleep. On two
-        # cores of which another process wants one, that makes two threads several times as slow as one; never to
-        # wait makes small matrices slow. A short wait costs little in either case.
-        "GOMP_SPINCOUNT": "1000",
     }
     if not is_first():  # the bars of one process are enough
         settings |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
@@ -316,6 +315,7 @@ def _settle_libraries(quiet: bool) -> None:
             warnings.simplefilter("ignore")
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    wait_shortly()
 
 
 def _say(text: str) -> None:
