@@ -155,8 +155,10 @@ def _show(figures: dict[str, Any], tables: list[Any], as_json: bool, asking: Ask
     else:
         _print(figures, tables, asking.folder)
     if failed := figures["failed"]:
-        rest = "give --read-batch results that hold" if asking.read_batch else "run the same command again for"
-        raise RunError(f"{failure_line(failed)}\nWhat came is kept: {rest} the rest.")
+        rest = "run the same command again for the rest"
+        if asking.read_batch:
+            rest = "--write-batch writes the rest, and --read-batch takes their results"
+        raise RunError(f"{failure_line(failed)}\nWhat came is kept: {rest}.")
 
 
 def _print(figures: dict[str, Any], tables: list[Any], output: Path) -> None:

@@ -61,7 +61,7 @@ class Asking:
 
 
 def open_judges(asking: Asking) -> list[Judge]:
-    """The judges, with a cache in ``llm/`` of the folder, or with files of the Batch API in ``batch/``.
+    """The judges, with a cache in ``llm/`` of the folder, and their calls for the Batch API in ``batch/``.
 
     Raises:
         RecipeError: an unknown key, a wrong value, or an address that must not be sent something.
@@ -70,6 +70,7 @@ def open_judges(asking: Asking) -> list[Judge]:
     from overton.evaluation.judge import Judge, load_judges
     from overton.hub import prefer_cache
     from overton.llm.batch import BatchResults, BatchWriter, read_results
+    from overton.llm.cache import ReplyCache
     from overton.recipe import override, parse_recipe
 
     settings: Row = {"base_url": asking.base_url}
@@ -82,14 +83,16 @@ def open_judges(asking: Asking) -> list[Judge]:
     sections = recipe.evaluation.judge.models
     if (asking.write_batch or asking.read_batch) and any(section.dry_run for section in sections.values()):
         raise RecipeError("dry_run goes with neither --write-batch nor --read-batch; leave one of them out")
+    folder = asking.folder / "llm"
     if asking.write_batch:
-        return [Judge(n, BatchWriter(section, asking.batch_file(n)), section) for n, section in sections.items()]
+        cache = ReplyCache(folder)
+        return [Judge(n, BatchWriter(section, asking.batch_file(n), cache), section) for n, section in sections.items()]
     if asking.read_batch:
-        replies = read_results(asking.read_batch)
-        return [Judge(name, BatchResults(section, replies), section) for name, section in sections.items()]
+        replies, cache = read_results(asking.read_batch), ReplyCache(folder)
+        return [Judge(name, BatchResults(section, replies, cache), section) for name, section in sections.items()]
     if not asking.base_url:
         prefer_cache(asking.models)
-    return load_judges(sections, asking.folder / "llm")
+    return load_judges(sections, folder)
 
 
 def asks_nothing(asking: Asking, judges: Sequence[Judge]) -> bool:

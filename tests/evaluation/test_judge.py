@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from judge_material import ASPECTS, QUESTIONS, answers, chooser, grader, judge, 
 from llm_server import Answer as Served
 from llm_server import completion, serving
 
+from overton.evaluation.judge import Judge
 from overton.evaluation.judge.pairwise import compare_answers, pair_summary
 from overton.evaluation.judge.reply import Scores
 from overton.evaluation.judge.score import METRICS, judge_answers
 from overton.evaluation.judge.summary import judge_figures, system_figures
 from overton.llm.batch import BatchResults, BatchWriter, read_results
+from overton.llm.cache import ReplyCache
 from overton.rundir import read_jsonl, write_jsonl
 from overton.types import Answer
 
@@ -247,26 +250,29 @@ def test_a_batch_gives_the_same_rows(tmp_path: Path) -> None:
         live = judge(endpoint.url, tmp_path / "live")
         rows, transcript = judge_answers([live], given, QUESTIONS)
     calls = tmp_path / "calls.jsonl"
-    writer = type(live)(live.name, BatchWriter(live.section, calls), live.section)
+    writer = type(live)(live.name, BatchWriter(live.section, calls, ReplyCache(tmp_path)), live.section)
     unscored, _ = judge_answers([writer], given, QUESTIONS)
     assert {row["reason"] for row in unscored} == {"m: written for the Batch API"}
     results = [
         {"custom_id": c["custom_id"], "response": {"status_code": 200, "body": grader(by_length)(c["body"])}}
         for c in read_jsonl(calls)
     ]
+
+    def reader(file: Path) -> Judge:
+        cache = ReplyCache(Path(mkdtemp(dir=tmp_path)))  # a new one: it would answer from what an earlier file held
+        return Judge(live.name, BatchResults(live.section, read_results([file]), cache), live.section)
+
     for number, order in enumerate(itertools.permutations(results)):
         file = tmp_path / f"{number}.jsonl"
         write_jsonl(file, order)
-        reader = type(live)(live.name, BatchResults(live.section, read_results([file])), live.section)
-        assert judge_answers([reader], given, QUESTIONS) == (rows, transcript)
+        assert judge_answers([reader(file)], given, QUESTIONS) == (rows, transcript)
     write_jsonl(file, results[:2])
-    reader = type(live)(live.name, BatchResults(live.section, read_results([file])), live.section)
-    unscored, _ = judge_answers([reader], given, QUESTIONS)
+    unscored, _ = judge_answers([reader(file)], given, QUESTIONS)
     assert unscored[2]["reason"] == "m: the results of the batch do not hold it"
     assert [row["failed"] for row in unscored] == [False, False, True]
     held = {"status_code": 400, "body": {"error": {"code": "content_filter"}}}
     write_jsonl(file, [{**results[0], "response": held}])
     assert read_results([file])[results[0]["custom_id"]].declined
     write_jsonl(file, [{**results[0], "response": {"status_code": 400, "body": {"error": {"message": "too long"}}}}])
-    reader = type(live)(live.name, BatchResults(live.section, read_results([file])), live.section)
-    assert "m: HTTP 400: too long; without a schema: " in judge_answers([reader], given, QUESTIONS)[0][0]["reason"]
+    (row, *_), _ = judge_answers([reader(file)], given, QUESTIONS)
+    assert "m: HTTP 400: too long; without a schema: " in row["reason"]

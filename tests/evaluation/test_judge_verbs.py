@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -163,7 +164,7 @@ def test_the_batch_form_gives_the_same_files(files: list[str], tmp_path: Path) -
     with serving(Served(reply)) as endpoint:
         assert judge(files, endpoint.url) == 0
         live = (tmp_path / "out" / "scores.jsonl").read_bytes()
-        (tmp_path / "out" / "scores.jsonl").unlink()
+        rmtree(tmp_path / "out")
         assert judge(files, endpoint.url, "--write-batch") == 0
         assert not (tmp_path / "out" / "scores.jsonl").exists()
         calls = read_jsonl(tmp_path / "out" / "batch" / "gpt-4.1.jsonl")
@@ -172,8 +173,15 @@ def test_the_batch_form_gives_the_same_files(files: list[str], tmp_path: Path) -
         ]
         write_jsonl(tmp_path / "results.jsonl", results[::-1])
         assert judge(files, endpoint.url, "--read-batch", str(tmp_path / "results.jsonl")) == 0
+        assert (tmp_path / "out" / "scores.jsonl").read_bytes() == live
+        rmtree(tmp_path / "out")
+        write_jsonl(tmp_path / "first.jsonl", results[:2])
+        write_jsonl(tmp_path / "rest.jsonl", results[2:])
+        assert judge(files, endpoint.url, "--read-batch", str(tmp_path / "first.jsonl")) == 1
+        assert judge(files, endpoint.url, "--read-batch", str(tmp_path / "rest.jsonl")) == 0
+        assert (tmp_path / "out" / "scores.jsonl").read_bytes() == live
+        assert judge(files, endpoint.url) == 0
         assert len(endpoint.bodies) == 6
-    assert (tmp_path / "out" / "scores.jsonl").read_bytes() == live
     assert judge(files, "http://localhost:1", "--dry-run", "--write-batch") == 2
 
 

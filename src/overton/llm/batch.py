@@ -3,6 +3,7 @@
 The format is OpenAI's (https://platform.openai.com/docs/guides/batch): one JSON object a line, with ``custom_id``,
 ``method``, ``url`` and ``body`` in the request, and ``custom_id``, ``response`` and ``error`` in the result, in any
 order. The id is the cache's key, so a result finds its request by what was asked, whatever was asked beside it.
+Replies are kept in the cache of the calls that are made one by one, so neither form asks what the other brought.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from overton.llm.cache import cache_key
+from overton.llm.cache import ReplyCache, cache_key
 from overton.llm.endpoint import Failure, declines, read_answer, request_body
 from overton.llm.front import clean
 from overton.llm.types import Reply, Request
@@ -26,22 +27,29 @@ _SHOWN = 200
 
 
 class BatchWriter:
-    """A language model that answers nothing and writes down what it is asked.
+    """A language model that answers nothing and writes down what it is asked and has no reply to yet.
 
     Args:
         section: the model and the settings of its calls.
         path: file of the requests. Beyond 50,000, and when more is asked later, files follow: ``NAME-2.jsonl`` and on.
+        cache: of the replies; what it holds is not written.
     """
 
-    def __init__(self, section: LlmSection, path: Path) -> None:
+    def __init__(self, section: LlmSection, path: Path, cache: ReplyCache) -> None:
         self.name = section.model
         self._section = section
         self._path = path
+        self._cache = cache
         self._files = 0
 
     def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
-        """Write the requests, equal ones once; no reply has a text."""
-        lines = list(self._lines(requests))
+        """Write the requests that the cache does not answer, equal ones once; no reply has a text."""
+        keys = {cache_key(self.name, request, self._section.extra): request for request in requests}
+        asked = {key: request for key, request in keys.items() if self._cache.get(key) is None}
+        if known := len(keys) - len(asked):
+            rest = "" if asked else "; nothing is left to ask"
+            console.print(f"{self.name}: {known:,} replies are in the cache{rest}", soft_wrap=True, markup=False)
+        lines = list(self._lines(asked))
         for start in range(0, len(lines), MOST_REQUESTS):
             self._files += 1
             path = self._path if self._files == 1 else self._path.with_stem(f"{self._path.stem}-{self._files}")
@@ -49,30 +57,37 @@ class BatchWriter:
             console.print(f"{path}: {count:,} requests", soft_wrap=True, markup=False)
         return [Reply(None, "written for the Batch API")] * len(requests)
 
-    def _lines(self, requests: Sequence[Request]) -> Iterator[dict[str, Any]]:
-        asked = {cache_key(self.name, request, self._section.extra): request for request in requests}
+    def _lines(self, asked: dict[str, Request]) -> Iterator[dict[str, Any]]:
         for key, request in asked.items():
             yield {"custom_id": key, "method": "POST", "url": URL, "body": request_body(self._section, request)}
 
 
 class BatchResults:
-    """A language model whose replies come from files of results.
+    """A language model whose replies come from the cache or else from files of results.
 
     Args:
         section: as the requests were written with.
         replies: of :func:`read_results`.
+        cache: of the replies; those of the results that have a text are stored there.
     """
 
-    def __init__(self, section: LlmSection, replies: dict[str, Reply]) -> None:
+    def __init__(self, section: LlmSection, replies: dict[str, Reply], cache: ReplyCache) -> None:
         self.name = section.model
         self._extra = section.extra
         self._replies = replies
+        self._cache = cache
 
     def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
-        """One reply a request, in their order; without a text where the results have none."""
-        keys = [cache_key(self.name, request, self._extra) for request in requests]
-        missing = Reply(None, "the results of the batch do not hold it")
-        return [self._replies.get(key, missing) for key in keys]
+        """One reply a request, in their order; without a text where neither has one."""
+        return [self._reply(cache_key(self.name, request, self._extra), request) for request in requests]
+
+    def _reply(self, key: str, request: Request) -> Reply:
+        if (known := self._cache.get(key)) is not None:
+            return known
+        reply = self._replies.get(key, Reply(None, "the results of the batch do not hold it"))
+        if reply.text is not None:
+            self._cache.put(key, self.name, request, reply)
+        return reply
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, Reply]:
