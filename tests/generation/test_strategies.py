@@ -143,6 +143,20 @@ def test_a_broken_format_is_asked_for_again_as_often_as_allowed(tmp_path: Path) 
         assert all("top_p" not in body for body in endpoint.bodies[count:])
 
 
+def test_a_further_try_that_fails_on_the_way_leaves_its_question_out(tmp_path: Path) -> None:
+    def down(body: dict[str, Any]) -> dict[str, Any]:
+        return completion("Well, it depends.") if body["seed"] == 0 else {"rubbish": True}
+
+    with serving(Answer(down)) as endpoint:
+        system = section("explicit", base_url=endpoint.url)
+        outcome = answered(system, tmp_path, QUESTIONS[:1], format_retries=2)
+        assert "holds no reply" in outcome.failed["q0"] and not outcome.answers
+        endpoint.answers, count = [Answer(wise)], len(endpoint.bodies)
+        [row] = answered(system, tmp_path, QUESTIONS[:1], format_retries=2).answers
+    assert layout(row.answer).valid and (row.calls, row.retries) == (2, 1)
+    assert [body["seed"] for body in endpoint.bodies[count:]] == [1], "the first try is kept, the second is made again"
+
+
 def replace_temperature(system: Any) -> Any:
     return system.model_copy(update={"temperature": 0.0})
 

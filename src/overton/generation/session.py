@@ -132,7 +132,7 @@ class Session:
 
         Returns:
             One reply a question. ``None`` where nothing was asked, or where no reply could be fetched, which
-            :attr:`failed` tells. When no try is usable, the last one counts.
+            :attr:`failed` tells, of any try. When no try is usable, the last one counts.
         """
         said: list[Said | None] = [None] * self.count
         open_ = [i for i, prompt in enumerate(prompts) if prompt is not None and i not in self.failed]
@@ -147,11 +147,10 @@ class Session:
                 self.spent[i].add(reply, model.section)
                 self.spent[i].retries += bool(turn)
                 new = _said(reply)
-                if new is None and said[i] is None:
+                said[i] = new
+                if new is None:  # also of a further try: the one before broke the format, and is not the answer
                     self.failed[i] = reply.reason
-                    continue
-                said[i] = new or said[i]
-                if new is not None and reply.reason != REHEARSED and not usable(new.text):
+                elif reply.reason != REHEARSED and not usable(new.text):
                     again.append(i)
             open_ = again
         return said
