@@ -49,6 +49,7 @@ def generate_command(run_stages: RunStages) -> Callable[..., None]:
     """The verb; ``run_stages`` is the command line's way to run stages of a recipe."""
 
     def generate(
+        context: typer.Context,
         recipe: Annotated[
             Path | None, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).", show_default=False)
         ] = None,
@@ -109,8 +110,7 @@ def generate_command(run_stages: RunStages) -> Callable[..., None]:
         seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of sampling.", rich_help_panel=_SYSTEM)] = 0,
     ) -> None:
         if recipe is not None:
-            if model or questions or output:
-                raise typer.BadParameter("a recipe names its systems and questions: leave --model and the others out")
+            _check_options(context)
             if dry_run:
                 _rehearse(recipe, run_dir, overrides or ())
             else:
@@ -128,6 +128,22 @@ def generate_command(run_stages: RunStages) -> Callable[..., None]:
         answer_questions(Answering(questions, output, system, generation, overrides or (), seed, dry_run))
 
     return generate
+
+
+def _check_options(context: typer.Context) -> None:
+    """Refuse options beside a recipe that only count without one, also where they say what is the default."""
+    given = [
+        "/".join(option.opts)
+        for option in context.command.params
+        if getattr(option, "rich_help_panel", None) == _SYSTEM
+        and option.name
+        and getattr(context.get_parameter_source(option.name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        raise typer.BadParameter(
+            f"with a RECIPE leave {', '.join(given)} out: it names its systems and questions. Its keys are changed by "
+            "--set, for example --set generation.limit=20 or --set seed=1"
+        )
 
 
 def answer_questions(asked: Answering) -> None:

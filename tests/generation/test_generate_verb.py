@@ -127,11 +127,29 @@ def test_a_wrong_option_is_named(tmp_path: Path, capsys: Any, arguments: list[st
     assert not (tmp_path / "a.jsonl").exists()
 
 
-def test_a_recipe_or_a_model_and_not_half_of_either(tmp_path: Path, capsys: Any) -> None:
+def test_a_recipe_or_a_model_and_not_half_of_either() -> None:
     assert main(["generate"]) == 2
     assert main(["generate", "--model", "m", "--output", "x.jsonl"]) == 2
-    assert main(["generate", "r.yaml", "--model", "m"]) == 2
-    assert "leave --model and the others out" in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model", "m"],
+        ["--output", "x.jsonl"],
+        ["--limit", "1", "--strategy", "explicit"],
+        ["--temperature", "0.7"],  # also where it is the default
+        ["--top-p", "0.5", "--max-new-tokens", "9", "--format-retries", "1", "--name", "n", "--seed", "3"],
+        ["--base-url", "http://localhost:1/v1", "--dry-run"],
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_a_recipe_would_ignore_is_refused(tmp_path: Path, capsys: Any, options: list[str]) -> None:
+    recipe = write(tmp_path / "r.yaml", "name: a\n")
+    assert main(["generate", str(recipe), "--run-dir", str(tmp_path / "run"), *options]) == 2
+    said = " ".join(capsys.readouterr().err.replace("│", "").split())
+    assert all(option in said for option in options if option.startswith("--") and option != "--dry-run")
+    assert "leave --dry-run" not in said and "--set generation.limit" in said
 
 
 def test_the_questions_are_not_overwritten(tmp_path: Path, capsys: Any) -> None:
