@@ -181,6 +181,20 @@ def test_bad_input_is_named(run: RunDir, tmp_path: Path, tiny_cross_encoder: Pat
         stage.run(recipe(tiny_cross_encoder), run)
 
 
+def test_a_file_of_several_systems_and_a_compressed_one_are_refused(run: RunDir) -> None:
+    plain, mine = recipe("world"), run.stage("generation") / "mine.jsonl"
+    rows = [Answer(s.id, s.text, "Yes.", system).to_json() for system in ("one", "two") for s in SITUATIONS]
+    write_jsonl(mine, rows)
+    with pytest.raises(DataError, match=r"mine\.jsonl: rows of 2 systems \('one', 'two'\)"):
+        stage.check(plain, run)
+    write_jsonl(mine, rows[: len(SITUATIONS)])
+    stage.check(plain, run)
+    mine.unlink()
+    write_jsonl(mine.with_name("mine.jsonl.gz"), rows[: len(SITUATIONS)])
+    with pytest.raises(DataError, match=r"mine\.jsonl\.gz"):
+        stage.check(plain, run)
+
+
 def test_a_file_that_cannot_be_judged_costs_nothing_that_was(run: RunDir) -> None:
     plain = parse_recipe({"name": "t", "evaluation": {"bootstrap": 200}})
     run = fill(run.path, tuple(Situation(s.id, s.text, s.perspectives) for s in SITUATIONS))

@@ -44,7 +44,7 @@ def check(recipe: Recipe, run: RunDir) -> None:
 
     Raises:
         RunError: there are no answers.
-        DataError: a file cannot be read, or an answer belongs to no test situation.
+        DataError: a file cannot be read or holds several systems, or an answer belongs to no test situation.
     """
     _read_systems(run.stage("generation"), read_situations(run.stage("data") / "test.jsonl"))
 
@@ -62,7 +62,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
 
     Raises:
         RunError: there are no answers, or calls of judges brought no reply; what came is kept.
-        DataError: a file cannot be read, or an answer belongs to no test situation.
+        DataError: a file cannot be read or holds several systems, or an answer belongs to no test situation.
         ModelError: the NLI model or a judge cannot be used.
     """
     section, folder = recipe.evaluation, run.stage("evaluation")
@@ -137,6 +137,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
 
 
 def _read_systems(folder: Path, situations: Sequence[Situation]) -> dict[str, list[Answer]]:
+    if zipped := sorted(folder.glob("*.jsonl.gz")):
+        raise DataError(f"{zipped[0]}: a stage reads no compressed answers; unpack the file with gunzip, or remove it")
     names = sorted(p.stem for p in folder.glob("*.jsonl"))
     if not names:
         raise RunError(f"{folder}: no answers to judge. `overton generate RECIPE` writes them.")
@@ -144,6 +146,13 @@ def _read_systems(folder: Path, situations: Sequence[Situation]) -> dict[str, li
     for name in order_systems(names):
         path = folder / f"{name}.jsonl"
         answers = read_answers(path)
+        found = list(dict.fromkeys(answer.system for answer in answers))
+        if len(found) > 1:  # their rows would take each other's place, since rows are told apart by situation
+            raise DataError(
+                f"{path}: rows of {len(found)} systems ({', '.join(repr(name) for name in found[:5])}"
+                f"{', ...' * (len(found) > 5)}). Here a file is one system, by the file's name: write a file for each, "
+                "or give this one to `overton score`"
+            )
         try:
             systems[name] = assign(answers, situations)
         except DataError as error:
