@@ -265,6 +265,16 @@ def test_pairs_are_drawn_from_each_part(tmp_path: Path) -> None:
     assert {r["set"] for r in table_pairs(mixed, 0, "train", 0, [])} == {"small", "bare", "large"}
 
 
+@pytest.mark.parametrize(("split", "n"), [("train", 0), ("dev", 0), ("test", 8)])
+def test_a_part_where_nothing_says_what_is_the_same_gives_no_pairs(tmp_path: Path, split: str, n: int) -> None:
+    rows = [replace(row, part="told") for row in _table(tmp_path, 6)]
+    bare = read_table(csv_file(tmp_path, [r[:4] for i in range(6) for r in views_of(f"b{i}")], header=HEADER[:4]), {})
+    notes: list[str] = []
+    found = table_pairs([*rows, *(replace(row, part="bare") for row in bare)], n, split, 0, notes)
+    assert found == table_pairs(rows, n, split, 0, [])
+    assert len(notes) == 1 and f"pairs.{split} of bare: none" in notes[0]
+
+
 def test_without_clusters_the_error_says_what_to_add(tmp_path: Path) -> None:
     rows = read_table(csv_file(tmp_path, [r[:4] for i in range(5) for r in views_of(f"q{i}")], header=HEADER[:4]), {})
     with pytest.raises(DataError, match="`cluster` column"):

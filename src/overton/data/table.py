@@ -242,6 +242,7 @@ _NO_CLUSTERS = (
     "estimator the table needs a `cluster` column in which perspectives that say the same have the same "
     "name, in three situations or more"
 )
+_NOT_MEASURED = "What is measured on pairs says nothing about this part, and it gets no threshold of its own"
 
 
 def table_pairs(rows: Sequence[TableRow], n: int, split: str, seed: int, warnings: list[str]) -> list[dict[str, Any]]:
@@ -257,7 +258,8 @@ def stream_pairs(
     Args:
         rows: the split's situations.
         n: pairs wanted of each part; fewer when it has no more, and none of a part whose pairs would all have one
-            label. 0 = every pair, in the mix that people's labels have.
+            label. 0 = every pair, in the mix that people's labels have. A part with neither labelled pairs nor a
+            cluster gives none: nothing says that its perspectives differ.
         split: its name.
         seed: decides the choice.
         warnings: what the card should tell is appended.
@@ -266,9 +268,16 @@ def stream_pairs(
         DataError: no situation has two perspectives of one cluster.
     """
     rng = random.Random(f"{seed}/pairs/{split}")
-    labelled = [(row, pair, relation) for row in rows for pair, relation in labelled_pairs(row)]
+    known = {row.part for row in rows if row.pairs or any(view.cluster for view in row.views)}
+    labelled = [(row, pair, relation) for row in rows if row.part in known for pair, relation in labelled_pairs(row)]
     if not any(pair.same for _, pair, _ in labelled):
         raise DataError(_NO_CLUSTERS.format(split=split))
+    for name in dict.fromkeys(row.part for row in rows if row.part not in known):
+        effect = "The estimator learns nothing from this part" if split == "train" else _NOT_MEASURED
+        warnings.append(
+            f"pairs.{split} of {name}: none, since it has neither labelled pairs nor clusters to say what is the same. "
+            + effect
+        )
     if n:
         # Each part on its own: of all together, a small part would give pairs of one label, or none.
         parts: dict[str, list[_Labelled]] = {}
@@ -301,7 +310,7 @@ def _half_same(own: list[_Labelled], n: int, what: str, rng: random.Random, warn
     if not half:
         warnings.append(
             f"{what}: none, since all would be {'the same' if same else 'different; no cluster has two perspectives'}. "
-            "What is measured on pairs says nothing about this part, and it gets no threshold of its own"
+            + _NOT_MEASURED
         )
     elif 2 * half < n:
         warnings.append(f"{what}: {n} pairs wanted, the table gives {2 * half}")
