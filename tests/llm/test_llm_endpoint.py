@@ -89,7 +89,11 @@ RUBBISH = (
     Answer(completion("")),
     Answer(completion(" \n")),
     Answer(completion(None)),
-    Answer(completion([{"type": "text", "text": "parts"}])),
+    Answer(completion([{"type": "image_url", "image_url": {"url": "data:"}}])),
+    Answer(completion(["words"])),
+    Answer(completion({"type": "text", "text": "a part alone"})),
+    Answer(completion(5)),
+    Answer(completion("- Honesty mat", "error")),
     Answer({"error": {"message": "bad request"}}, 400),
 )
 
@@ -101,6 +105,28 @@ def test_rubbish_costs_only_its_own_reply(open_llm: Open, rubbish: Answer) -> No
         replies = open_llm(endpoint.url, concurrency=1).complete(ask("a", "b", "c"))
     assert [reply.text for reply in replies] == ["fine", None, "fine"]
     assert replies[1].reason
+
+
+def test_text_in_parts_is_joined_without_its_thoughts(open_llm: Open) -> None:
+    thoughts = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    parts = [thoughts, {"type": "text", "text": "One view. "}, {"type": "text", "text": "Another."}]
+    with serving(Answer(completion(parts)), Answer(completion([thoughts]))) as endpoint:
+        replies = open_llm(endpoint.url, concurrency=1).complete(ask("a", "b"))
+    assert replies[0] == Reply("One view. Another.", "", 7, 3)
+    assert replies[1].declined, "nothing but thoughts is an empty reply"
+
+
+def test_a_reply_that_cannot_be_used_says_what_it_holds_and_is_asked_for_again(open_llm: Open) -> None:
+    broken = completion("- Honesty mat", "error")
+    broken["choices"][0]["error"] = {"code": 502, "message": "the provider hung up"}
+    image = completion([{"type": "image_url"}])
+    with serving(Answer(broken), Answer(image), Answer(completion(5)), Answer(echo)) as endpoint:
+        llm = open_llm(endpoint.url, concurrency=1)
+        replies = llm.complete(ask("a", "b", "c"))
+        assert not any(reply.declined for reply in replies)
+        assert [reply.text for reply in llm.complete(ask("a", "b", "c"))] == ["to a", "to b", "to c"]
+    for reply, wanted in zip(replies, ("the provider hung up", "image_url", "int"), strict=True):
+        assert wanted in reply.reason
 
 
 def test_odd_usage_and_half_characters_do_no_harm(open_llm: Open) -> None:
@@ -150,7 +176,7 @@ def test_no_server_at_all(open_llm: Open) -> None:
     [(401, "the key in OPENAI_API_KEY"), (403, "the key in OPENAI_API_KEY"), (404, "has no model 'm'")],
 )
 def test_a_refused_key_and_an_unknown_model_stop_at_once(open_llm: Open, status: int, wanted: str) -> None:
-    said = {"error": {"message": "no: key-of-a-test"}}
+    said = {"error": {"message": "no: key-of-a-test; your account was flagged"}}
     with serving(Answer(echo), Answer(said, status)) as endpoint:
         with pytest.raises(ModelError) as caught:
             open_llm(endpoint.url, concurrency=1, retries=3).complete(ask(*map(str, range(20))))
@@ -188,6 +214,11 @@ def test_the_nucleus_is_sent_and_seconds_are_measured_and_kept(open_llm: Open) -
 
 LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
 FILTER = {"code": "content_filter", "message": "The response was filtered due to the prompt", "status": 400}
+FLAGGED = {
+    "code": 403,
+    "message": "Your chosen model requires moderation and your input was flagged",
+    "metadata": {"reasons": ["violence"], "flagged_input": "May I ...", "provider_name": "X"},
+}
 
 
 @pytest.mark.parametrize(
@@ -204,6 +235,8 @@ FILTER = {"code": "content_filter", "message": "The response was filtered due to
         (400, {"message": "prompt is too long: 210000 tokens > 200000 maximum"}, True),
         (422, {"message": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096"}, True),
         (413, {"message": "no"}, True),
+        (403, FLAGGED, True),
+        (403, {"message": "This prompt violates our content policy."}, True),
         (500, {"message": LONG}, False),
     ],
     ids=str,

@@ -29,6 +29,12 @@ _ABOUT_THE_QUESTION = re.compile(
     r"|`inputs` tokens",
     re.IGNORECASE,
 )
+# Beside a refused key, 403 is also what a router answers whose moderation held the question back.
+_MODERATED = re.compile(
+    r"\b(inputs?|prompts?|question|content)\b[^.]{0,40}\bflagged|flagged_input|moderation|content.?polic",
+    re.IGNORECASE,
+)
+_TEXTS, _THOUGHTS = ("text", "output_text"), ("thinking", "reasoning", "redacted_thinking")  # types of parts
 
 
 class Failure(Exception):
@@ -123,14 +129,15 @@ class Endpoint:
     def _refusal(self, error: Any) -> Exception:
         status, said = error.status_code, self._safe(error)
         url, name = self._section.base_url, self._section.api_key_env
-        if status in (401, 403):
+        declined = declines(status, error.response.text)
+        if status in (401, 403) and not declined:
             key = f"the key in {name}" if self._key else "a call without a key (llm.api_key_env names its variable)"
             return ModelError(f"{url} refuses {key}: {said}")
         if status == 404:
             return ModelError(
                 f"{url} has no model {self._section.model!r}, or is not the right address (most end in /v1): {said}"
             )
-        return Failure(f"HTTP {status}", said, declines(status, error.response.text))
+        return Failure(f"HTTP {status}", said, declined)
 
     def _safe(self, error: BaseException) -> str:
         """An error in one line that can be shown: short, and without the key."""
@@ -145,6 +152,8 @@ def declines(status: int | None, body: str) -> bool:
 
     Many errors are HTTP 400, a wrong field and an empty account among them; only what the body says tells them apart.
     """
+    if status == 403:
+        return bool(_MODERATED.search(body))
     return status == 413 or (status in (400, 422) and bool(_ABOUT_THE_QUESTION.search(body)))
 
 
@@ -172,7 +181,7 @@ def read_answer(text: str) -> Reply:
         text: body of the answer.
 
     Raises:
-        Failure: it is no chat completion.
+        Failure: it is no chat completion, one that the endpoint broke off, or one whose content is not text.
     """
     try:
         body = json.loads(text)
@@ -185,13 +194,36 @@ def read_answer(text: str) -> Reply:
         raise Failure("the answer holds no reply", repr(text[:60]))
     usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
     read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    content, refusal, finish = message.get("content"), message.get("refusal"), choice.get("finish_reason")
+    content, refusal, finish = _text(message.get("content")), message.get("refusal"), choice.get("finish_reason")
     if isinstance(refusal, str) and refusal and not content:
         return Reply(None, f"refused: {refusal[:_SHOWN]}", read, written, declined=True)
     if finish == "content_filter":
         return Reply(None, "held back by the endpoint's content filter", read, written, declined=True)
+    if finish == "error":
+        raise Failure("the endpoint broke the reply off (finish_reason error)", _said(choice.get("error")))
     reason = ("cut off" if written is None else f"cut off after {written} tokens") if finish == "length" else ""
-    return Reply(content if isinstance(content, str) else "", reason, read, written)
+    return Reply(content, reason, read, written)
+
+
+def _text(content: Any) -> str:
+    """The text of a message: a string, nothing, or a list of parts, of which thoughts are left out."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise Failure("the reply's content is neither text nor a list of parts", type(content).__name__)
+    texts = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        if kind not in _TEXTS + _THOUGHTS:
+            raise Failure("the reply's content holds a part that is not text", repr(kind)[:_SHOWN])
+        if kind in _TEXTS and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+    return "".join(texts)
+
+
+def _said(error: Any) -> str:
+    text = error.get("message") if isinstance(error, dict) else error
+    return " ".join(str(text or "").split())[:_SHOWN]
 
 
 def _api_key(section: LlmSection) -> str:
