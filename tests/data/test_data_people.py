@@ -21,6 +21,7 @@ from overton.errors import DataError
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir, read_jsonl
 from overton.types import Perspective, Situation
+from people_files import write_argkp
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -149,6 +150,7 @@ def test_argkp_by_hand(tmp_path: Path) -> None:
     [
         ("labels", ["arg_1_0", "kp_1_0", "2"], r"labels_dev\.csv, line 7: `label` must be 0 or 1, found '2'"),
         ("labels", ["arg_9_9", "kp_1_0", "1"], r"line 7: arg_id 'arg_9_9' is in no row"),
+        ("labels", ["arg_1_0", "kp_1_0", "0"], r"line 7: arg_id 'arg_1_0' and key_point_id 'kp_1_0' have another"),
         ("arguments", ["arg_1_0", "x", "We should do it", "1"], r"line 5: arg_id 'arg_1_0' was used before"),
         ("arguments", ["arg_1_5", "x", "We should do it", "0"], r"line 5: `stance` must be 1 or -1, found '0'"),
         ("key_points", ["kp_1_9", "", "We should do it", "1"], r"line 5: `key_point` is empty"),
@@ -160,6 +162,31 @@ def test_broken_argkp_files(tmp_path: Path, table: str, row: list[str], message:
         csv.writer(file).writerow(row)
     with pytest.raises(DataError, match=message):
         read_argkp(folder, [])
+
+
+def test_a_label_across_topics_is_refused(tmp_path: Path) -> None:
+    folder = write_argkp(tmp_path / "kpa")
+    with open(folder / "labels_dev.csv", "a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow(["arg_0_1_0", "kp_1_1_0", "0"])
+    with pytest.raises(DataError, match=r"line 66: arg_id 'arg_0_1_0' is of topic 'topic 0' and .* 'topic 1'"):
+        read_argkp(folder, [])
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (("1", "2", "3", "4"), ("1", "3")),
+        (("a-1", "a-2", "b-1", "b-2"), ("a-1", "b-1")),
+        (("kp_1_0", "kp_1_1", "x_1_0", "x_1_1"), ("kp_1_0", "x_1_0")),
+    ],
+)
+def test_key_points_may_have_any_ids(tmp_path: Path, ids: tuple[str, ...], names: tuple[str, ...]) -> None:
+    header = ["key_point_id", "key_point", "topic", "stance"]
+    points = [[name, f"point {name}", f"topic {i // 2}", "1"] for i, name in enumerate(ids)]
+    arguments = [["arg_id", "argument", "topic", "stance"], ["a", "an argument", "topic 0", "1"]]
+    labels = [["arg_id", "key_point_id", "label"], ["a", ids[0], "1"]]
+    folder = argkp(tmp_path, "dev", key_points=[header, *points], arguments=arguments, labels=labels)
+    assert [row.situation.id for row in read_argkp(folder, [])] == [f"argkp-dev-{name}" for name in names]
 
 
 def test_argkp_wants_its_files(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def read_argkp(folder: Path, warnings: list[str]) -> list[TableRow]:
         warnings: what was left out is appended.
 
     Raises:
-        DataError: no or incomplete files, an unknown stance or label, or a label for what is not there.
+        DataError: no or incomplete files, an unknown stance or label, a label for what is not there or of
+            another topic, or one pair labelled both ways.
     """
     splits = sorted(p.stem.removeprefix("arguments_") for p in folder.glob("arguments_*.csv"))
     if not splits:
@@ -104,42 +105,63 @@ def _read_files(
         for name, table in (("arg_id", arguments), ("key_point_id", points)):
             if row[name] not in table:
                 raise DataError(f"{where}: {name} {row[name]!r} is in no row of the other files")
-        labels.setdefault(row["arg_id"], {})[row["key_point_id"]] = row["label"] == "1"
+        argument, point, label = row["arg_id"], row["key_point_id"], row["label"] == "1"
+        topics = arguments[argument]["topic"], points[point]["topic"]
+        if topics[0] != topics[1]:
+            raise DataError(
+                f"{where}: arg_id {argument!r} is of topic {topics[0]!r} and key_point_id {point!r} of {topics[1]!r}; "
+                "an argument is compared with key points of its own topic"
+            )
+        if labels.setdefault(argument, {}).setdefault(point, label) != label:
+            raise DataError(
+                f"{where}: arg_id {argument!r} and key_point_id {point!r} have another label in a row before; keep one"
+            )
     return arguments, points, labels
 
 
 def _read_split(folder: Path, split: str, warnings: list[str]) -> list[TableRow]:
     arguments, points, labels = _read_files(folder, split)
     rows = []
-    for topic in dict.fromkeys(p["topic"] for p in points.values()):
+    numbers = _numbers(points)
+    for topic in numbers:
         own = {name: p for name, p in points.items() if p["topic"] == topic}
         if len(own) < 2:
             warnings.append(f"{split}: {topic!r} has one key point and was left out")
             continue
-        rows.append(_topic(topic, own, {k: a for k, a in arguments.items() if a["topic"] == topic}, labels, split))
+        said = {name: a for name, a in arguments.items() if a["topic"] == topic}
+        rows.append(_topic(topic, f"argkp-{split}-{numbers[topic]}", own, said, labels, split))
     return rows
+
+
+def _numbers(points: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Of each topic the number in its published ids (`kp_NUMBER_0`); where ids have another form, its first id."""
+    first: dict[str, str] = {}
+    for name, point in points.items():
+        first.setdefault(point["topic"], name)
+    numbers = {topic: name.split("_")[1] for topic, name in first.items() if name.count("_") > 1}
+    return numbers if len(set(numbers.values())) == len(first) else first
 
 
 def _topic(
     topic: str,
+    name: str,
     points: dict[str, dict[str, Any]],
     arguments: dict[str, dict[str, Any]],
     labels: dict[str, dict[str, bool]],
     split: str,
 ) -> TableRow:
-    references = {name: _view(p["key_point"], p["stance"], name, "key point") for name, p in points.items()}
+    references = {point: _view(p["key_point"], p["stance"], point, "key point") for point, p in points.items()}
     views = list(references.values())
     pairs = []
-    for name, argument in arguments.items():
-        marks = labels.get(name, {})
+    for said, argument in arguments.items():
+        marks = labels.get(said, {})
         expressed = [point for point, label in marks.items() if label]
         if len(expressed) == 1:
             views.append(_view(argument["argument"], argument["stance"], expressed[0], "argument"))
         for point, label in marks.items():
             stances = (_STANCES[argument["stance"]][0], _STANCES[points[point]["stance"]][0])
             pairs.append(LabelledPair(argument["argument"], points[point]["key_point"], label, stances))
-    number = next(iter(points)).split("_")[1]
-    situation = Situation(f"argkp-{split}-{number}", topic, tuple(references.values()), {"split": split})
+    situation = Situation(name, topic, tuple(references.values()), {"split": split})
     return TableRow(situation, tuple(views), pairs=tuple(pairs), split=split)
 
 
