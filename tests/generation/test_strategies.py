@@ -199,7 +199,8 @@ def test_what_fails_on_the_way_is_missing_and_what_is_declined_is_empty(tmp_path
 
 def test_a_system_without_one_answer_is_an_error(tmp_path: Path) -> None:
     model = local_model(tmp_path / "model")
-    outcome = answered(section("implicit", model=model), tmp_path / "llm", max_tokens=9000)
+    long = [replace(question, text="Well, " * 9000 + question.text) for question in QUESTIONS]
+    outcome = answered(section("implicit", model=model), tmp_path / "llm", long)
     with pytest.raises(
         ModelError, match=r"implicit: not one of 3 answers says anything; most often: .* window of 8192"
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ import time
 from importlib import util
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
@@ -75,7 +77,7 @@ def test_replies_of_other_weights_in_the_same_folder_are_not_taken_from_the_cach
 
 
 def test_greedy_and_sampled_rows_go_together(open_llm: Open, scripted: str) -> None:
-    requests = [*ask("why?", max_tokens=9), *ask("a longer one?", **SAMPLED), *ask("so", max_tokens=2)]
+    requests = [*ask("why?", max_tokens=12), *ask("a longer one?", **SAMPLED), *ask("so", max_tokens=2)]
     replies = open_llm(model=scripted).complete(requests)
     assert replies[0].text == ANSWER
     assert replies[0].completion_tokens == 4, "three lines and the end"
@@ -122,13 +124,19 @@ def test_a_model_without_a_chat_template_reads_plain_text(tmp_path: Path) -> Non
     from overton.sections import LlmSection
 
     request = Request((("system", "Be fair."), ("user", "why?")), max_tokens=4)
+
+    def encoded(*given: Any, **keys: Any) -> list[int]:
+        found = PromptEncoder(LlmSection(model="m"), *given, **keys)(request, None)
+        assert isinstance(found, tuple) and found[1] == request
+        return found[0]
+
     bare = AutoTokenizer.from_pretrained(tiny_policy(tmp_path / "bare"))
-    ids = PromptEncoder(LlmSection(model="m"), bare, "Q: {situation}")(request, None)
+    ids = encoded(bare, "Q: {situation}")
     assert bare.decode(ids) == "Q: Be fair.\n\nwhy?\n"
     chat = AutoTokenizer.from_pretrained(tiny_policy(tmp_path / "chat", chat=True))
-    ids = PromptEncoder(LlmSection(model="m"), chat, "Q: {situation}")(request, None)
+    ids = encoded(chat, "Q: {situation}")
     assert chat.decode(ids).startswith("system: Be fair.")
-    ids = PromptEncoder(LlmSection(model="m"), chat, "Q: {situation}", trained=True)(request, None)
+    ids = encoded(chat, "Q: {situation}", trained=True)
     assert chat.decode(ids).startswith("user: Q: Be fair.\n\nwhy?")
 
 
@@ -155,9 +163,50 @@ def test_weights_take_the_type_that_is_fast_here(parameters: int, changes: bool)
 def test_what_does_not_fit_the_window_costs_only_its_own_reply(open_llm: Open, model: str) -> None:
     replies = open_llm(model=model).complete(ask("so", "long " * 100, max_tokens=4))
     assert replies[0].completion_tokens == 4
-    assert "exceed the window of 128" in replies[1].reason
+    assert "of the window of 128, too few for a reply" in replies[1].reason
     assert replies[1].declined
     assert replies[0].seconds is not None and replies[0].seconds > 0
+
+
+def test_a_reply_ends_with_the_window(open_llm: Open, tmp_path: Path, capfd: Any) -> None:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tiny_policy(tmp_path / "model", max_length=128, chat=True)
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    torch.manual_seed(0)  # with a table of positions, so that one step past the window is an error
+    GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=vocabulary, n_positions=128, n_embd=16, n_layer=1, n_head=2, bos_token_id=None, eos_token_id=None
+        )
+    ).save_pretrained(folder)
+
+    texts = ("why?", "so " * 26, "so " * 28, "so " * 200)
+    replies = open_llm(model=str(folder), batch_size=4).complete(ask(*texts, max_tokens=100))
+    assert replies[0].completion_tokens == 100
+    for reply in replies[1:3]:
+        assert reply.text and reply.prompt_tokens is not None and reply.completion_tokens is not None
+        assert reply.prompt_tokens + reply.completion_tokens == 128
+        assert reply.reason == f"cut off after {reply.completion_tokens} tokens"
+    assert replies[3].declined
+    assert capfd.readouterr().err.count("of the window of 128: its reply ends there") == 1
+
+
+def test_fewer_than_eight_tokens_are_no_room_for_a_reply(model: str) -> None:
+    from transformers import AutoTokenizer
+
+    from overton.llm.prompt import PromptEncoder
+    from overton.sections import LlmSection
+
+    encode = PromptEncoder(LlmSection(model="m"), AutoTokenizer.from_pretrained(model))
+    [request] = ask("why?", max_tokens=50)
+    whole = encode(request, None)
+    assert isinstance(whole, tuple) and whole[1] == request
+    length = len(whole[0])
+    for room, granted in ((50, 50), (49, 49), (8, 8), (7, None), (0, None)):
+        found = encode(request, length + room)
+        assert (found[1].max_tokens if isinstance(found, tuple) else None) == granted
+    assert isinstance(encode(ask("why?", max_tokens=4)[0], length + 4), tuple), "no more was asked for"
 
 
 def test_a_model_without_a_chat_template_and_a_folder_without_a_model(open_llm: Open, tmp_path: Path) -> None:

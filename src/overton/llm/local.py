@@ -51,15 +51,17 @@ class LocalModel:
         """See :class:`~overton.llm.types.Backend`."""
         source = iter(requests)
         while batch := list(islice(source, self._batch_size)):
-            ready: list[tuple[str, Request, list[int]]] = []
-            for key, request in batch:
-                ids = self._encoder(request, self._window)
-                if isinstance(ids, Reply):
-                    yield key, ids
+            # Beside a row that may be longer, one that ends with the window would be generated past it.
+            ready: dict[int, list[tuple[str, Request, list[int]]]] = {}
+            for key, asked in batch:
+                encoded = self._encoder(asked, self._window)
+                if isinstance(encoded, Reply):
+                    yield key, encoded
                 else:
-                    ready.append((key, request, ids))
-            if ready:
-                yield from self._generate(ready)
+                    ids, request = encoded
+                    ready.setdefault(request.max_tokens, []).append((key, request, ids))
+            for rows in ready.values():
+                yield from self._generate(rows)
 
     def _generate(self, batch: list[tuple[str, Request, list[int]]]) -> Iterator[tuple[str, Reply]]:
         began = time.perf_counter()
@@ -71,7 +73,7 @@ class LocalModel:
                 attention_mask=torch.tensor(
                     [[0] * (longest - len(ids)) + [1] * len(ids) for _, _, ids in batch], device=device
                 ),
-                max_new_tokens=max(request.max_tokens for _, request, _ in batch),
+                max_new_tokens=batch[0][1].max_tokens,  # the same for all
                 pad_token_id=pad,
                 logits_processor=LogitsProcessorList([RowSampler([(key, r) for key, r, _ in batch])]),
                 do_sample=False,
@@ -81,8 +83,7 @@ class LocalModel:
                 repetition_penalty=1.0,
             )
         seconds = round((time.perf_counter() - began) / len(batch), 4)
-        for (key, request, ids), row in zip(batch, output[:, longest:].tolist(), strict=True):
-            row = row[: request.max_tokens]
+        for (key, _, ids), row in zip(batch, output[:, longest:].tolist(), strict=True):
             stop = next((i for i, token in enumerate(row) if token in self._ends), None)
             text = self._tokenizer.decode(row[:stop], skip_special_tokens=True)
             reason = f"cut off after {len(row)} tokens" if stop is None else ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from overton.errors import ModelError
 from overton.llm.types import Reply, Request
+from overton.progress import console
 from overton.prompting import prompt_ids
 from overton.sections_model import LlmSection
+
+LEAST_ROOM = 8  # tokens; with fewer left for the reply, nothing is asked
 
 
 class PromptEncoder:
@@ -32,9 +36,14 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self._template = template if trained or not tokenizer.chat_template else None
         self._settings = section.extra.get("chat_template_kwargs") or {}
+        self._name = section.model
+        self._noted = False
 
-    def __call__(self, request: Request, window: int | None) -> list[int] | Reply:
-        """Token ids, or a reply that says why the model cannot be asked this.
+    def __call__(self, request: Request, window: int | None) -> tuple[list[int], Request] | Reply:
+        """Token ids and the request, or a reply that says why the model cannot be asked this.
+
+        The request's ``max_tokens`` is at most what the prompt leaves of the window; the first time that it is less
+        than was asked for, a line says so.
 
         Args:
             request: what is asked.
@@ -44,13 +53,21 @@ class PromptEncoder:
             ids = self._encode(request)
         except Exception as error:  # templates refuse roles and orders with errors of their own
             return Reply(None, f"the chat template refuses these messages: {error}", declined=True)
-        if window and len(ids) + request.max_tokens > window:
-            left = max(0, window - len(ids))
-            reason = (
-                f"{len(ids)} tokens and max_tokens {request.max_tokens} exceed the window of {window}: {left} are left"
-            )
+        left = max(0, window - len(ids)) if window else request.max_tokens
+        if left >= request.max_tokens:
+            return ids, request
+        if left < min(LEAST_ROOM, request.max_tokens):
+            reason = f"the prompt's {len(ids)} tokens leave {left} of the window of {window}, too few for a reply"
             return Reply(None, reason, declined=True)
-        return ids
+        if not self._noted:
+            console.print(
+                f"{self._name}: a prompt of {len(ids)} tokens leaves {left} of the window of {window}: its reply "
+                f"ends there, before {request.max_tokens} tokens, and so may others",
+                soft_wrap=True,
+                markup=False,
+            )
+            self._noted = True
+        return ids, replace(request, max_tokens=left)
 
     def _encode(self, request: Request) -> list[int]:
         if self._template is not None:

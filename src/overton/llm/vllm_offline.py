@@ -53,9 +53,9 @@ class VllmModel:
         """See :class:`~overton.llm.types.Backend`."""
         source = iter(requests)
         while block := list(islice(source, _BLOCK)):
-            encoded = [(key, request, self._encoder(request, self._window)) for key, request in block]
-            yield from ((key, ids) for key, _, ids in encoded if isinstance(ids, Reply))
-            ready = [(key, request, ids) for key, request, ids in encoded if not isinstance(ids, Reply)]
+            encoded = [(key, self._encoder(request, self._window)) for key, request in block]
+            yield from ((key, found) for key, found in encoded if isinstance(found, Reply))
+            ready = [(key, found[1], found[0]) for key, found in encoded if not isinstance(found, Reply)]
             if not ready:
                 continue
             began = time.perf_counter()
