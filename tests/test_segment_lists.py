@@ -268,3 +268,15 @@ def test_numbers_that_count_nothing() -> None:
     text = "Article 1 gives her rights. Others cite chapter 2. He means well."
     assert [e for _, e in read(text)] == ["Article 1 gives her rights.", "Others cite chapter 2.", "He means well."]
     assert read("See (1) and (2).") == [("", "See (1) and (2).")]
+
+
+@pytest.mark.parametrize("lead", ["", "Here goes. "])
+def test_several_views_in_one_line_are_told_apart_though_the_line_begins_with_an_opener(lead: str) -> None:
+    text = (
+        "In the perspective of privacy, a diary is hers. From the standpoint of safety, it may warn. "
+        "From a legal perspective, it is a crime."
+    )
+    found = [s.explanation for s in segment(lead + text)]
+    assert found[-3:] == ["a diary is hers.", "it may warn.", "it is a crime."]
+    two = [s.explanation for s in segment(f"{text}\nIn the perspective of Care, ask her first.")]
+    assert two == ["a diary is hers.", "it may warn.", "it is a crime.", "ask her first."]

@@ -71,7 +71,7 @@ class DataSection(Section):
     hub_split: str = Field("train", description="`hub` and `valueprism`: what is read, e.g. train+validation")
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description="`table` and `hub`: our name -> your column (id, situation, label, explanation, answer)",
+        description="`table` and `hub`: our name -> your column (id, situation or text, label, explanation, answer)",
     )
     parts: dict[str, DataPart] = Field(
         default_factory=dict, description="`several` only: a name of yours -> its `source`, `path`, `columns`"
@@ -117,6 +117,8 @@ class DataSection(Section):
             raise ValueError("with source `several`, path, dataset and columns belong to each of `parts`")
         if self.source == "world" and self.pairs < 10:
             raise ValueError("pairs: the world has no end of pairs; ask for 10 or more")
+        if self.pairs == 1:
+            raise ValueError("pairs: half of them are the same, so one is none; ask for 2 or more, or 0 for all")
         if self.source == "world" and (self.encodes or self.summary != "labels"):
             raise ValueError("refine, miner and summary are for sources that people wrote; the world needs none")
         return self

@@ -88,3 +88,13 @@ def test_siblings_do_not_change_what_rounding_gives(preset: str) -> None:
     alone = [reward.score([Group("", references, (answer,))])[0][0] for answer in answers]
     assert together == alone
     assert len({score.value for score in together}) >= 3
+
+
+def test_segments_with_two_references_as_near_count_where_the_nearest_decides() -> None:
+    # References at 0 and 1; the segments lie midway (both .878 away), nearly so, at one of them, and far from both.
+    rows = unit(0.0, 1.0, 0.5, 0.5004, 0.1, 2.6)
+    assert near_threshold(plan_of(2, 4), 2, rows, [0.7], ties=True) == [2, 3]
+    assert near_threshold(plan_of(2, 4), 2, rows, [0.7]) == []
+    assert near_threshold(plan_of(2, 4), 2, rows, [0.99], ties=True) == []  # none matches
+    assert near_threshold(plan_of(2, 0, 0), 2, rows[:2], [0.7], ties=True) == []
+    assert near_threshold(plan_of(1, 1), 1, unit(0.0, 0.1), [0.7], ties=True) == []

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from overton.rewards import OvertonReward
+from overton.rewards.terms import count_words
 from overton.segment import format_answer
 from overton.types import Group, Perspective, Score
 
@@ -274,3 +275,17 @@ def test_value_and_terms_stay_in_range(case: Case) -> None:
     assert [c == 1.0 for c in found.credits] == [
         i in matched and i not in found.repeated for i in range(len(case.lines))
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's a dog-eared book's end, isn't it? 3.5 km", 11),
+        ("trust…is.broken—when/secrets_are|told", 7),
+        ("trust'broken'when'told", 4),
+        ("他们认为这是错误的", 5),
+        ("", 0),
+    ],
+)
+def test_a_length_budget_counts_words_whatever_joins_them(text: str, words: int) -> None:
+    assert count_words(text) == words

@@ -40,7 +40,7 @@ def test_one_row_a_logged_step_with_our_names(tmp_path: Path) -> None:
     log(file, 2, train_runtime=3.0, loss=9.9)  # the summary at the end is no step
     log(file, 3)
     assert rows(file.path) == [
-        {"step": 1, "loss": 0.123457},
+        {"step": 1, "loss": 0.1234568},
         {"step": 2, "loss": 1, "completion_length": 7.5, "cut_off": 0.25},
     ]
 
@@ -79,3 +79,10 @@ def test_only_the_main_process_writes(tmp_path: Path) -> None:
     begin(file, 0, main=False)
     log(file, 1, main=False, loss=1.0)
     assert not file.path.exists()
+
+
+def test_small_learning_rates_keep_their_digits(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    begin(file, 0)
+    log(file, 1, learning_rate=1.23456789e-7, loss=2.0, n=3)
+    assert rows(tmp_path / "metrics.jsonl") == [{"step": 1, "learning_rate": 1.234568e-7, "loss": 2.0, "n": 3}]

@@ -201,3 +201,13 @@ def test_tokenizers(tmp_path: Path) -> None:
     assert "padding is its end token" in only(preflight.tokenizer_problems(made, chat), "warning").text
     endless: Any = SimpleNamespace(chat_template="x", pad_token_id=None, eos_token_id=None)
     assert "no end token" in only(preflight.tokenizer_problems(made, endless)).text
+
+
+@pytest.mark.parametrize(
+    ("model", "rate", "warned"), [("scratch", 1e-5, 1), ("scratch", 0.02, 0), ("some/model", 1e-5, 0)]
+)
+def test_a_rate_for_pretrained_models_is_told_with_random_weights(model: str, rate: float, warned: int) -> None:
+    from overton.training.lengths import step_problems
+
+    found = list(step_problems(recipe(policy={"model": model}, training={"sft": {"learning_rate": rate}}), 10_000))
+    assert [(p.severity, p.key) for p in found] == [("warning", "training.sft.learning_rate")] * warned

@@ -15,7 +15,12 @@ MARGIN = 0.001
 
 
 def near_threshold(
-    plan: Plan, references: int, rows: npt.NDArray[np.float32], thresholds: Sequence[float], margin: float = MARGIN
+    plan: Plan,
+    references: int,
+    rows: npt.NDArray[np.float32],
+    thresholds: Sequence[float],
+    margin: float = MARGIN,
+    ties: bool = False,
 ) -> list[int]:
     """Segments with a cosine that is nearly a threshold: to a reference, or to another segment of their answer.
 
@@ -27,6 +32,7 @@ def near_threshold(
         rows: (n, d) unit rows of the plan's texts.
         thresholds: cosines at which something is decided.
         margin: what counts as near.
+        ties: it matters which reference is nearest to a segment that matches, so those with two as near count too.
 
     Returns:
         Indices into ``plan.texts``, ascending.
@@ -43,5 +49,8 @@ def near_threshold(
         for threshold in thresholds:
             close = np.abs(across - threshold) < margin
             hit[start:stop] |= close.any(axis=0) | (np.abs(within - threshold) < margin).any(axis=1)
+        if ties and references > 1 and len(found):
+            second, first = np.partition(across, references - 2, axis=0)[-2:]
+            hit[start:stop] |= (first >= min(thresholds)) & (first - second < margin)
         start = stop
     return [int(i) for i in np.flatnonzero(hit)]

@@ -84,6 +84,7 @@ class OvertonPreset:
     novelty_weight: float = 0.0
     miss_credit: float = -1.0
     masks_alike = True
+    nearest_decides = True
 
     def __post_init__(self) -> None:
         if self.matching not in MATCHINGS:
@@ -169,7 +170,7 @@ class OvertonPreset:
             extra["faithfulness"] = terms.faithfulness(rows[standing], summary, threshold) if standing else 0.0
             form -= self.faithfulness_penalty * (1 - extra["faithfulness"])
         if self.max_words:
-            extra["excess_length"] = terms.excess_length(len(answer.split()), self.max_words)
+            extra["excess_length"] = terms.excess_length(terms.count_words(answer), self.max_words)
             form -= self.length_penalty * extra["excess_length"]
         repeats = set(found.repeated)
         matched = {s for _, s in found.pairs} - (repeats if self.matching == "many-to-one" else set())

@@ -106,10 +106,11 @@ class OvertonReward:
         if references:
             rows[references] = exact
         thresholds = sorted({threshold, getattr(self.preset, "unique_threshold", threshold)})
+        ties = getattr(self.preset, "nearest_decides", False)
         near = [
             start + i
             for group, plan, (start, stop) in zip(groups, plans, pairwise(starts), strict=True)
-            for i in near_threshold(plan, len(group.references), rows[start:stop], thresholds)
+            for i in near_threshold(plan, len(group.references), rows[start:stop], thresholds, ties=ties)
         ]
         if near:
             rows[near] = self._encode(texts, contexts, near, exact=True)

@@ -5,6 +5,7 @@ That blindness is what keeps them honest: a line that repeats or is beside the p
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
@@ -77,6 +78,16 @@ def faithfulness(segments: Vectors, summary: Vectors, threshold: float) -> float
     alike = segments @ summary.T >= threshold
     said, held = float(alike.any(axis=1).mean()), float(alike.any(axis=0).mean())
     return 2 * said * held / (said + held) if said and held else 0.0
+
+
+# A word as a reader counts it, whatever stands between two; of scripts without spaces, two characters.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
+_WORD = re.compile(rf"[{_UNSPACED}]{{1,2}}|[^\W_{_UNSPACED}]+(?:['’][^\W\d_]{{1,2}}(?!\w))?")
+
+
+def count_words(text: str) -> int:
+    """Words of a text. Dots, dashes or line characters in place of spaces do not join them."""
+    return sum(1 for _ in _WORD.finditer(text))
 
 
 def excess_length(words: int, budget: int) -> float:

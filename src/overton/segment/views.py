@@ -11,6 +11,7 @@ from overton.segment.sentences import paragraphs, sentences
 # What may stand between the beginning of a line and the opener.
 _LEAD = re.compile(r"[ \t>]*+(?P<mark>(?:[-*+•–—#]{1,6}|[(（]?\w{1,4}[.)）、．])[ \t]*+)?[\"'“*_ \t]*+")
 _REACH = 24
+_INNER_STOP = re.compile(r"[.!?…][\"'”’)*_]*[ \t]+\S|[。！？][^\s\"'”’)*_]")
 _STOPS = ".!?…。！？:："
 
 
@@ -30,8 +31,8 @@ def carriers(text: str, found: list[re.Match[str]], start: int, stop: int) -> li
     led = [m.start() for m in carrying]
     if not led:
         return []
-    if sum(_leads(text, start, place) for place in led) == sum(map(bool, map(str.strip, text[start:stop].split("\n")))):
-        return carrying  # each line begins with one, as in the template: there is nothing beside them
+    if len(led) == _sentences_alone(text[start:stop]) and all(_leads(text, start, place) for place in led):
+        return carrying  # each line is a sentence that begins with one, as in the template: nothing is beside them
     rows = lines(text, start, stop)
     opened = set(led)
     marked = [row for row in rows if row.listed and _mark_end(text, row.start, row.end) in opened]
@@ -45,6 +46,11 @@ def carriers(text: str, found: list[re.Match[str]], start: int, stop: int) -> li
             rivals += named and not any(place in opened for place in range(begin, min(begin + 9, end)))
     alone = len(led) == 1 and text[start : led[0]].strip(" \n\t*_\"'“#>-1.")
     return [] if alone or len(led) <= rivals else carrying
+
+
+def _sentences_alone(text: str) -> int:
+    """Lines that are not empty; -1 when a stop stands within one, so that it may be several sentences."""
+    return -1 if _INNER_STOP.search(text) else sum(map(bool, map(str.strip, text.split("\n"))))
 
 
 def _leads(text: str, start: int, place: int) -> bool:

@@ -11,6 +11,7 @@ from overton.recipe import Recipe
 from overton.training.arguments import FEW_STEPS, sft_steps
 from overton.training.preflight import Problem
 
+_LOWEST = 1e-3  # learning rate from random weights
 _SHORTEST = 8  # tokens that training.grpo.max_completion_length takes at least
 
 
@@ -73,8 +74,16 @@ def row_problems(recipe: Recipe, sizes: Sequence[int], dropped: int, positions: 
 
 
 def step_problems(recipe: Recipe, rows: int) -> Iterator[Problem]:
-    """So few steps of SFT that a model hardly changes; ``rows`` as in :func:`~overton.training.arguments.sft_steps`."""
+    """Steps of SFT too few or too small to change a model; ``rows`` as in ``training.arguments.sft_steps``."""
     options, steps = recipe.training.sft, sft_steps(recipe, rows)
+    if recipe.policy.model == "scratch" and options.learning_rate < _LOWEST:
+        yield Problem(
+            "warning",
+            "training.sft.learning_rate",
+            f"{options.learning_rate:g} is a rate for a pretrained model, and policy.model is scratch: it starts from "
+            "random weights and would learn next to nothing. Name a model, or take optimizer: muon with rates as in "
+            "recipes/quickstart.yaml.",
+        )
     if steps < FEW_STEPS:
         yield Problem(
             "warning",
