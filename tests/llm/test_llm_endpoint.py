@@ -213,6 +213,9 @@ def test_the_nucleus_is_sent_and_seconds_are_measured_and_kept(open_llm: Open) -
 
 
 LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
+BOTH = "This model's maximum context length is {0} tokens. However, you requested {1} tokens ({2} in the messages)."
+VLLM = "This model's maximum context length is {0} tokens and your request has {1} input tokens ({2} > {0} - {1})."
+TGI = "Input validation error: `inputs` tokens + `max_new_tokens` must be <= {0}. Given: {1} `inputs` tokens and {2}"
 FILTER = {"code": "content_filter", "message": "The response was filtered due to the prompt", "status": 400}
 FLAGGED = {
     "code": 403,
@@ -234,6 +237,13 @@ FLAGGED = {
         (400, {"message": "x" * 300 + LONG}, True),
         (400, {"message": "prompt is too long: 210000 tokens > 200000 maximum"}, True),
         (422, {"message": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096"}, True),
+        # The question fits; only a reply of 256 tokens, the most that is asked for, does not.
+        (400, {"message": BOTH.format(8192, 8300, 8044), "code": "context_length_exceeded"}, False),
+        (400, {"message": BOTH.format(8192, 8441, 8185), "code": "context_length_exceeded"}, True),
+        (400, {"message": VLLM.format(2048, 2000, 256)}, False),
+        (400, {"message": VLLM.format(2048, 2041, 256)}, True),
+        (422, {"message": TGI.format(4096, 4000, 256)}, False),
+        (422, {"message": TGI.format(4096, 5000, 256)}, True),
         (413, {"message": "no"}, True),
         (403, FLAGGED, True),
         (403, {"message": "This prompt violates our content policy."}, True),

@@ -16,6 +16,7 @@ from typing import Any
 
 from overton.address import is_loopback
 from overton.errors import MissingDependencyError, ModelError
+from overton.llm.prompt import LEAST_ROOM
 from overton.llm.types import Reply, Request
 from overton.llm.workers import side_by_side
 from overton.sections_model import LlmSection
@@ -33,6 +34,15 @@ _ABOUT_THE_QUESTION = re.compile(
 _MODERATED = re.compile(
     r"\b(inputs?|prompts?|question|content)\b[^.]{0,40}\bflagged|flagged_input|moderation|content.?polic",
     re.IGNORECASE,
+)
+# What servers say of a call that is longer than the window, where it tells how long the question alone is.
+_TOO_LONG = (
+    re.compile(r"context length is (?P<window>\d+) tokens.{0,40}?requested (?P<all>\d+) tokens", re.DOTALL),
+    re.compile(
+        r"context length is (?P<window>\d+) tokens.{0,60}?(?:request has|prompt contains) (?P<read>\d+) input tokens",
+        re.DOTALL,
+    ),
+    re.compile(r"must be <= (?P<window>\d+).{0,20}?(?P<read>\d+) `inputs` tokens", re.DOTALL),
 )
 _TEXTS, _THOUGHTS = ("text", "output_text"), ("thinking", "reasoning", "redacted_thinking")  # types of parts
 
@@ -112,13 +122,14 @@ class Endpoint:
         import openai
 
         body = request_body(self._section, request)
+        longest = _count(body.get("max_tokens")) or _count(body.get("max_completion_tokens")) or 0
         try:
             answer = self._client.chat.completions.with_raw_response.create(
                 model=body.pop("model"), messages=body.pop("messages"), extra_body=body
             )
             return answer.text
         except openai.APIStatusError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, longest) from error
         except openai.APITimeoutError as error:
             raise Failure(f"no answer within {self._section.timeout:g} s") from error
         except openai.APIConnectionError as error:
@@ -126,10 +137,10 @@ class Endpoint:
         except Exception as error:  # one odd answer must not cost the others
             raise Failure(type(error).__name__, self._safe(error)) from error
 
-    def _refusal(self, error: Any) -> Exception:
+    def _refusal(self, error: Any, longest: int) -> Exception:
         status, said = error.status_code, self._safe(error)
         url, name = self._section.base_url, self._section.api_key_env
-        declined = declines(status, error.response.text)
+        declined = declines(status, error.response.text, longest)
         if status in (401, 403) and not declined:
             key = f"the key in {name}" if self._key else "a call without a key (llm.api_key_env names its variable)"
             return ModelError(f"{url} refuses {key}: {said}")
@@ -147,11 +158,23 @@ class Endpoint:
         return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
-def declines(status: int | None, body: str) -> bool:
+def declines(status: int | None, body: str, longest: int = 0) -> bool:
     """Whether an error is about the question itself, so that asking again would hardly help.
 
     Many errors are HTTP 400, a wrong field and an empty account among them; only what the body says tells them apart.
+    A question that fits the window, beside a reply that may be too long for the rest of it, is not to blame.
+
+    Args:
+        status: of HTTP.
+        body: of the answer.
+        longest: tokens that the reply was to have at most; 0 unknown.
     """
+    for pattern in _TOO_LONG:
+        if found := pattern.search(body):
+            sizes = {name: int(value) for name, value in found.groupdict().items()}
+            read = sizes["read"] if "read" in sizes else sizes["all"] - longest
+            if read + LEAST_ROOM <= sizes["window"]:
+                return False
     if status == 403:
         return bool(_MODERATED.search(body))
     return status == 413 or (status in (400, 422) and bool(_ABOUT_THE_QUESTION.search(body)))
