@@ -13,6 +13,7 @@ from estimator_tiny import WORDS, build_tiny
 from overton.errors import ModelError
 from overton.estimator import Preprocessing, SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, model_hash
+from overton.estimator.preprocess import plain_layout
 
 PLAIN = Preprocessing(situation="ignore", strip_label=False)
 TEXTS = [" ".join(WORDS[i : i + 2 + i % 7]) for i in range(20)]
@@ -92,6 +93,35 @@ def test_what_texts_of_a_situation_share_can_be_subtracted(tiny_base: Path) -> N
     np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_array_equal(less.encode(TEXTS[:3]), plain.encode(TEXTS[:3]))  # no situation, nothing to subtract
     assert less.encode([], []).shape == (0, rows.shape[1])
+
+
+@pytest.mark.parametrize("count", [40, 29, 30, 26])
+def test_a_long_situation_in_front_leaves_the_text_whole(tiny_base: Path, count: int) -> None:
+    estimator = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing("prepend"), bf16=False)
+    limit = estimator.model.max_seq_length
+    assert limit == 32
+    situation, texts = "pilot " * count, ["the pilot acts with courage", "rules forbid what the pilot does", "law"]
+    rows = estimator.encode(texts, [situation] * 3)
+    # Two tokens stand around a text, one between the two; the rest is the situation's.
+    left = [min(count, limit - 3 - len(text.split())) for text in texts]
+    fronts = [plain_layout("pilot " * kept) for kept in left]
+    read = [f"{front}: {plain_layout(text)}" for front, text in zip(fronts, texts, strict=True)]
+    np.testing.assert_array_equal(rows, estimator.encode(read, preprocess=False))
+    assert np.abs(rows @ rows.T - np.eye(3)).max() < 0.999
+
+
+def test_a_text_as_long_as_the_limit_stands_alone(tiny_base: Path) -> None:
+    estimator = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing("prepend"), bf16=False)
+    text = "A" + " pilot" * 40
+    rows = estimator.encode([text, text], ["the nurse may act", ""])
+    np.testing.assert_array_equal(rows[0], rows[1])
+
+
+def test_situations_that_fit_stay_as_they_are(tiny_base: Path) -> None:
+    estimator = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing("prepend"), bf16=False)
+    contexts = [TEXTS[i % 5] if i % 3 else "" for i in range(len(TEXTS))]
+    whole = estimator.preprocessing(TEXTS, contexts)
+    np.testing.assert_array_equal(estimator.encode(TEXTS, contexts), estimator.encode(whole, preprocess=False))
 
 
 def test_nothing_to_encode(tiny_base: Path) -> None:

@@ -51,6 +51,16 @@ def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path:
     assert figures["steps"] > 0 and np.isfinite(figures["loss"])
 
 
+@pytest.mark.parametrize("train_on", ["triplets", "pairs"])
+def test_texts_behind_a_long_situation_are_learnt(tiny_base: Path, tmp_path: Path, train_on: str) -> None:
+    rows = make_triplets(60, 0) if train_on == "triplets" else make_pairs(120, 0)
+    long = [row | {"situation": row["situation"] + " and someone may act" * 10} for row in rows]
+    settings = section(tiny_base, train_on=train_on, situation="prepend", epochs=40 if train_on == "triplets" else 15)
+    train_estimator(long, settings, tmp_path / "model")
+    before = SimilarityEstimator(load_sentence_transformer(tiny_base), Preprocessing("prepend"))
+    assert gap(SimilarityEstimator.load(tmp_path / "model")) > gap(before) + 0.1
+
+
 @pytest.mark.parametrize("loss", ["supcon", "cosent", "angle"])
 def test_labelled_pairs_teach_as_well(tiny_base: Path, tmp_path: Path, loss: str) -> None:
     settings = section(tiny_base, train_on="pairs", loss=loss, epochs=15, situation="ignore", stance_weight=0.5)

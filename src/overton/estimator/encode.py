@@ -9,14 +9,15 @@ and goes on with an empty one, moves no cosine across the threshold; with paddin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
 from overton.errors import ModelError
 from overton.estimator.calibration import CALIBRATION_FILE, Calibration
-from overton.estimator.models import load_sentence_transformer, model_hash
+from overton.estimator.models import load_sentence_transformer, model_hash, overlong
 from overton.estimator.preprocess import Preprocessing, plain_layout
 from overton.estimator.store import VectorStore
 from overton.progress import track
@@ -200,12 +201,17 @@ class SimilarityEstimator:
     ) -> np.ndarray:
         import numpy as np
 
-        rows = self._rows(self.preprocessing(texts, contexts) if preprocess else list(texts), description, bf16)
+        prepared = self.preprocessing(texts, contexts, self._overlong) if preprocess else list(texts)
+        rows = self._rows(prepared, description, bf16)
         share = self.preprocessing.subtract_situation
         if contexts is None or not share or not preprocess or not len(rows):
             return rows
         own = self._rows([plain_layout(context) for context in contexts], "", bf16)
         return without_situation(rows, own, np.array([share if context else 0.0 for context in contexts]))
+
+    @cached_property
+    def _overlong(self) -> Callable[[Sequence[str]], list[bool]] | None:
+        return overlong(self.model)
 
     def _rows(self, prepared: list[str], description: str, bf16: bool) -> np.ndarray:
         """Unit rows of texts that are prepared already, from memory, from disk or from the model."""

@@ -19,7 +19,7 @@ from overton.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from overton.estimator.preprocess import Preprocessing
+    from overton.estimator.preprocess import Prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class TextGroups:
     contradictions: int
 
 
-def group_texts(pairs: Sequence[Mapping[str, Any]], preprocessing: Preprocessing) -> TextGroups:
+def group_texts(pairs: Sequence[Mapping[str, Any]], prepare: Prepare) -> TextGroups:
     """Prepare labelled pairs for training.
 
     Args:
         pairs: rows with ``situation``, ``sentence1``, ``sentence2``, ``label`` (0 or 1), and maybe ``relation``
             (``opposite``) and ``set``.
-        preprocessing: applied to each text with its situation. Texts it makes equal are one text.
+        prepare: applied to each text with its situation. Texts it makes equal are one text.
 
     Raises:
         DataError: a row lacks a column or has an empty text, or all pairs have one label.
@@ -62,8 +62,8 @@ def group_texts(pairs: Sequence[Mapping[str, Any]], preprocessing: Preprocessing
         if pair.get("label") not in (0, 1):
             raise DataError(f"training pairs, row {row}: label must be 0 or 1, found {pair.get('label')!r}")
     situations = [pair["situation"] for pair in pairs]
-    left = preprocessing([pair["sentence1"] for pair in pairs], situations)
-    right = preprocessing([pair["sentence2"] for pair in pairs], situations)
+    left = prepare([pair["sentence1"] for pair in pairs], situations)
+    right = prepare([pair["sentence2"] for pair in pairs], situations)
     names: dict[str, int] = {}
     index: dict[tuple[int, str], int] = {}
     labels: dict[tuple[int, int], set[bool]] = {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
@@ -120,6 +121,28 @@ def load_sentence_transformer(folder: Path, max_seq_length: int | None = None) -
     if max_seq_length is not None:
         model.max_seq_length = min(max_seq_length, model.max_seq_length or max_seq_length)
     return model
+
+
+def overlong(model: SentenceTransformer) -> Callable[[Sequence[str]], list[bool]] | None:
+    """A function that says which of some texts have more tokens than a model reads.
+
+    Returns:
+        The function, which may be called from several threads; ``None`` for a model that reads texts of any length.
+    """
+    if not callable(model.tokenizer):  # static embeddings
+        return None
+    # A copy, since the model's own is switched between settings, and its state is saved with the model.
+    tokenizer: Any = copy.deepcopy(model.tokenizer)
+
+    def found(texts: Sequence[str]) -> list[bool]:
+        # Tokenizers without a limit name 1e30, which is no number of tokens to them.
+        limit = min(int(model.max_seq_length or tokenizer.model_max_length), 10**6)
+        if not texts:
+            return []
+        rows = tokenizer(list(texts), truncation=True, max_length=limit + 1, return_attention_mask=False)["input_ids"]
+        return [len(ids) > limit for ids in rows]
+
+    return found
 
 
 @contextmanager

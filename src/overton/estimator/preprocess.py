@@ -9,7 +9,8 @@ instead read the situation in front of each text, which tells it what "it saves 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,8 @@ over some that the their them these they this those to under up with"""
 _JOINTS = frozenset(_JOINT_WORDS.split())
 _ARTICLES = ("a", "an", "the")
 _ENDINGS = ("ing", "ed", "es", "s", "e")
+# Texts and their situations to what the model reads.
+Prepare = Callable[[Sequence[str], Sequence[str]], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,20 @@ class Preprocessing:
     strip_label: bool = True
     subtract_situation: float = 0.0
 
-    def __call__(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[str]:
+    def __call__(
+        self,
+        texts: Sequence[str],
+        contexts: Sequence[str] | None = None,
+        too_long: Callable[[Sequence[str]], list[bool]] | None = None,
+    ) -> list[str]:
         """Prepare texts.
 
         Args:
             texts: any texts.
             contexts: the situation of each text, or ``None`` for texts without one, which stand for themselves.
+            too_long: which texts the model would cut (:func:`overton.estimator.models.overlong`). Where the situation
+                stands in front, it then loses words at its end until the text behind it is read whole. ``None`` = the
+                situation stays whole.
 
         Raises:
             ValueError: the two differ in length.
@@ -65,13 +76,24 @@ class Preprocessing:
         if len(contexts) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(contexts)} contexts")
         # An answer's lines recur often within a group of answers to one situation.
-        seen: dict[tuple[str, str], str] = {}
-        out = []
-        for key in zip(texts, contexts, strict=True):
-            if key not in seen:
-                seen[key] = self._clean(*key)
-            out.append(seen[key])
-        return out
+        keys = list(zip(texts, contexts, strict=True))
+        seen = {key: self._clean(*key) for key in dict.fromkeys(keys)}
+        if self.situation == "prepend" and too_long is not None:
+            led = [key for key in seen if key[1]]
+            for key, cut in zip(led, too_long([seen[key] for key in led]), strict=True):
+                if cut:
+                    seen[key] = self._shortened(*key, too_long)
+        return [seen[key] for key in keys]
+
+    def _shortened(self, text: str, context: str, too_long: Callable[[Sequence[str]], list[bool]]) -> str:
+        """The text behind as many words of its situation as the model reads with all of the text, maybe none."""
+        words = context.split()
+
+        def led(count: int) -> str:
+            return self._clean(text, " ".join(words[:count]))
+
+        fitting = bisect_right(range(len(words)), False, key=lambda count: too_long([led(count)])[0])
+        return led(max(fitting - 1, 0))
 
     def _clean(self, text: str, context: str) -> str:
         if self.strip_label:

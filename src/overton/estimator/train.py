@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ from overton.estimator.card import write_card
 from overton.estimator.encode import has_fast_bf16
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import ALL_PAIRS, build_loss
-from overton.estimator.models import load_sentence_transformer, resolve_base
-from overton.estimator.preprocess import Preprocessing
+from overton.estimator.models import load_sentence_transformer, overlong, resolve_base
+from overton.estimator.preprocess import Prepare, Preprocessing
 from overton.progress import progress
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def _train(
     freeze(model, section.freeze_layers)
     if section.freeze_words and model.transformers_model is not None:
         model.transformers_model.get_input_embeddings().requires_grad_(False)
-    dataset, sampler, groups, figures = _prepare(rows, section, preprocessing, seed)
+    prepare = partial(preprocessing, too_long=overlong(model))
+    dataset, sampler, groups, figures = _prepare(rows, section, prepare, seed)
     use_cpu = model.device.type == "cpu"
     if use_cpu and model.transformers_model is not None:
         # On short texts torch's fused attention takes longer for its gradients than the plain one for the whole step.
@@ -151,7 +153,7 @@ def _mean(members: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _prepare(
-    rows: Sequence[Mapping[str, Any]], section: EstimatorSection, preprocessing: Preprocessing, seed: int
+    rows: Sequence[Mapping[str, Any]], section: EstimatorSection, prepare: Prepare, seed: int
 ) -> tuple[Dataset, Any, TextGroups | None, dict[str, int]]:
     """What the trainer reads, in which order, the labelled groups of ``train_on: pairs``, and counts."""
     from datasets import Dataset
@@ -162,7 +164,7 @@ def _prepare(
             raise RecipeError(
                 f"estimator.loss: {section.loss} learns from triplets; train_on: pairs goes with {', '.join(ALL_PAIRS)}"
             )
-        groups = group_texts(rows, preprocessing)
+        groups = group_texts(rows, prepare)
         dataset = Dataset.from_dict({"text": list(groups.texts), "label": list(range(len(groups.texts)))})
         pairs = sum(map(len, groups.partners)) // 2
         counts = {"pairs": pairs, "contradictions": groups.contradictions}
@@ -173,7 +175,7 @@ def _prepare(
             )
         chosen = GroupBatches(groups, 3 * section.batch_size, seed, section.epoch_shares)
         return dataset, batch_sampler(chosen), groups, counts
-    columns = prepare_triplets(rows, preprocessing)
+    columns = prepare_triplets(rows, prepare)
     counts = {"triplets": len(columns["anchor"])}
     if section.loss not in ALL_PAIRS:
         return Dataset.from_dict(columns), BatchSamplers.NO_DUPLICATES, None, counts
@@ -183,8 +185,12 @@ def _prepare(
     return dataset, batch_sampler(batches), None, counts
 
 
-def prepare_triplets(triplets: Sequence[Mapping[str, Any]], preprocessing: Preprocessing) -> dict[str, list[str]]:
+def prepare_triplets(triplets: Sequence[Mapping[str, Any]], prepare: Prepare) -> dict[str, list[str]]:
     """Columns of preprocessed texts. Triplets that masking makes equal, or senseless, are left out.
+
+    Args:
+        triplets: rows with ``situation``, ``anchor``, ``positive``, ``negative``.
+        prepare: a :class:`Preprocessing`, or what it does with a model's length known.
 
     Raises:
         DataError: see :func:`train_estimator`.
@@ -195,7 +201,7 @@ def prepare_triplets(triplets: Sequence[Mapping[str, Any]], preprocessing: Prepr
             if not isinstance(value, str) or (name != "situation" and not value.strip()):
                 raise DataError(f"triplets, row {row}: {name} must be a text, found {value!r}")
     situations = [t["situation"] for t in triplets]
-    texts = [preprocessing([t[name] for t in triplets], situations) for name in COLUMNS]
+    texts = [prepare([t[name] for t in triplets], situations) for name in COLUMNS]
     # Without its situation's words a positive can equal its anchor (nothing to learn) or negative (wrong).
     rows = list(dict.fromkeys(row for row in zip(*texts, strict=True) if len(set(row)) == 3))
     if len(rows) < 2:
