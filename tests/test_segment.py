@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from overton.rewards import parse_references
 from overton.segment import MASK, format_answer, keywords, layout, mask_words, segment, strip_label
 from overton.types import Perspective
 
@@ -380,3 +381,31 @@ def test_a_label_may_hold_versus_and_be_long() -> None:
     ]
     # Elsewhere a full stop ends a sentence, and with it the hope for a label.
     assert segment("In the perspective of Canvs. It is dear, they say.")[0].label == ""
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("the U.S. government", "the U.S.", "U.S.-backed groups", "St. Augustine", "Dr. King", "Martin L. King Jr."),
+        *("a poet (b. 1980)", "nurses (e.g. in D.C.)", "a 3.5-year-old", "the No. 5 tram"),
+    ],
+)
+def test_a_label_may_hold_abbreviations_initials_and_numbers(label: str) -> None:
+    line = f"In the perspective of {label}, secrets keep people safe."
+    assert [(s.label, s.explanation) for s in segment(line)] == [(label, "secrets keep people safe.")]
+    assert parse_references([line]) == (Perspective(label, "secrets keep people safe."),)
+
+
+@pytest.mark.parametrize(
+    "text", ["Care. It matters", "Care.It matters", "plan B. It fails", "Care... matters", "the law. Nurses obey"]
+)
+def test_a_sentence_that_ends_before_a_comma_leaves_no_label(text: str) -> None:
+    line = f"In the perspective of {text}, they say."
+    assert [(s.label, s.explanation) for s in segment(line)] == [("", f"{text}, they say.")]
+    assert strip_label(line) == line
+
+
+def test_a_tag_with_more_spaces_is_the_tag() -> None:
+    spaced = TWO.replace("core perspectives", "core  perspectives")
+    assert layout(spaced).valid
+    assert [s.explanation for s in segment(spaced)] == [s.explanation for s in segment(TWO)]

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from overton.segment.stops import within_label
 from overton.segment.visible import visible
 from overton.types import Perspective
 
@@ -32,9 +33,10 @@ _THINK_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNOREC
 _MORE = re.compile(r"\s*+<(?P<close>/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _OPENER = re.compile(r"\b(?:in|from) the perspective of\b", re.IGNORECASE)
 # Possessive quantifiers (*+) never backtrack: a page of spaces must not cost a minute.
-_LABEL = re.compile(rf"\s*+((?:[^,.\n:]|(?<=\bvs)\.){{0,{MAX_LABEL}}}+)\s*+[,:]\s*")
+_LABEL = re.compile(rf"\s*+([^,\n:]{{0,{MAX_LABEL}}}+)\s*+[,:]\s*")
+_STOP = re.compile(r"\.")
 _MARKER = re.compile(r"[ \t]*(?:[-*•]|\d{1,3}[.)])?[ \t]*[*_]{0,3}")
-_TAG = re.compile(r"</?(?:core perspectives|summary)>", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:core\s++perspectives|summary)>", re.IGNORECASE)
 
 
 class Piece(NamedTuple):
@@ -85,7 +87,7 @@ def layout(answer: str) -> Layout:
 def blocks(text: str) -> tuple[bool, tuple[int, int], tuple[int, int], bool]:
     """Whether the layout is valid, the core, the summary, and whether there is any tag."""
     begin = _after_thinking(text)
-    tags = [(m.group().lower(), m.start(), m.end()) for m in _TAG.finditer(text, begin)]
+    tags = [(" ".join(m.group().lower().split()), m.start(), m.end()) for m in _TAG.finditer(text, begin)]
     if [t[0] for t in tags] == [CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE]:
         outside = text[begin : tags[0][1]] + text[tags[1][2] : tags[2][1]] + text[tags[3][2] :]
         core, summary = (tags[0][2], tags[1][1]), (tags[2][2], tags[3][1])
@@ -123,10 +125,20 @@ def read(text: str, found: list[re.Match[str]], stop: int) -> list[Piece]:
     pieces = []
     ends = [*(m.start() for m in found[1:]), stop]
     for opener, end in zip(found, ends, strict=True):
-        label = _LABEL.match(text, opener.end(), end)
+        label = _label_at(text, opener.end(), end)
         name, body = (_bare(text, *label.span(1)), label.end()) if label else ((body := opener.end(), body), body)
         pieces.append(Piece(opener.start(), name, body, before_marker(text, body, end)))
     return pieces
+
+
+def _label_at(text: str, start: int, end: int) -> re.Match[str] | None:
+    """The label behind an opener with the comma or colon that ends it; none where a sentence ends before."""
+    label = _LABEL.match(text, start, end)
+    if label and "." in label[1]:
+        first, last = label.span(1)
+        if not all(within_label(text, first, m.start(), last) for m in _STOP.finditer(text, first, last)):
+            return None
+    return label
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
@@ -166,14 +178,14 @@ def before_marker(text: str, start: int, end: int) -> int:
 def strip_label(text: str) -> str:
     """Text without a leading ``In the perspective of LABEL,``; other text comes back as it is."""
     opener = _OPENER.match(text, len(text) - len(text.lstrip()))
-    label = _LABEL.match(text, opener.end()) if opener else None
+    label = _label_at(text, opener.end(), len(text)) if opener else None
     return text[label.end() :] if label else text
 
 
 def opening_label(text: str) -> str:
     """LABEL of a leading ``In the perspective of LABEL,``; ``""`` without one."""
     opener = _OPENER.match(text, len(text) - len(text.lstrip()))
-    label = _LABEL.match(text, opener.end()) if opener else None
+    label = _label_at(text, opener.end(), len(text)) if opener else None
     return label.group(1).strip() if label else ""
 
 
