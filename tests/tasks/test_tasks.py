@@ -11,6 +11,7 @@ import yaml
 
 from overton.errors import DataError, RecipeError
 from overton.evaluation.nli import load_nli, nli_rows
+from overton.generation.clean import clean_answer
 from overton.segment import format_answer
 from overton.tasks import FOLDER
 from overton.tasks.measure import METRICS, Evaluator, load_questions, prompt_text, score_answer
@@ -92,6 +93,9 @@ def test_the_yaml_names_functions_that_exist() -> None:
         module, _, name = task[key].rpartition(".")
         assert callable(getattr(import_module(module), name))
     assert [m["metric"] for m in task["metric_list"]] == list(METRICS)
+    stops = task["generation_kwargs"]["until"]
+    assert stops  # OpenAI refuses an empty list
+    assert all(clean_answer(f"A view.{stop} More.") == "A view." for stop in stops)  # none takes what would be scored
 
 
 def test_rows_for_lm_eval_carry_all_that_scoring_needs(question: Situation, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import math
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import GenerateConfig
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState, generate
 
@@ -37,6 +38,7 @@ def overton(references: str = "", prompt: str = "implicit", estimator: str = "",
         dataset=MemoryDataset(samples, name="overton"),
         solver=generate(),
         scorer=spectrum(estimator, nli_model),
+        config=GenerateConfig(temperature=0.0, max_tokens=1024),  # as overton.yaml
     )
 
 

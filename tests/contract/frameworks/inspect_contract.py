@@ -14,6 +14,8 @@ import pytest
 from harness_parts import ANSWER, ROWS, expected, write_policy, write_questions
 from inspect_ai.log import list_eval_logs, read_eval_log
 
+from overton.tasks import FOLDER
+from overton.tasks.inspect import overton
 from overton.tasks.measure import METRICS
 from overton.testing import tiny_nli
 
@@ -29,7 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluate(folder: Path, logs: str, *arguments: str) -> Any:
     """`inspect eval overton/overton` in a process of its own; the log it wrote."""
     command = [Path(sys.executable).with_name("inspect"), "eval", "overton/overton", "--model", "hf/tiny"]
-    command += ["-M", f"model_path={folder / 'policy'}", "--max-tokens", "200", "--display", "none"]
+    command += ["-M", f"model_path={folder / 'policy'}", "-M", "do_sample=false", "--max-tokens", "200"]
+    command += ["--display", "none"]
     command += ["--log-dir", str(folder / logs), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**os.environ})
     assert done.returncode == 0, done.stdout + done.stderr
@@ -70,3 +73,10 @@ def test_without_a_file_the_bundled_world_is_asked(folder: Path) -> None:
     log = evaluate(folder, "world", "--limit", "2")
     assert log.eval.dataset.samples == 200
     assert len(log.samples) == 2 and log.status == "success"
+
+
+def test_answers_are_asked_as_in_the_other_harness() -> None:
+    settings = overton().config
+    assert (settings.temperature, settings.max_tokens) == (0, 1024)
+    given = FOLDER.joinpath("overton.yaml").read_text(encoding="utf-8")
+    assert "max_gen_toks: 1024\n" in given and "do_sample: false\n" in given
