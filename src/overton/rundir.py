@@ -18,7 +18,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -103,7 +103,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)  # of a link the link alone; no folder can take its place
         temporary.rename(path)
     except Exception as error:  # what a library raises when it cannot write is of many classes
         if full := disk_full(error, path):
@@ -111,6 +111,31 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove all that a folder holds, also where a link leads to it; the folder and the link stay.
+
+    Raises:
+        RunError: a file cannot be removed; it would be taken for a new one.
+    """
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        _remove(path)
+    left = (path for path in _visible(folder) if path.is_symlink() or not path.is_dir())
+    if path := next(left, None):
+        raise RunError(
+            f"{path}: cannot be removed, and was made from something else. Give yourself the right to write to its "
+            "folder, or remove it, and run the same command again."
+        )
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a folder with what is in it, or a link alone, as far as that is allowed."""
+    if path.is_symlink() or not path.is_dir():
+        with suppress(OSError):
+            path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def disk_full(error: BaseException, path: Path | None) -> DiskFullError | None:
@@ -194,10 +219,14 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: broken JSON at line {error.lineno}: {error.msg}") from None
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
+def read_jsonl(path: Path, *, nan: bool = False) -> list[dict[str, Any]]:
     """Read a JSONL file, also one compressed with gzip (``.gz``); blank lines are skipped.
 
     An escape of half a character (``\\ud83d`` alone) is read as U+FFFD, the mark of a character that was lost.
+
+    Args:
+        path: the file.
+        nan: read ``NaN``, as Python writes a missing cell, as null; else it is refused.
 
     Raises:
         DataError: missing, empty, not UTF-8, or a line that is not a JSON object (with its number).
@@ -208,7 +237,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
-                rows.append(_parse_line(path, number, line))
+                rows.append(_parse_line(path, number, line, nan))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -220,10 +249,10 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _parse_line(path: Path, number: int, line: bytes, nan: bool) -> dict[str, Any]:
     try:
         text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        row = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        row = json.loads(text, parse_constant=_null_for_nan if nan else _refuse_constant, parse_float=_finite)
         if b"\\ud" in line.lower():
             # Half of a character, as a program leaves that cuts texts: JSON allows it, no file can hold it.
             whole = _LONE.sub("\ufffd", json.dumps(row, ensure_ascii=False))
@@ -245,6 +274,10 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name:.40} is not a value; leave the field out or write null")
 
 
+def _null_for_nan(name: str) -> Any:
+    return None if name == "NaN" else _refuse_constant(name)
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):  # as 1e400 is read
@@ -254,8 +287,11 @@ def _finite(text: str) -> float:
 
 def visible_files(folder: Path) -> list[Path]:
     """All files below a folder, sorted, without hidden ones: systems and tools leave such anywhere (.DS_Store)."""
-    files = (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-    return sorted(p for p in files if p.is_file())
+    return sorted(p for p in _visible(folder) if p.is_file())
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def sha256(path: Path) -> str:
@@ -310,11 +346,30 @@ class RunDir:
         return self.path / name
 
     def manifest(self, stage: str) -> dict[str, Any] | None:
-        """The stage's manifest, or ``None`` when it has none that can be read."""
-        try:
-            return json.loads((self.stage(stage) / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        """The stage's manifest, or ``None`` when there is none, or a broken one.
+
+        Raises:
+            RunError: there is one, and the system does not let it be read. A stage without a manifest is made again,
+                so that must not count as none.
+        """
+        path = self.stage(stage) / "manifest.json"
+        for last in (False, True):
+            try:
+                record = json.loads(path.read_text(encoding="utf-8"))
+                break
+            except (FileNotFoundError, ValueError, RecursionError):
+                return None
+            except OSError as error:
+                if error.errno == errno.ESTALE and not last:  # another machine has just replaced it
+                    continue
+                raise RunError(
+                    f"{path}: cannot be read ({error.strerror or error}). Nothing was changed; make it readable and "
+                    "run the same command again."
+                ) from error
+        complete = isinstance(record, dict) and record.get("status") == "complete"
+        if not isinstance(record, dict) or (complete and not isinstance(record.get("outputs"), dict)):
             return None
+        return record
 
     def begin(
         self, stage: str, made_from: dict[str, Any], writes: Sequence[str] | None = None, *, clear: bool = True
@@ -329,12 +384,13 @@ class RunDir:
             clear: ``False`` where the stage itself removes what was made from something else.
 
         Raises:
-            RunError: a file may be the user's, and would be written over or taken for a result.
+            RunError: a file may be the user's, and would be written over or taken for a result; or the manifest
+                cannot be read, or an old file not be removed.
         """
         old = self.manifest(stage)
         if clear and (old is None or old.get("fingerprint") != fingerprint(made_from)):
             if writes is None:
-                shutil.rmtree(self.stage(stage), ignore_errors=True)
+                empty_folder(self.stage(stage))
             else:
                 self._remove_own(stage, old, writes)
         for leftover in list(self.stage(stage).rglob(".*.tmp")):  # of a write that was killed

@@ -158,7 +158,7 @@ def test_an_answer_that_repeats_itself_is_not_learnt(tmp_path: Path) -> None:
         ("t.csv", b'id,situation,label,explanation\na,b,c,"d\n', "broken CSV"),
         ("t.jsonl", b"", "no rows"),
         ("t.jsonl", b'{"id": 1,\n', "line 1: broken JSON"),
-        ("t.jsonl", b'{"id": 1, "situation": NaN}\n', "line 1: NaN"),
+        ("t.jsonl", b'{"id": 1, "situation": Infinity}\n', "line 1: Infinity"),
         ("t.xlsx", b"PK", "a .jsonl, .parquet, .csv or .tsv file is wanted"),
     ],
 )

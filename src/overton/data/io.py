@@ -175,12 +175,14 @@ def answers_from_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> list[Ans
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of a JSONL, Parquet, CSV or TSV file with their place ("FILE, row N" or "FILE, line N").
 
+    ``NaN`` in JSONL is a missing cell, as it is in Parquet.
+
     Raises:
         DataError: missing, empty, of another kind, broken or not UTF-8.
     """
     kind = path.suffix.lower()
     if kind == ".jsonl":
-        for number, row in enumerate(read_jsonl(path), 1):
+        for number, row in enumerate(read_jsonl(path, nan=True), 1):
             yield f"{path}, row {number}", row
         return
     if kind == ".parquet":
