@@ -45,6 +45,7 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         ("training: {grpo: {steps: many}}", ["training.grpo.steps:", "integer", "'many'"]),
         ("training: {grpo: {steps: 0}}", ["training.grpo.steps:", "greater than or equal to 1"]),
         ("training: 5", ["training:", "5"]),
+        ("data: {source: table, path: t.csv, pairs: 1}", ["data: pairs:", "2 or more, or 0"]),
         ("estimator: {epochs: .nan}", ["estimator.epochs:", "finite"]),
         ("estimator: {learning_rate: .inf}", ["estimator.learning_rate:", "finite"]),
         ("generation: {systems: [sft, other]}", ["generation.systems.1:", "'other'"]),

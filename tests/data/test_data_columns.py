@@ -16,7 +16,8 @@ from table_files import HEADER, csv_file, jsonl_file, views_of
 @pytest.mark.parametrize(
     ("header", "columns", "message"),
     [
-        (["id", "situation", "label", "reason"], {}, "column 'explanation' is missing"),
+        (["id", "situation", "label", "reason"], {}, "no column `explanation`"),
+        (["sentence1", "sentence2", "label"], {}, "Labelled pairs of sentences are none of these: .* one `cluster`"),
         (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'; known columns"),
         (["id", "situation", "label", "explanation", "clutser"], {}, r"'clutser' \(did you mean cluster\?\)"),
         (["id", "situation", "what", "why"], {}, "no column `explanation`, `answer` or `perspectives`"),
@@ -69,6 +70,21 @@ def test_a_cluster_is_a_text_or_a_number_in_every_form(tmp_path: Path, value: An
     assert [p.cluster for p in row.views[:2]] == [name, name]
     flat = jsonl_file(tmp_path, [{"id": "q", "situation": "Why?", **view} for view in views])
     assert read_table(flat, {}) == [row]
+
+
+@pytest.mark.parametrize("form", ["flat", "nested"])
+def test_nan_in_jsonl_is_a_missing_cell(tmp_path: Path, form: str) -> None:
+    gap = float("nan")
+    views = [{"label": "A", "explanation": e, "cluster": c, "stance": gap} for e, c in (("x", 1), ("y", gap))]
+    rows: list[dict[str, Any]] = [{"id": "q", "situation": "Why?", **view} for view in views]
+    if form == "nested":
+        rows = [{"id": "q", "text": "Why?", "perspectives": views, "metadata": {"votes": gap}}]
+    (row,) = read_table(jsonl_file(tmp_path, rows), {})
+    assert [(p.cluster, p.stance) for p in row.views] == [("1", None), (None, None)]
+    assert row.situation.metadata == ({"votes": None} if form == "nested" else {})
+    (rows[0] if form == "flat" else views[0])["explanation"] = gap
+    with pytest.raises(DataError, match=r"row 1.*`explanation` is empty"):
+        read_table(jsonl_file(tmp_path, rows), {})
 
 
 @pytest.mark.parametrize("value", [True, 1.5, ["c"], float("inf")])

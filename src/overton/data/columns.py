@@ -60,10 +60,13 @@ def our_columns(
     renamed = [(where, *_renamed(row, columns, where)) for where, row in rows]
     _, named, others = renamed[0]
     form = _form(named) or _form(others)
-    if form is None:
+    if form is None or (form is PERSPECTIVE_COLUMNS and "explanation" not in {*named, *others}):
         raise DataError(
             f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(rows[0][1]))}."
-            " Name yours in the recipe: data.columns: {explanation: YOUR COLUMN}"
+            " Name yours in the recipe: data.columns: {explanation: YOUR COLUMN}. A table has a row a perspective (id,"
+            " situation, label, explanation, maybe cluster and stance), a row an answer (situation, answer) or a row a"
+            " situation (id, text, perspectives). Labelled pairs of sentences are none of these: give sentences that"
+            " say the same one `cluster`"
         )
     may_lack = (*_MAY_LACK, *(() if labels else ("label",)))
     required = tuple(name for name in _REQUIRED[form] if name not in may_lack)
