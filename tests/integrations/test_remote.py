@@ -263,6 +263,36 @@ def test_a_connection_that_ends_in_a_long_body_says_how_long_it_is(monkeypatch: 
             client.score([Group("q", CARE, ("x" * 20_000_000,))])
 
 
+def test_a_server_on_this_machine_is_asked_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", "secret")
+    with replies((403, {"detail": "the proxy knows no such host"}, {})) as (proxy, taken), replies(GOOD) as (url, _):
+        use_proxy(monkeypatch, proxy)
+        for address in (url, url.replace("127.0.0.1", "localhost")):
+            assert RemoteReward(address, "A_TOKEN").score([ASKED])[0][0].value == 0.5
+    assert not taken
+
+
+def test_an_error_names_the_proxy_of_another_machine_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    with replies(GOOD) as (proxy, _):  # it refuses CONNECT
+        use_proxy(monkeypatch, proxy.replace("//", "//user:hidden@"))
+        with pytest.raises(RunError) as error:
+            RemoteReward("https://scorer.invalid").check()
+    assert f"the proxy {proxy.removeprefix('http://')}" in str(error.value) and "hidden" not in str(error.value)
+    monkeypatch.setenv("NO_PROXY", "scorer.invalid")
+    with pytest.raises(RunError) as error:
+        RemoteReward("https://scorer.invalid").check()
+    assert "proxy" not in str(error.value)
+
+
+def use_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Make it the proxy for every address."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUEST_METHOD"):
+        monkeypatch.delenv(name.lower(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+
 @pytest.mark.slow
 def test_a_real_server_scores_as_the_reward_does_here(tmp_path: Path) -> None:
     pytest.importorskip("fastapi", reason="the server is the extra `serve`")

@@ -11,9 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
-from overton.address import check_address
+from overton.address import check_address, is_loopback
 from overton.errors import RecipeError, RunError
 from overton.rewards.plan import unscorable
 from overton.types import Group, Match, Score, Segment
@@ -118,10 +120,12 @@ class RemoteReward:
             headers["Authorization"] = f"Bearer {self._token}"
         data = b'{"groups": [' + b", ".join(bodies) + b"]}"
         request = urllib.request.Request(f"{self.url}/score", data, headers)
+        # A proxy has no way to this machine, and is to see neither the texts nor the token.
+        send = _direct().open if is_loopback(self.url) else urllib.request.urlopen
         wait, reason = 0.5, ""
         for attempt in range(retries + 1):
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as reply:
+                with send(request, timeout=self.timeout) as reply:
                     found = json.load(reply)
                 return list(found["groups"])
             except urllib.error.HTTPError as error:
@@ -141,10 +145,26 @@ class RemoteReward:
             if attempt < retries:
                 time.sleep(min(wait, _LONGEST_WAIT))
                 wait *= 2
+        if proxy := _proxy(self.url):
+            reason += f"; asked through the proxy {proxy}, and NO_PROXY names the hosts that are asked without it"
         raise RunError(
             f"{self.url}: no scores after {retries + 1} tries ({reason}). Start it with `overton serve reward`, "
             "and run the same command again."
         )
+
+
+@cache
+def _direct() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _proxy(url: str) -> str:
+    """Host and port of the proxy that urllib takes to an address, without its password; ``""`` for none."""
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme, "")
+    if not proxy or is_loopback(url) or urllib.request.proxy_bypass(parts.netloc):
+        return ""
+    return proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/")
 
 
 def _parts(groups: Sequence[Group], bodies: Mapping[int, bytes]) -> Iterator[list[int]]:
