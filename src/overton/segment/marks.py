@@ -17,6 +17,7 @@ _MAX_INDENT = 200  # columns; deeper lines are one level
 _INDENT = re.compile(r"[ \t]*+(?:>[ \t]*+)*+")
 _RULE = re.compile(r"(?:[-*_=~][ \t]*+){3,}+$|(?:```|~~~)\w*+$")
 _HEADING = re.compile(r"#{1,6}(?=[ \t]|[^\W\d_])[ \t]*+")
+_TAGS = re.compile(r"(?:</?[A-Za-z][^<>\n]{0,200}+>[ \t]*+)++$")
 _BULLET = re.compile(
     r"(?P<sign>[-+*–—‒](?=[ \t]|$)|[•‣◦▪▫●○■□◆◇▸►▶➤➢➔→✓✔✅☑❌✗🔹🔸👉・·⁃∙])[ \t]*+(?:\[[ xX]?\](?=[ \t])[ \t]*+)?"
 )
@@ -91,7 +92,7 @@ def lines(text: str, start: int, stop: int) -> list[Line]:
 
 
 def marked_line(text: str, start: int, end: int, gap: bool = False) -> Line | None:
-    """The line ``text[start:end]`` with its mark, ``None`` where nothing or a rule stands."""
+    """The line ``text[start:end]`` with its mark, ``None`` where nothing, a rule or tags alone stand."""
     prefix = _INDENT.match(text, start, end)
     first = prefix.end() if prefix else start
     end = rstrip(text, first, end)
@@ -99,6 +100,8 @@ def marked_line(text: str, start: int, end: int, gap: bool = False) -> Line | No
         return None
     sign = text[first]
     if sign in "-*_=~`" and _RULE.match(text, first, end):
+        return None
+    if sign == "<" and _TAGS.match(text, first, end):
         return None
     indent = min(first - start + 3 * text.count("\t", start, first), _MAX_INDENT)
     line = Line(first, end, indent, gap, "", 0, first, (first, first))

@@ -1,4 +1,4 @@
-"""A text as a reader sees it: without invisible characters, with plain spaces and line breaks.
+"""A text as a reader sees it: without invisible characters, with plain spaces and line breaks, its HTML as Markdown.
 
 A zero-width space within "In the perspective of", a no-break space after a bullet or Windows' line ends must not
 hide what the text says. Patterns are looked for in the visible text; what is found is given back in the positions,
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from overton.segment.html import markdown
 
 # Soft hyphen, joiners, direction marks, variation selectors, fillers, byte order mark: they are not seen.
 _HIDDEN = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\ufeff\uffa0" + "".join(
@@ -45,8 +47,13 @@ class Visible:
 
 def visible(answer: str) -> Visible:
     """See an answer as its reader does. Most answers hold nothing odd and come back as they are."""
-    if not _ODD.search(answer):
-        return Visible(answer)
-    # A Windows line end is one line break, not two, which would be an empty line.
-    answer = answer.replace("\r\n", "\u200b\n")
-    return Visible(answer.translate(_TABLE), [i for i, c in enumerate(answer) if c not in _UNSEEN])
+    seen = Visible(answer)
+    if _ODD.search(answer):
+        # A Windows line end is one line break, not two, which would be an empty line.
+        answer = answer.replace("\r\n", "\u200b\n")
+        seen = Visible(answer.translate(_TABLE), [i for i, c in enumerate(answer) if c not in _UNSEEN])
+    shown = markdown(seen.text)
+    if shown is None:
+        return seen
+    text, places = shown
+    return Visible(text, places if seen.offsets is None else [seen.offsets[i] for i in places])
