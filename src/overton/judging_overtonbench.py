@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from overton.errors import DataError
+from overton.errors import DataError, RunError
 from overton.judging import (
     RESAMPLES,
     Asking,
@@ -61,7 +61,7 @@ def overtonbench_files(
         DataError: a file cannot be read, no answer belongs to a question, or a model is not in the data.
         RecipeError: a setting is wrong.
         ModelError: a judge cannot be had, or gives not one rating.
-        RunError: a file that is read would be overwritten.
+        RunError: a file that is read would be overwritten, or people's ratings alone would replace judged figures.
     """
     from overton.evaluation.judge.summary import failures
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
@@ -70,6 +70,11 @@ def overtonbench_files(
     from overton.rundir import versions, write_json, write_jsonl
 
     asking.keep_inputs(_FILES, [*paths, *files_among(sources), prompt_file, *asking.read_batch])
+    if not (paths or check) and (judged := asking.folder / _FILES[1]).exists():
+        raise RunError(
+            f"{judged}: answers were judged here, and people's ratings alone would take the place of their figures. "
+            "Give the answers too, or another folder with --output."
+        )
     opinions = read_overtonbench(sources)
     people = people_rows(opinions)
     unknown = [name for name in check if name not in people]

@@ -344,6 +344,18 @@ def test_overtonbench_with_answers_and_a_check(bench: list[str], tmp_path: Path,
     assert "baseline" in captured.out
 
 
+def test_overtonbench_of_people_alone_replaces_no_judged_figures(bench: list[str], tmp_path: Path, capsys: Any) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "answer": "yes"}, {"id": "2", "answer": "no"}])
+    assert main(bench) == main(bench) == 0
+    with serving(Served(reply)) as endpoint:
+        assert main([bench[0], str(tmp_path / "mine.jsonl"), *bench[1:], "--base-url", endpoint.url]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")}
+    assert main(bench) == 1
+    assert "--output" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")} == before
+    assert main([*bench[:-1], str(tmp_path / "people")]) == 0
+
+
 def test_overtonbench_without_one_rating_replaces_nothing(bench: list[str], tmp_path: Path, capsys: Any) -> None:
     write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "answer": "yes"}, {"id": "2", "answer": "no"}])
     call = [bench[0], str(tmp_path / "mine.jsonl"), *bench[1:], "--set", "retries=0", "--base-url"]
