@@ -11,9 +11,10 @@ import pytest
 from estimator_tiny import WORDS, build_tiny
 
 from overton.errors import ModelError
-from overton.estimator import Preprocessing, SimilarityEstimator
+from overton.estimator import Preprocessing, SimilarityEstimator, open_estimator
 from overton.estimator.models import load_sentence_transformer, model_hash
 from overton.estimator.preprocess import plain_layout
+from overton.rundir import RunDir
 
 PLAIN = Preprocessing(situation="ignore", strip_label=False)
 TEXTS = [" ".join(WORDS[i : i + 2 + i % 7]) for i in range(20)]
@@ -175,6 +176,20 @@ def test_a_stage_folder_brings_its_threshold(tmp_path: Path) -> None:
     np.testing.assert_allclose(estimator.probability([0.5, 1.0]), [0.5, 1 / (1 + np.exp(-1))])
 
 
+def test_a_model_whose_stage_did_not_finish_is_refused(tmp_path: Path) -> None:
+    folder = stage_folder(tmp_path)
+    (folder / "calibration.json").unlink()  # the health check comes before it
+    RunDir(tmp_path).begin("estimator", {}, clear=False)
+    with pytest.raises(ModelError, match="its stage did not finish"):
+        SimilarityEstimator.load(folder)
+    for name in (tmp_path, folder, folder / "model"):
+        with pytest.raises(ModelError, match="its stage did not finish"):
+            open_estimator(name)
+    SimilarityEstimator.load(folder / "model")  # as the stage itself does
+    RunDir(tmp_path).finish("estimator", 1.0, 1.0)
+    assert open_estimator(tmp_path)[0].calibration is None
+
+
 def test_another_models_calibration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="another model"):
         SimilarityEstimator.load(stage_folder(tmp_path, model_hash="0" * 64))
@@ -200,6 +215,25 @@ def test_a_broken_calibration_is_named(tmp_path: Path, broken: str | None) -> No
         (folder / "calibration.json").write_text(broken)
     with pytest.raises(ModelError, match=r"calibration\.json"):
         SimilarityEstimator.load(folder)
+
+
+def test_a_model_folder_alone_brings_its_threshold(tmp_path: Path) -> None:
+    sets = {"people": {"threshold": 0.25}}
+    folder = stage_folder(tmp_path, sets=sets)
+    alone = tmp_path / "published"
+    (folder / "model").rename(alone)
+    assert SimilarityEstimator.load(alone).calibration is None
+    with pytest.raises(ModelError, match="so no calibration for 'people'"):
+        SimilarityEstimator.load(alone, data_set="people")
+    before = model_hash(alone)
+    (folder / "calibration.json").rename(alone / "calibration.json")
+    assert model_hash(alone) == before
+    assert SimilarityEstimator.load(alone).threshold == open_estimator(alone)[0].threshold == 0.5
+    assert SimilarityEstimator.load(alone, data_set="people").threshold == 0.25
+    assert open_estimator(alone, data_set="people")[0].threshold == 0.25
+    Preprocessing(situation="ignore").save(alone, {})
+    with pytest.raises(ModelError, match="another model"):
+        SimilarityEstimator.load(alone)
 
 
 def test_missing_and_broken_folders_are_named(tmp_path: Path, tiny_base: Path) -> None:

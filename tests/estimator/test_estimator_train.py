@@ -208,6 +208,7 @@ def test_the_stage_from_data_to_benchmark(tiny_base: Path, tmp_path: Path) -> No
     calibration = json.loads((run.stage("estimator") / "calibration.json").read_text())
     assert -1 < calibration["low"] <= estimator.threshold <= calibration["high"] < 1
     assert calibration["data"] == "pairs.dev.jsonl" and calibration["versions"]["torch"]
+    assert SimilarityEstimator.load(run.stage("estimator") / "model").calibration == estimator.calibration
     benchmark = json.loads((run.stage("estimator") / "benchmark.json").read_text())
     assert benchmark["differences"]["roc_auc"]["mean"] > 0.1
     assert benchmark["training"]["steps"] > 0

@@ -21,6 +21,7 @@ from overton.estimator.models import load_sentence_transformer, model_hash, over
 from overton.estimator.preprocess import Preprocessing, plain_layout
 from overton.estimator.store import VectorStore
 from overton.progress import track
+from overton.rundir import is_unfinished
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,30 +88,39 @@ class SimilarityEstimator:
         """Load a trained estimator.
 
         Args:
-            path: the stage's folder (``model/`` and ``calibration.json``) or a Sentence Transformers folder.
+            path: the stage's folder (``model/`` and ``calibration.json``), or a Sentence Transformers folder, maybe
+                with a ``calibration.json`` in it.
             data_set: take the threshold of this one of several data sets; ``""`` = of all of them together.
             bf16: see the class.
             cache_rows: see the class.
             cache_file: keep vectors in this file too, for later processes.
 
         Raises:
-            ModelError: the folder or a file of it is missing or broken, or the calibration or the file of vectors
-                belongs to another model.
+            ModelError: the folder or a file of it is missing or broken, its stage did not finish, or the calibration or
+                the file of vectors belongs to another model.
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise ModelError(f"{folder}: no such estimator folder. `overton estimator RECIPE` makes one.")
-        in_stage = (folder / "model").is_dir()
-        home = folder / "model" if in_stage else folder
-        if data_set and not in_stage:
-            raise ModelError(f"{folder}: a plain model folder has no calibration, so none for {data_set!r}")
+            raise ModelError(
+                f"{folder}: no such estimator folder. `overton estimator RECIPE` makes one; of a hub name, "
+                "overton.estimator.open_estimator makes an estimator."
+            )
+        home = folder / "model" if (folder / "model").is_dir() else folder
+        if home != folder and is_unfinished(folder):
+            raise ModelError(
+                f"{folder}: its stage did not finish; it was killed, it refused this model, or it is still at work. "
+                "`overton estimator RECIPE` runs it again and says what is wrong with the model."
+            )
+        measured = next((f for f in (folder / CALIBRATION_FILE, home / CALIBRATION_FILE) if f.exists()), None)
+        if data_set and measured is None:
+            raise ModelError(f"{folder}: holds no {CALIBRATION_FILE}, so no calibration for {data_set!r}")
         preprocessing = Preprocessing.load(home)
         calibration = None
-        if in_stage and (folder / CALIBRATION_FILE).exists():
-            calibration = Calibration.load(folder / CALIBRATION_FILE, data_set)
+        if measured is not None:
+            calibration = Calibration.load(measured, data_set)
             if calibration.model_hash != model_hash(home):
                 raise ModelError(
-                    f"{folder / CALIBRATION_FILE}: was measured for another model than {home}. A "
+                    f"{measured}: was measured for another model than {home}. A "
                     "threshold does not carry over; run the estimator stage again."
                 )
         model = load_sentence_transformer(home)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import MissingDependencyError, ModelError
+from overton.estimator.calibration import CALIBRATION_FILE
 from overton.rundir import fingerprint, sha256, visible_files
 from overton.weights import whole_weights
 
@@ -160,8 +161,10 @@ def _quiet_loading() -> Iterator[None]:
 
 
 def model_hash(folder: Path) -> str:
-    """Hash of what decides a model's output: every file but the model card and hidden files."""
+    """Hash of what decides a model's output: every file but the model card, its calibration and hidden files."""
     files = {
-        path.relative_to(folder).as_posix(): sha256(path) for path in visible_files(folder) if path.suffix != ".md"
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in visible_files(folder)
+        if path.suffix != ".md" and path != folder / CALIBRATION_FILE
     }
     return fingerprint(files)

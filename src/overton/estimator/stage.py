@@ -21,7 +21,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     """Train, calibrate on dev pairs, compare with the untuned base on test pairs.
 
     Reads ``data/triplets.jsonl`` or ``data/pairs.train.jsonl``, and the pairs of dev and test; writes
-    ``estimator/model/``, ``estimator/calibration.json`` and ``estimator/benchmark.json``.
+    ``estimator/model/``, ``estimator/calibration.json`` (once more in ``model/``, which can be published alone) and
+    ``estimator/benchmark.json``.
 
     Raises:
         DataError: an input is missing or has a bad row.
@@ -45,7 +46,9 @@ def run(recipe: Recipe, run: RunDir) -> None:
         target_precision=section.target_precision,
         seed=seed,
     )
-    write_json(out / CALIBRATION_FILE, calibration_record(calibration, quality, data / "pairs.dev.jsonl", seed))
+    record = calibration_record(calibration, quality, data / "pairs.dev.jsonl", seed)
+    for folder in (out, out / "model"):
+        write_json(folder / CALIBRATION_FILE, record)
     tuned.calibration = calibration
 
     base = SimilarityEstimator(
