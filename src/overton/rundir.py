@@ -122,9 +122,9 @@ def empty_folder(folder: Path) -> None:
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         _remove(path)
     left = (path for path in _visible(folder) if path.is_symlink() or not path.is_dir())
-    if path := next(left, None):
+    if first := next(left, None):
         raise RunError(
-            f"{path}: cannot be removed, and was made from something else. Give yourself the right to write to its "
+            f"{first}: cannot be removed, and was made from something else. Give yourself the right to write to its "
             "folder, or remove it, and run the same command again."
         )
 
@@ -329,6 +329,12 @@ def stage_files(folder: Path) -> dict[str, str]:
         for p in visible_files(folder)
         if p.name != "manifest.json" and "checkpoints" not in p.relative_to(folder).parts
     }
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a stage began to fill this folder and did not come to its end: killed, failed or still at work."""
+    record = RunDir(folder.parent).manifest(folder.name)
+    return isinstance(record, dict) and record.get("status") == "running"  # or it is a file of another program
 
 
 class RunDir:

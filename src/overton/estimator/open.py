@@ -8,6 +8,7 @@ from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import resolve_base
 from overton.estimator.preprocess import SETTINGS_FILE
 from overton.estimator.shipped import load_base
+from overton.rundir import is_unfinished
 
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -27,7 +28,8 @@ def open_estimator(
         The estimator, and its name for people.
 
     Raises:
-        ModelError: it cannot be had or read, or nothing was calibrated on that data set.
+        ModelError: it cannot be had or read, its stage refused it or did not finish, or nothing was calibrated on that
+            data set.
     """
     if name is None:
         base = load_base(DEFAULT_BASE, data_set=data_set, cache_file=cache_file)
@@ -35,7 +37,7 @@ def open_estimator(
     folder = Path(name).expanduser()
     if (folder / "estimator" / "model").is_dir():
         folder = folder / "estimator"
-    elif folder.name == "model" and (folder.parent / "calibration.json").is_file():
+    elif folder.name == "model" and ((folder.parent / "calibration.json").is_file() or is_unfinished(folder.parent)):
         folder = folder.parent
     elif not (folder / "model").is_dir():
         folder = resolve_base(str(name))
