@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from overton.rundir import (
     RunDir,
     atomic_folder,
     atomic_open,
+    empty_folder,
     fingerprint,
     read_json,
     read_jsonl,
@@ -78,6 +81,49 @@ def test_a_folder_appears_whole_and_in_place_of_the_old_one(tmp_path: Path) -> N
             assert not (path / content).exists()
         assert names(path) == [content]
         assert names(path.parent) == ["model"]
+
+
+def test_a_folder_takes_the_place_of_a_link(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "model").symlink_to(tmp_path / "far")
+    with atomic_folder(tmp_path / "model") as temporary:
+        (temporary / "weights").write_text("new")
+    assert names(tmp_path / "model") == ["weights"]
+    assert names(tmp_path / "far") == []
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that all may read, while this process has only the rights of any user."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        try:
+            if root:
+                os.seteuid(65534)
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_what_cannot_be_removed_is_named(shared: Path) -> None:
+    user = os.geteuid()
+    os.seteuid(os.getuid())
+    for name in ("a/open.txt", "a/.hidden", "a/locked/b.txt"):
+        write_text(shared / name, "old")
+    for folder, mode in (("a", 0o777), ("a/locked", 0o555)):
+        (shared / folder).chmod(mode)
+    os.seteuid(user)
+    with pytest.raises(RunError, match=r"locked/b\.txt: cannot be removed"):
+        empty_folder(shared / "a")
+    assert names(shared / "a") == ["locked"]
+    os.seteuid(os.getuid())
+    (shared / "a" / "locked").chmod(0o755)
+    empty_folder(shared / "a")
+    empty_folder(shared / "not there")
+    assert names(shared) == ["a"]
+    assert names(shared / "a") == []
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
@@ -240,6 +286,35 @@ class TestManifest:
         (run.stage("data") / "manifest.json").write_text("{")
         assert run.manifest("data") is None
         assert not run.is_complete("data", MADE_FROM)
+
+    @pytest.mark.parametrize("content", ["[]", '"text"', '{"status": "complete"}', "[" * 100_000])
+    def test_a_manifest_that_is_none_counts_as_none(self, tmp_path: Path, content: str) -> None:
+        run = self.finished(tmp_path)
+        record = run.manifest("data") or {}
+        (run.stage("data") / "manifest.json").write_text(
+            content.replace("}", f', "fingerprint": "{record["fingerprint"]}"}}')
+        )
+        assert run.manifest("data") is None
+        assert not run.is_complete("data", MADE_FROM)
+
+    def test_a_manifest_that_the_system_does_not_let_be_read_costs_nothing(self, tmp_path: Path) -> None:
+        run = self.finished(tmp_path)
+        manifest = run.stage("data") / "manifest.json"
+        manifest.unlink()
+        manifest.symlink_to(manifest)
+        for use in (run.is_complete, run.begin):
+            with pytest.raises(RunError, match=r"manifest\.json: cannot be read"):
+                use("data", MADE_FROM)
+        assert (run.stage("data") / "out.txt").read_text() == "result"
+
+    def test_a_stage_folder_that_is_a_link_is_emptied_too(self, tmp_path: Path) -> None:
+        run = self.finished(tmp_path)
+        run.stage("data").rename(tmp_path / "other disk")
+        run.stage("data").symlink_to(tmp_path / "other disk")
+        assert run.is_complete("data", MADE_FROM)
+        run.begin("data", {"seed": 5})
+        assert run.stage("data").is_symlink()
+        assert names(tmp_path / "other disk") == ["manifest.json"]
 
     def test_finish_without_a_manifest_says_so(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="vanished"):

@@ -125,6 +125,19 @@ def test_an_unfinished_part_goes_on_unless_its_own_settings_change(
     assert seen == [["weights"], ["checkpoint-9", "weights"], ["weights"]]
 
 
+@pytest.mark.parametrize("part", ["sft", "grpo"])
+def test_a_part_on_another_disk_is_made_again_too(tmp_path: Path, calls: list[Any], part: str) -> None:
+    place, folder = inputs(tmp_path), tmp_path / "training" / part
+    run(recipe_with(), place)
+    folder.rename(tmp_path / "other disk")
+    folder.symlink_to(tmp_path / "other disk")
+    run(recipe_with(), place)
+    assert len(calls) == 2
+    run(recipe_with({"sft": "training.sft.packing=12", "grpo": "training.grpo.steps=12"}[part]), place)
+    assert [call[0] for call in calls[2:]] == [part]
+    assert folder.is_symlink() and (tmp_path / "other disk" / "done").exists()
+
+
 def test_a_part_is_made_again_when_a_file_that_it_reads_changes(tmp_path: Path, calls: list[Any]) -> None:
     place = inputs(tmp_path)
     run(recipe_with(), place)

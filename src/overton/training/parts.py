@@ -10,7 +10,7 @@ from overton.errors import DataError
 from overton.estimator.models import model_hash
 from overton.inputs import outside_hash
 from overton.recipe import Recipe
-from overton.rundir import RunDir, read_json, sha256, write_json, write_text
+from overton.rundir import RunDir, empty_folder, read_json, sha256, write_json, write_text
 
 RECORD = "made_from.json"
 DONE = "done"
@@ -51,13 +51,17 @@ def remove_other(part: Path, made_from: dict[str, Any]) -> None:
     Args:
         part: ``training/sft`` or ``training/grpo``.
         made_from: what it is to be made from; what else its record holds does not count.
+
+    Raises:
+        RunError: a file of it cannot be removed.
     """
     try:
         record = read_json(part / RECORD)
     except DataError:
         record = {}
     if any(name not in record or record[name] != value for name, value in made_from.items()):
-        shutil.rmtree(part, ignore_errors=True)
+        (part / DONE).unlink(missing_ok=True)  # first: what a kill leaves of the rest must not count as done
+        empty_folder(part)
 
 
 def begin(part: Path, made_from: dict[str, Any]) -> None:
