@@ -279,6 +279,31 @@ def test_a_precision_out_of_reach_in_one_data_set_names_it(tmp_path: Path) -> No
         )
 
 
+@pytest.mark.parametrize("precision", [0.0, 0.55, 1.0])
+def test_the_benchmark_picks_the_threshold_of_the_base_by_the_same_rule(
+    tiny_base: Path, tmp_path: Path, precision: float
+) -> None:
+    model = load_sentence_transformer(tiny_base)
+    # The highest cosine of all is of a different pair, so no threshold has a precision of 1.
+    odd = {"situation": "s", "sentence1": "law", "sentence2": "law", "label": 0, "relation": "near"}
+    dev = pairs_of([*make_pairs(60, 1), odd], tmp_path)
+    tuned, base = (SimilarityEstimator(model, bf16=False) for _ in range(2))
+    tuned.calibration = Calibration(0.6, 0.6, 0.6, 1.0, 0.0, 0.5, 0.5, 0.5, 60, "m", "d")
+    result = benchmark(tuned, base, dev, dev, target_precision=precision)
+    found, cosines = result["systems"]["base"], base.cosines(dev.left, dev.right, dev.situations)
+    weights = dev.weights(1.0)
+    if precision == 1:
+        assert found["threshold"] is None and found["f1"]["mean"] == 0
+        assert {rate["mean"] for rate in found["false_positive_rate"].values()} == {0}
+        return
+    by_hand = (
+        at_precision(cosines, dev.labels, precision, weights) if precision else best_f1(cosines, dev.labels, weights)[0]
+    )
+    assert found["threshold"] == pytest.approx(by_hand, abs=1e-6)
+    if precision:
+        assert found["threshold"] != pytest.approx(best_f1(cosines, dev.labels, weights)[0], abs=1e-3)
+
+
 def test_a_precision_out_of_reach_is_refused(tmp_path: Path) -> None:
     pairs = fixed_pairs([(0.9, 0), (0.8, 1), (0.5, 0), (0.7, 1), (0.4, 0), (0.3, 0)] * 10, tmp_path)
     with pytest.raises(ModelError, match=r"no threshold has a precision of 0\.9"):

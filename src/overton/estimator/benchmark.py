@@ -3,11 +3,13 @@
 ``benchmark.json``::
 
     {"pairs": n, "positives": n, "situations": n, "different_per_same": r,   pairs are weighted to that mix
+     "target_precision": p,          each threshold is the lowest with this precision on dev; 0: that of the best F1
      "systems": {"tuned": SYSTEM, "base": SYSTEM},
      "differences": {METRIC: {"mean", "low", "high"}},      tuned minus base, 95% bootstrap over situations
      "reliability": [{"low", "high", "count", "weight", "probability", "positive"}],        tuned, on test
      "training": {...}}
-    SYSTEM = {METRIC: {"mean", "low", "high"}, "threshold": t, "sentences_per_second": s,
+    SYSTEM = {METRIC: {"mean", "low", "high"}, "threshold": t (null: none has the precision, so nothing is called the
+              same), "sentences_per_second": s,
               "false_positive_rate": {RELATION: {"mean", "pairs"}}, "calibration_error": e, "brier": b,
               "histogram": {"edges": [...], "positive": [...], "negative": [...]},
               "precision_recall": {"recall": [...], "precision": [...], "threshold": [...]}}
@@ -20,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import MissingDependencyError
-from overton.estimator.calibrate import best_f1, calibration_error, platt, reliability
+from overton.estimator.calibrate import calibration_error, pick_threshold, platt, reliability
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, bootstrap, interval
 
@@ -40,6 +42,7 @@ def benchmark(
     test: Pairs,
     *,
     different_per_same: float = 1.0,
+    target_precision: float = 0.0,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compare two models; each uses a threshold and probabilities from the dev pairs.
@@ -50,6 +53,7 @@ def benchmark(
         dev: pairs for the base's threshold.
         test: pairs to report on.
         different_per_same: as in :func:`overton.estimator.calibrate.calibrate`.
+        target_precision: what the tuned model's threshold was chosen by, and the base's is; as there.
         seed: of the bootstrap.
 
     Returns:
@@ -69,7 +73,9 @@ def benchmark(
     thresholds["tuned"] = tuned.threshold
     scales["tuned"] = (tuned.calibration.slope, tuned.calibration.intercept)
     on_dev = base.cosines(dev.left, dev.right, dev.situations).astype(np.float64)
-    thresholds["base"] = best_f1(on_dev, dev.labels, dev.weights(different_per_same))[0]
+    picked = pick_threshold(on_dev, dev.labels, target_precision, dev.weights(different_per_same))
+    # An untuned base may reach the precision nowhere: then it calls nothing the same.
+    thresholds["base"] = np.inf if np.isnan(picked) else picked
     scales["base"] = platt(on_dev, dev.labels, dev.weights(different_per_same))
     weights = test.weights(different_per_same)
 
@@ -86,7 +92,7 @@ def benchmark(
         probabilities = _probability(scales[name], scores[name])
         systems[name] = {
             **{m: _figure(point[offset + i], draws[:, offset + i]) for i, m in enumerate(METRICS)},
-            "threshold": thresholds[name],
+            "threshold": thresholds[name] if np.isfinite(thresholds[name]) else None,
             "sentences_per_second": speeds[name],
             "false_positive_rate": false_positive_rates(scores[name], test, thresholds[name]),
             "calibration_error": calibration_error(probabilities, test.labels, weights),
@@ -99,6 +105,7 @@ def benchmark(
         "positives": int(test.labels.sum()),
         "situations": int(test.groups.max()) + 1,
         "different_per_same": different_per_same,
+        "target_precision": target_precision,
         "systems": systems,
         "differences": {
             m: _figure(point[i] - point[k + i], draws[:, i] - draws[:, k + i]) for i, m in enumerate(METRICS)

@@ -82,6 +82,15 @@ def at_precision(cosines: np.ndarray, labels: np.ndarray, precision: float, weig
     return float((cosines[last] + below) / 2)
 
 
+def pick_threshold(
+    cosines: np.ndarray, labels: np.ndarray, target_precision: float, weights: np.ndarray | None = None
+) -> float:
+    """The lowest threshold with a precision, or, where that is 0, the one with the best F1; NaN when there is none."""
+    if target_precision:
+        return at_precision(cosines, labels, target_precision, weights)
+    return best_f1(cosines, labels, weights)[0]
+
+
 def platt(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """Slope and intercept of ``p = sigmoid(slope * cosine + intercept)``.
 
@@ -285,9 +294,7 @@ def _measure(
     import numpy as np
 
     def pick(weights: np.ndarray) -> float:
-        if target_precision:
-            return at_precision(cosines, pairs.labels, target_precision, weights)
-        return best_f1(cosines, pairs.labels, weights)[0]
+        return pick_threshold(cosines, pairs.labels, target_precision, weights)
 
     weights = pairs.weights(different_per_same)
     threshold = pick(weights)

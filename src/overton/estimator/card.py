@@ -75,7 +75,15 @@ Two texts count as the same perspective from a cosine of {calibration.threshold:
 """
     if tuned:
         text += "\n" + _table(systems)
+        text += f"\nF1 is at a threshold of each model's own, chosen on dev pairs by one rule: {_rule(section)}.\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _rule(section: EstimatorSection) -> str:
+    """How thresholds are chosen."""
+    if section.target_precision:
+        return f"the lowest with a precision of at least {section.target_precision:g}"
+    return "the one with the best F1"
 
 
 def _table(systems: Mapping[str, Any]) -> str:

@@ -56,7 +56,15 @@ def run(recipe: Recipe, run: RunDir) -> None:
         tuned.preprocessing,
         bf16=section.bf16,
     )
-    result = benchmark(tuned, base, dev, test, different_per_same=section.different_per_same, seed=seed)
+    result = benchmark(
+        tuned,
+        base,
+        dev,
+        test,
+        different_per_same=section.different_per_same,
+        target_precision=section.target_precision,
+        seed=seed,
+    )
     seconds = {"training": trained.pop("seconds"), "measuring": round(time.monotonic() - start, 1)}
     write_card(out / "model", section, calibration, result)
     write_json(out / "benchmark.json", {**result, "training": trained, "seconds": seconds})
