@@ -102,6 +102,20 @@ def test_a_changed_section_runs_its_stage_and_what_its_output_changes(
     assert fake_stages == again
 
 
+def test_earlier_stages_made_with_other_settings_are_named_and_taken(
+    fake_stages: list[str], run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_stages(Recipe(name="a"), run)
+    capsys.readouterr()
+    fake_stages.clear()
+    changed = Recipe.model_validate({"name": "a", "data": {"train": 5}, "estimator": {"epochs": 1}})
+    run_stages(changed, run, "estimator", "estimator")
+    told = capsys.readouterr().err
+    assert fake_stages == ["estimator"] and "data (data.train)" in told and "epochs" not in told
+    run_stages(Recipe(name="a"), run, "estimator")
+    assert "other settings" not in capsys.readouterr().err
+
+
 def test_answers_made_elsewhere_are_evaluated(fake_stages: list[str], run: RunDir) -> None:
     run_stages(Recipe(name="a"), run)
     fake_stages.clear()

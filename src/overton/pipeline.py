@@ -124,6 +124,7 @@ def _check_folder(recipe: Recipe, run: RunDir) -> None:
 def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "report") -> None:
     """Run the stages from ``first`` to ``last``; finished ones with unchanged inputs are skipped.
 
+    Stages before ``first`` are taken as they are; one that was made with other settings is named in a warning.
     The training is left out where it lies between others and no system that answers is a policy of this run.
 
     Args:
@@ -151,6 +152,12 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
     if not (run.path / "recipe.yaml").exists():
         _read(recipe, run, stages[0])  # a mistyped folder is not made
     with locked(run.path):
+        if others := [told for stage in STAGES[:start] if (told := _made_otherwise(recipe, run, stage))]:
+            console.print(
+                f"[yellow]taken as they are, though this recipe has other settings for them: {'; '.join(others)}. "
+                "`overton run RECIPE` makes them anew[/yellow]",
+                soft_wrap=True,
+            )
         open_run(recipe, run)
         for stage in stages:
             if stage.name == _SHARED:
@@ -190,6 +197,19 @@ def run_stage(recipe: Recipe, run: RunDir, stage: Stage) -> bool:
     return True
 
 
+def _made_otherwise(recipe: Recipe, run: RunDir, stage: Stage) -> str:
+    """Which settings a finished stage was made with that are not the recipe's: "data (data.train)", or nothing."""
+    record = run.manifest(stage.name) or {}
+    if record.get("status") != "complete":
+        return ""
+    before, now = record["made_from"], _settings(recipe, stage)
+    keys = ["seed"] if before["seed"] != now["seed"] else []
+    for name in {**before["sections"], **now["sections"]}:
+        old, new = before["sections"].get(name, {}), now["sections"].get(name, {})
+        keys += [f"{name}.{key}" for key in {**old, **new} if old.get(key) != new.get(key)]
+    return f"{stage.name} ({', '.join(keys)})" if keys else ""
+
+
 def _trains(recipe: Recipe, stages: Sequence[str]) -> bool:
     """Whether these stages need the training, or are asked for it by name."""
     if _SHARED not in stages[1:] or "generation" not in stages:
@@ -225,14 +245,14 @@ def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:
     inputs = {name: input_hash(run, name) for name in _read(recipe, run, stage)}
     inputs |= {name: input_hash(run, name) for name in stage.uses if (run.path / name).exists()}
     inputs |= _outside_hashes(recipe, run, stage)
+    return {**_settings(recipe, stage), "inputs": inputs}
+
+
+def _settings(recipe: Recipe, stage: Stage) -> dict[str, Any]:
     sections = {name: part for name in stage.sections if (part := getattr(recipe, name).deciding())}
     if stage.name == "data" and recipe.data.encodes:
         sections["estimator"] = {name: recipe.estimator.deciding()[name] for name in ("base", "max_seq_length", "bf16")}
-    return {
-        "seed": recipe.seed,
-        "sections": sections,
-        "inputs": inputs,
-    }
+    return {"seed": recipe.seed, "sections": sections}
 
 
 def _outside_hashes(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, str]:
