@@ -365,6 +365,8 @@ def _without(text: str, words: frozenset[str]) -> str:
         "<ul><li>" * 8_000,
         "<li><p>" + " \n" * 30_000,
         "<b " * 20_000,
+        '["' + 'a", "' * 12_000,
+        "**a:** b c. " * 5_000,
     ],
     ids=[
         "template",
@@ -380,6 +382,8 @@ def _without(text: str, words: frozenset[str]) -> str:
         "items",
         "item",
         "open",
+        "json",
+        "bold",
     ],
 )
 def test_ten_thousand_words_take_no_time(answer: str) -> None:

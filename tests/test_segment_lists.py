@@ -280,3 +280,31 @@ def test_several_views_in_one_line_are_told_apart_though_the_line_begins_with_an
     assert found[-3:] == ["a diary is hers.", "it may warn.", "it is a crime."]
     two = [s.explanation for s in segment(f"{text}\nIn the perspective of Care, ask her first.")]
     assert two == ["a diary is hers.", "it may warn.", "it is a crime.", "ask her first."]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '["{}", "{}", "{}"]',
+        '```json\n[\n  "{}",\n  "{}",\n  "{}"\n]\n```',
+        '{{"perspectives": ["{}", "{}", "{}"]}}',
+        '<core perspectives>\n["{}", "{}", "{}"]\n</core perspectives>',
+    ],
+)
+def test_a_list_of_strings_in_json_is_one(form: str) -> None:
+    said = ["Privacy: a diary is hers.", 'She calls it \\"mine\\", and so it is.', "The nurse may hear of a danger."]
+    assert read(form.format(*said)) == [("", s) for s in said]
+    named = [f"In the perspective of View {i}, {s}" for i, s in enumerate(said)]
+    assert read(form.format(*named)) == [(f"View {i}", s) for i, s in enumerate(said)]
+
+
+@pytest.mark.parametrize("form", ["**{}:** {}", "**{}**: {}"])
+def test_bold_names_within_one_paragraph_begin_items(form: str) -> None:
+    said = ["a diary is hers alone. Nobody may read it.", "it may tell of a danger.", "**All** need to trust her."]
+    text = " ".join(form.format(f"View {i}", s) for i, s in enumerate(said))
+    assert read(text) == [(f"View {i}", s) for i, s in enumerate(said)]
+
+
+def test_bold_words_within_a_sentence_begin_nothing() -> None:
+    said = "a diary is **hers:** she wrote it and nobody may read what **she:** alone should know."
+    assert read(f"**Privacy:** {said}") == [("Privacy", said)]

@@ -6,7 +6,7 @@ and what is no list as prose. How each is read stands in template.py, lists.py a
 
 from __future__ import annotations
 
-from overton.segment import lists, prose, template
+from overton.segment import inline, lists, prose, template
 from overton.segment.masking import MASK, WORD, keywords, mask_words
 from overton.segment.template import (
     CORE_CLOSE,
@@ -63,7 +63,9 @@ def segment(answer: str) -> list[Segment]:
     _, (start, stop), _, tagged = template.blocks(seen.text)
     found = template.openers(seen.text, start, stop)
     near = min(stop, start + MAX_FREE)
-    if carrying := carriers(seen.text, found, start, near):
+    if listed := inline.array(seen.text, start, near):
+        pieces = listed
+    elif carrying := carriers(seen.text, found, start, near):
         pieces = template.read(seen.text, carrying, stop)
         if tagged:
             # The block holds nothing but perspectives, so what stands before the first opener is said as well.
