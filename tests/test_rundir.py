@@ -83,6 +83,23 @@ def test_a_folder_appears_whole_and_in_place_of_the_old_one(tmp_path: Path) -> N
         assert names(path.parent) == ["model"]
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path, umask: int) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    before = os.umask(umask)
+    try:
+        with atomic_folder(tmp_path / "model") as temporary:
+            (temporary / "deep").mkdir()
+            for name in ("a.safetensors", "deep/b.safetensors"):
+                save_file({"a": np.zeros(2)}, temporary / name)
+    finally:
+        os.umask(before)
+    for name in ("a.safetensors", "deep/b.safetensors"):
+        assert (tmp_path / "model" / name).stat().st_mode & 0o777 == 0o666 & ~umask
+
+
 def test_a_folder_takes_the_place_of_a_link(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "model").symlink_to(tmp_path / "far")

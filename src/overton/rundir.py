@@ -94,7 +94,8 @@ def _check_place(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary sibling to fill, which takes the place of ``path`` when the block ends without an error.
 
-    A reader sees the old folder, none for an instant, or the whole new one.
+    A reader sees the old folder, none for an instant, or the whole new one. Its files have the rights of any new file,
+    whatever a library gave them: safetensors keeps the group and others from reading weights.
 
     Raises:
         DiskFullError: the disk is full.
@@ -103,6 +104,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        _share(temporary)
         _remove(path)  # of a link the link alone; no folder can take its place
         temporary.rename(path)
     except Exception as error:  # what a library raises when it cannot write is of many classes
@@ -111,6 +113,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _share(folder: Path) -> None:
+    rights = folder.stat().st_mode & 0o666  # a new folder's are those that the umask leaves
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o666 != rights:
+            with suppress(PermissionError):  # some disks know no rights
+                path.chmod(rights)
 
 
 def empty_folder(folder: Path) -> None:

@@ -141,6 +141,7 @@ def test_the_folder_is_a_plain_sentence_transformer_with_its_settings(tiny_base:
     }
     assert settings["training"]["loss"] == "supcon"
     assert "library_name: sentence-transformers" in (tmp_path / "m" / "README.md").read_text()
+    assert len({path.stat().st_mode for path in (tmp_path / "m").glob("*.*")}) == 1  # weights are as readable
 
 
 def test_labels_can_be_left_in_and_the_folder_knows(tiny_base: Path, tmp_path: Path) -> None:

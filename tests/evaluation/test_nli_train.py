@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,29 @@ def test_training_leaves_a_whole_cross_encoder(
     (folder.parent / ".nli_model.1.tmp").mkdir(parents=True)  # what a killed run left behind
     benchmark = nli_train.train_world_nli(tmp_path / "nli.jsonl", folder, seed=3)
     assert [p.name for p in folder.parent.iterdir()] == ["nli_model"]
+    assert not (folder / "plain").exists()
+    assert len({path.stat().st_mode for path in folder.rglob("*") if path.is_file()}) == 1  # weights are as readable
     assert json.loads((folder / "benchmark.json").read_text()) == benchmark
     assert (benchmark["pairs"], benchmark["held_out"]) == (270, 30)
     assert 0 <= benchmark["accuracy"] <= 1
     model = load_nli(folder)
     assert model.entailment == nli_learner.LABELS.index("entailment")
     assert 0 < model.probabilities([("It puts the guest at risk.", "The guest could get hurt.")]).popitem()[1] < 1
+
+
+def test_a_model_that_cannot_be_saved_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nli_learner, "EPOCHS", 0.1)
+    monkeypatch.setattr(nli_learner, "WARM_UP_SENTENCES", 64)
+    write_jsonl(tmp_path / "nli.jsonl", pairs(100))
+    (tmp_path / "evaluation").mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # less than the weights
+    try:
+        with pytest.raises(Exception, match="too large"):
+            nli_train.train_world_nli(tmp_path / "nli.jsonl", tmp_path / "evaluation" / "nli_model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "evaluation").iterdir()) == []
 
 
 def test_equality_of_meaning_is_learnt_from_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

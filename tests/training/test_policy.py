@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kill_and_resume import forked
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -17,7 +20,14 @@ from overton.errors import ModelError, RecipeError
 from overton.sections_training import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN, format_answer
 from overton.testing import tiny_encoder, tiny_policy
-from overton.training.policy import build_scratch_model, load_policy, lora_config, save_policy, train_tokenizer
+from overton.training.policy import (
+    build_scratch_model,
+    folder_fault,
+    load_policy,
+    lora_config,
+    save_policy,
+    train_tokenizer,
+)
 from overton.types import Perspective
 
 ANSWER = format_answer(
@@ -122,6 +132,22 @@ def test_what_is_no_model_says_so(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_policy(tmp_path)
+
+
+def test_weights_that_may_not_be_read_are_named() -> None:
+    def look() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65534)  # root reads everything
+        fault = folder_fault(folder)
+        assert fault and fault.startswith("model.safetensors cannot be read")
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for file, rights in (("config.json", 0o644), ("model.safetensors", 0), ("notes.md", 0)):
+            (folder / file).touch(rights)
+            (folder / file).chmod(rights)
+        assert forked(look) == 0
 
 
 def test_a_model_without_all_its_weights_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -17,9 +15,10 @@ from overton.estimator.card import write_card
 from overton.estimator.encode import has_fast_bf16
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import ALL_PAIRS, build_loss
-from overton.estimator.models import load_sentence_transformer, overlong, resolve_base
+from overton.estimator.models import load_sentence_transformer, overlong, resolve_base, shown_base
 from overton.estimator.preprocess import Prepare, Preprocessing
 from overton.progress import progress
+from overton.rundir import atomic_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -254,12 +253,9 @@ def _bar(losses: list[float], which: str) -> TrainerCallback:
 
 
 def _save(model: SentenceTransformer, preprocessing: Preprocessing, section: EstimatorSection, folder: Path) -> None:
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model.save_pretrained(str(partial), create_model_card=False)
-    settings = section.model_dump(mode="json")
-    preprocessing.save(partial, {"base": section.base, "training": settings})
-    write_card(partial, section)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    with atomic_folder(folder) as temporary:
+        model.save_pretrained(str(temporary), create_model_card=False)
+        base = shown_base(section.base)
+        settings = section.model_dump(mode="json") | {"base": base}
+        preprocessing.save(temporary, {"base": base, "training": settings})
+        write_card(temporary, section)

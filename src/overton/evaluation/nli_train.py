@@ -7,7 +7,6 @@ stated here, while the oracle refuses it.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import time
@@ -19,7 +18,7 @@ from overton.errors import DataError
 from overton.evaluation.coverage import ENTAILED, drop_lead
 from overton.evaluation.nli import load_nli, quiet_loading
 from overton.evaluation.nli_learner import IGNORED, LABELS, Example, fit, make_model, train_tokenizer
-from overton.rundir import read_jsonl, write_json
+from overton.rundir import atomic_folder, read_jsonl, write_json
 
 HELD_OUT = 0.1
 
@@ -40,6 +39,7 @@ def train_world_nli(path: Path, folder: Path, seed: int = 0) -> dict[str, Any]:
 
     Raises:
         DataError: the file is missing or a row is not such a pair.
+        DiskFullError: there is no room for it.
     """
     from sentence_transformers import CrossEncoder
     from transformers import set_seed
@@ -53,26 +53,25 @@ def train_world_nli(path: Path, folder: Path, seed: int = 0) -> dict[str, Any]:
     tokenizer = train_tokenizer([text for e in train for text in e[:2]])
     model = make_model(len(tokenizer))
     fit(model, tokenizer, train, meanings, seed)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
-    with quiet_loading():
-        model.save_pretrained(temporary / "plain")
-        tokenizer.save_pretrained(temporary / "plain")
-        encoder = CrossEncoder(str(temporary / "plain"), device="cpu", local_files_only=True)
-        encoder.save_pretrained(str(temporary / "whole"), create_model_card=False)
-    benchmark = {
-        **score_pairs(temporary / "whole", held_out),
-        "pairs": len(train),
-        "held_out": len(held_out),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "seed": seed,
-        "seconds": round(time.perf_counter() - began, 1),
-    }
-    write_json(temporary / "whole" / "benchmark.json", benchmark)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary / "whole", folder)
-    shutil.rmtree(temporary, ignore_errors=True)
+    with atomic_folder(folder) as temporary:
+        plain = temporary / "plain"
+        with quiet_loading():
+            model.save_pretrained(plain)
+            tokenizer.save_pretrained(plain)
+            encoder = CrossEncoder(str(plain), device="cpu", local_files_only=True)
+            encoder.save_pretrained(str(temporary), create_model_card=False)
+        shutil.rmtree(plain)
+        benchmark = {
+            **score_pairs(temporary, held_out),
+            "pairs": len(train),
+            "held_out": len(held_out),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "seed": seed,
+            "seconds": round(time.perf_counter() - began, 1),
+        }
+        write_json(temporary / "benchmark.json", benchmark)
     return benchmark
 
 

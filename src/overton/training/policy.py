@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ PAD, EOS = "<|pad|>", "<|end|>"
 _MARKS = (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER)
 _BREAKS = re.compile("|".join(map(re.escape, _MARKS)) + r"|\n|(?<=,)")
 _SPACED_WORD = re.compile(r" ?[^ ]+")
+_READ = (".json", ".safetensors", ".model", ".txt", ".jinja")  # what is read of a model's folder
 _SMALL = 50_000_000  # parameters
 _TOKENIZER_TEXTS = 10_000  # more change no more than a token in fifty, and take their time
 
@@ -181,11 +183,18 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
 
 
 def folder_fault(name: str | Path) -> str | None:
-    """Why a name that can only be a folder's is not that of a saved model; ``None`` for one that is, or a hub name."""
+    """Why a name that can only be a folder's is none of a model to read; ``None`` for one that is, or a hub name."""
     folder = Path(name).expanduser()
     if folder.exists():
-        saved = any((folder / file).is_file() for file in ("config.json", "adapter_config.json"))
-        return None if saved else "no config.json in this folder, so it is not a saved model"
+        try:
+            files = {path.name: path for path in folder.iterdir() if path.is_file()} if folder.is_dir() else {}
+        except PermissionError:
+            return "this folder cannot be read (permission denied)"
+        if not {"config.json", "adapter_config.json"} & set(files):
+            return "no config.json in this folder, so it is not a saved model"
+        needed = [name for name, path in files.items() if path.suffix in _READ]
+        closed = [name for name in needed if not os.access(files[name], os.R_OK)]  # libraries say "no such file"
+        return f"{min(closed)} cannot be read (permission denied); make it readable" if closed else None
     if str(name).startswith(("./", "../", "/", "~")) or str(name).count("/") > 1:  # a hub name has one at most
         return "no such folder; give one with config.json, tokenizer and safetensors weights, or a hub name"
     return None
