@@ -115,6 +115,13 @@ def test_where_an_answer_ends(
     assert all(a.seconds is not None and a.seconds >= 0 for a in answers)
 
 
+def test_tokens_are_those_of_the_answer_without_its_thoughts(tmp_path: Path) -> None:
+    folder = scripted_policy(tmp_path / "model", "<think>\nHm.\nSo.\n</think>\nOne view.\nAnother.")
+    [row] = sample_answers(*load_policy(folder), SITUATIONS[:1], temperature=0)
+    assert row.answer == "One view.\nAnother." and row.completion_tokens == 6
+    assert row.tokens is not None and 1 <= row.tokens <= 3
+
+
 def test_an_answer_that_ends_early_is_not_padded_with_its_neighbours(tiny: tuple[Any, Any]) -> None:
     model, tokenizer = tiny
     options: dict[str, Any] = {"temperature": 0, "max_new_tokens": 6}

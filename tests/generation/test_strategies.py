@@ -102,6 +102,64 @@ def test_a_union_keeps_to_the_budget_of_one_answer(tmp_path: Path) -> None:
         assert len(endpoint.bodies) == 3, "the samples are the same"
 
 
+VIEWS = [
+    "- Prices must be fair to poor buyers.\n- Animals should not suffer.",
+    "- Children need sleep at night.\n- Trees cool the city.",
+    "- Old songs keep memories alive.\n- Taxes pay for roads.",
+]
+THOUGHT = "Let me see. " * 130  # 400 tokens at as many characters a token as the views have
+
+
+def thinking(form: str) -> Any:
+    """An endpoint whose replies of 16 tokens come after 400 of thoughts, told in one of the forms that are in use."""
+
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        text = VIEWS[body["seed"] // 1000]
+        usage: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": 16 if form in ("none", "beside") else 416}
+        if form in ("counted", "counted in the text", "beside"):
+            usage["completion_tokens_details"] = {"reasoning_tokens": 400}
+        if form == "beside":
+            usage["total_tokens"] = 423
+        found = completion(text, usage=usage)
+        message = found["choices"][0]["message"]
+        if form in ("in the text", "counted in the text"):
+            message["content"] = f"<think>{THOUGHT}</think>{text}"
+        elif form == "parts":
+            parts = [{"type": "text", "text": THOUGHT}]
+            message["content"] = [{"type": "thinking", "thinking": parts}, {"type": "text", "text": text}]
+        elif form != "none":
+            message["reasoning_content"] = THOUGHT
+        return found
+
+    return reply
+
+
+@pytest.mark.parametrize("form", ["none", "counted", "counted in the text", "beside", "in the text", "parts", "alone"])
+def test_thoughts_take_nothing_from_the_budget_of_a_union(tmp_path: Path, form: str) -> None:
+    with serving(Answer(thinking(form))) as endpoint:
+        shared = {"base_url": endpoint.url, "samples": 3, **encoder(tmp_path / "encoder")}
+        [union] = answered(section("parallel", **shared), tmp_path / "llm", QUESTIONS[:1]).answers
+        [single] = answered(section("implicit", base_url=endpoint.url), tmp_path / "llm", QUESTIONS[:1]).answers
+        [again] = answered(section("parallel", **shared), tmp_path / "llm", QUESTIONS[:1]).answers
+        assert len(endpoint.bodies) == 3
+    assert len(segment(union.answer)) == 6
+    written = 16 if form in ("none", "beside") else 416
+    assert (union.completion_tokens, single.completion_tokens) == (3 * written, written)
+    assert single.tokens == pytest.approx(16, abs=2) and union.tokens == pytest.approx(48, abs=4)
+    assert again == replace(union, seconds=again.seconds), "also of replies from the cache"
+
+
+def test_an_answer_that_is_taken_from_a_reply_has_its_share_of_the_tokens(tmp_path: Path) -> None:
+    def listed(body: dict[str, Any]) -> dict[str, Any]:
+        text = '{"responses": [{"text": "One view.", "probability": 0.25}, {"text": "Another.", "probability": 0.75}]}'
+        return completion(text, usage={"prompt_tokens": 7, "completion_tokens": 40})
+
+    with serving(Answer(listed)) as endpoint:
+        [row] = answered(section("verbalized", base_url=endpoint.url), tmp_path, QUESTIONS[:1]).answers
+    assert row.answer == "- One view.\n- Another." and row.completion_tokens == 40
+    assert row.tokens is not None and 5 <= row.tokens <= 12
+
+
 def test_the_community_reads_the_question_and_the_writer_their_comments(tmp_path: Path) -> None:
     with serving(Answer(wise)) as one, serving(Answer(lambda body: completion("No, in truth."))) as two:
         community = [{"model": "a", "base_url": one.url}, {"model": "b", "base_url": two.url}]

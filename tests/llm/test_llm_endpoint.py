@@ -12,7 +12,7 @@ from llm_server import Answer, Open, ask, completion, echo, serving
 
 from overton.errors import MissingDependencyError, ModelError
 from overton.llm import Reply, Request
-from overton.llm.endpoint import Failure, read_answer
+from overton.llm.completion import Failure, read_answer
 
 
 def test_replies_come_in_the_order_of_the_requests(open_llm: Open) -> None:

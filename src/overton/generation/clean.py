@@ -36,6 +36,13 @@ def clean_answer(text: str) -> str:
     return text
 
 
+def share(tokens: int, part: str, whole: str) -> int:
+    """About how many of a text's tokens a part of it has: those of as many characters, at least one unless empty."""
+    if part == whole:
+        return tokens
+    return max(1, round(tokens * len(part) / len(whole))) if part and whole else 0
+
+
 def _cleaned(text: str) -> str:
     for ends in (_CHANNEL, _THOUGHT_END):
         text = text[max((match.end() for match in ends.finditer(text)), default=0) :]

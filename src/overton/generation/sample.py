@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from overton.generation.clean import clean_answer
+from overton.generation.clean import clean_answer, share
 from overton.prompting import prompt_ids
 from overton.types import Answer, Situation
 
@@ -90,9 +90,10 @@ def sample_answers(
                 prompt=situations[index].text,
                 answer=text,
                 system=system,
-                tokens=len(kept),
+                tokens=share(len(kept), text, raw),
                 seconds=round(seconds, 4),
                 finished=stop is not None or len(row) < max_new_tokens,
+                completion_tokens=len(kept) if raw != text else None,
                 raw=raw if raw != text else None,
                 reason="nothing but thinking or remains of a template" if raw and not text else "",
             )

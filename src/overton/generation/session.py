@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from overton.generation.clean import clean_answer
+from overton.generation.clean import clean_answer, share
 from overton.llm import LanguageModel, Reply, Request
 from overton.sections_model import ModelSection
 
@@ -55,7 +55,7 @@ class Said:
         text: the answer in it; ``""`` when there is none.
         raw: as it came.
         finished: not cut off by the token limit.
-        tokens: written, ``None`` unknown.
+        tokens: of ``text``, without those of thoughts and of what was taken off; ``None`` unknown.
         reason: why ``text`` is empty, ``""`` when it is not.
     """
 
@@ -165,9 +165,16 @@ class Session:
 
 def _said(reply: Reply) -> Said | None:
     """The reply, cleaned; ``None`` when it could not be fetched."""
+    written = reply.completion_tokens
     if reply.text is None:
-        return Said("", tokens=reply.completion_tokens, reason=reply.reason) if reply.declined else None
+        return Said("", tokens=None if written is None else 0, reason=reply.reason) if reply.declined else None
     text = clean_answer(reply.text)
     cut = reply.reason.startswith("cut off")
     reason = "" if text else f"nothing but thinking or remains of a template{', cut off' * cut}"
-    return Said(text, reply.text, not cut, reply.completion_tokens, reason)
+    if written is None:
+        own = None
+    elif text and reply.thought_tokens:  # some leave the thoughts that they count in the text too
+        own = max(1, written - reply.thought_tokens)
+    else:
+        own = share(written, text, reply.text)
+    return Said(text, reply.text, not cut, own, reason)

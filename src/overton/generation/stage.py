@@ -129,11 +129,13 @@ def _retried(old: Answer, new: Answer) -> Answer:
     def both(*values: Any) -> Any:
         return None if None in values else sum(values)
 
-    written = old.tokens if old.completion_tokens is None else old.completion_tokens
+    def written(answer: Answer) -> int | None:
+        return answer.tokens if answer.completion_tokens is None else answer.completion_tokens
+
     return replace(
         new,
         calls=(old.calls or 1) + 1,
         retries=(old.retries or 0) + 1,
-        completion_tokens=both(written, new.tokens),
+        completion_tokens=both(written(old), written(new)),
         seconds=both(old.seconds, new.seconds),
     )

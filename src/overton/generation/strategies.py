@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from overton.generation.clean import share
 from overton.generation.prompts import Prompt
 from overton.generation.session import AskedModel, Said, Session
 from overton.generation.union import Merger, merge
@@ -197,13 +198,16 @@ def _after(prompt: Prompt, question: str, last: Said | None, **said: Said | None
 
 
 def _changed(said: Said, text: str) -> Said:
-    return Said(text, said.raw, said.finished, said.tokens, said.reason) if text else said
+    if not text:
+        return said
+    tokens = None if said.tokens is None else share(said.tokens, text, said.text)
+    return replace(said, text=text, tokens=tokens)
 
 
 def _union(samples: Sequence[Said], question: str, merger: Merger, max_tokens: int) -> Said:
     texts = [said.text for said in samples]
     length = sum(map(len, texts))
-    tokens = [said.tokens for said in samples]
+    tokens = [said.tokens for said in samples if said.text]
     known = sum(n for n in tokens if n is not None) if None not in tokens else 0
     rate = known / length if known and length else 0.25  # tokens a character; a quarter is usual in English
     text = merge(texts, question, merger, max_tokens / rate)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from overton.llm.cache import ReplyCache, cache_key
-from overton.llm.endpoint import Failure, declines, read_answer, request_body
+from overton.llm.completion import Failure, read_answer
+from overton.llm.endpoint import declines, request_body
 from overton.llm.front import clean
 from overton.llm.types import Reply, Request
 from overton.progress import console

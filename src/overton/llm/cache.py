@@ -53,6 +53,7 @@ class ReplyCache:
             "reason": reply.reason,
             "prompt_tokens": reply.prompt_tokens,
             "completion_tokens": reply.completion_tokens,
+            "thought_tokens": reply.thought_tokens,
             "seconds": reply.seconds,
         }
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -70,7 +71,8 @@ class ReplyCache:
                     row = json.loads(line)
                     key, text = row["key"], row["text"]
                     read, written = row["prompt_tokens"], row["completion_tokens"]
-                    reply = Reply(text, row["reason"], read, written, cached=True, seconds=row.get("seconds"))
+                    thoughts, seconds = row.get("thought_tokens", 0), row.get("seconds")
+                    reply = Reply(text, row["reason"], read, written, True, thoughts, seconds=seconds)
                 except (ValueError, KeyError, TypeError):
                     continue
                 if isinstance(key, str) and isinstance(text, str):

@@ -6,7 +6,6 @@ lost connections longer each time. Here is what it leaves open: answers that are
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -16,13 +15,13 @@ from typing import Any
 
 from overton.address import is_loopback
 from overton.errors import MissingDependencyError, ModelError
+from overton.llm.completion import SHOWN, Failure, count, read_answer
 from overton.llm.prompt import LEAST_ROOM
 from overton.llm.types import Reply, Request
 from overton.llm.workers import side_by_side
 from overton.sections_model import LlmSection
 
 _GIVE_UP = 8  # calls in a row that failed alike, each after all its retries
-_SHOWN = 200  # characters of an error that are worth reading
 # In words of providers and servers: a filter held the question back, or it is longer than the model reads.
 _ABOUT_THE_QUESTION = re.compile(
     r"content.?(filter|polic|management|moderation)|usage polic|inappropriate content|content exists risk"
@@ -44,21 +43,6 @@ _TOO_LONG = (
     ),
     re.compile(r"must be <= (?P<window>\d+).{0,20}?(?P<read>\d+) `inputs` tokens", re.DOTALL),
 )
-_TEXTS, _THOUGHTS = ("text", "output_text"), ("thinking", "reasoning", "redacted_thinking")  # types of parts
-
-
-class Failure(Exception):
-    """A call that brought no usable answer.
-
-    Attributes:
-        kind: failures of one kind in a row mean that the endpoint is down, or nothing like one.
-        declined: see :class:`~overton.llm.types.Reply`.
-    """
-
-    def __init__(self, kind: str, detail: str = "", declined: bool = False) -> None:
-        self.kind = kind
-        self.declined = declined
-        super().__init__(f"{kind}: {detail}" if detail else kind)
 
 
 class Endpoint:
@@ -122,7 +106,7 @@ class Endpoint:
         import openai
 
         body = request_body(self._section, request)
-        longest = _count(body.get("max_tokens")) or _count(body.get("max_completion_tokens")) or 0
+        longest = count(body.get("max_tokens")) or count(body.get("max_completion_tokens")) or 0
         try:
             answer = self._client.chat.completions.with_raw_response.create(
                 model=body.pop("model"), messages=body.pop("messages"), extra_body=body
@@ -155,7 +139,7 @@ class Endpoint:
         text = " ".join(str(error).split()) or type(error).__name__
         if self._key:
             text = text.replace(self._key, "***")
-        return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+        return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 def declines(status: int | None, body: str, longest: int = 0) -> bool:
@@ -197,58 +181,6 @@ def request_body(section: LlmSection, request: Request) -> dict[str, Any]:
     return {name: value for name, value in (body | section.extra).items() if value is not None}
 
 
-def read_answer(text: str) -> Reply:
-    """The reply in an endpoint's answer; strict, since servers differ and some answer with a web page.
-
-    Args:
-        text: body of the answer.
-
-    Raises:
-        Failure: it is no chat completion, one that the endpoint broke off, or one whose content is not text.
-    """
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Failure("the answer is not JSON", repr(text[:60])) from None
-    choices = body.get("choices") if isinstance(body, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise Failure("the answer holds no reply", repr(text[:60]))
-    usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
-    read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    content, refusal, finish = _text(message.get("content")), message.get("refusal"), choice.get("finish_reason")
-    if isinstance(refusal, str) and refusal and not content:
-        return Reply(None, f"refused: {refusal[:_SHOWN]}", read, written, declined=True)
-    if finish == "content_filter":
-        return Reply(None, "held back by the endpoint's content filter", read, written, declined=True)
-    if finish == "error":
-        raise Failure("the endpoint broke the reply off (finish_reason error)", _said(choice.get("error")))
-    reason = ("cut off" if written is None else f"cut off after {written} tokens") if finish == "length" else ""
-    return Reply(content, reason, read, written)
-
-
-def _text(content: Any) -> str:
-    """The text of a message: a string, nothing, or a list of parts, of which thoughts are left out."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, list):
-        raise Failure("the reply's content is neither text nor a list of parts", type(content).__name__)
-    texts = []
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        if kind not in _TEXTS + _THOUGHTS:
-            raise Failure("the reply's content holds a part that is not text", repr(kind)[:_SHOWN])
-        if kind in _TEXTS and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-    return "".join(texts)
-
-
-def _said(error: Any) -> str:
-    text = error.get("message") if isinstance(error, dict) else error
-    return " ".join(str(text or "").split())[:_SHOWN]
-
-
 def _api_key(section: LlmSection) -> str:
     key = os.environ.get(section.api_key_env, "").strip() if section.api_key_env else ""
     if not key and section.api_key_env and not is_loopback(section.base_url):
@@ -257,7 +189,3 @@ def _api_key(section: LlmSection) -> str:
             "another with llm.api_key_env, or set that to '' when the endpoint wants no key"
         )
     return key
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -41,6 +41,7 @@ class Reply:
         cached: whether it was on disk already.
         declined: there is no text, and asking again would hardly bring one: the model or its endpoint refused, held the
             text back, wrote nothing, or has no room for the question. What failed on the way is not declined.
+        thought_tokens: of ``completion_tokens``, those of thoughts that ``text`` does not hold.
         seconds: from asking to the reply, waiting and trying again included; in a batch its share. ``None`` unknown.
     """
 
@@ -49,6 +50,7 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached: bool = False
+    thought_tokens: int = 0
     declined: bool = field(default=False, compare=False)
     seconds: float | None = field(default=None, compare=False)
 
