@@ -289,7 +289,8 @@ def _show_result(folder: Path) -> None:
     from overton.report.terminal import summary_table
     from overton.rundir import RunDir
 
-    Console().print(summary_table(RunDir(folder)))
+    console = Console()
+    console.print(summary_table(RunDir(folder), console.width))
     print(f"report: {folder / 'report' / 'index.html'}")
 
 

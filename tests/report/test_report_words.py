@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from report_fake_run import recipe
 from rich.console import Console
 
@@ -192,7 +193,7 @@ def test_estimator_rows_compare_base_and_tuned(files: RunFiles) -> None:
 
 def test_terminal_table_fits_and_holds_the_figures(run: RunDir, files: RunFiles) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(summary_table(run))
+    console.print(summary_table(run, 80))
     lines = console.export_text().splitlines()
     assert all(len(line) <= 80 and "…" not in line for line in lines)
     coverage = next(line for line in lines if "Coverage" in line)
@@ -201,12 +202,35 @@ def test_terminal_table_fits_and_holds_the_figures(run: RunDir, files: RunFiles)
     assert "< 0.001" in coverage
 
 
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(79, set()), (76, {"p"}), (60, {"p", "relative"}), (48, {"p", "relative", "interval"})]
+)
+def test_a_narrow_terminal_shows_fewer_columns_and_whole_words(width: int, left_out: set[str], run: RunDir) -> None:
+    titles, words = table_at(run, width)
+    assert {"p", "relative", "interval"} - set(titles) == left_out
+    assert set(words) <= set(table_at(run, 200)[1])
+
+
+def test_metrics_and_systems_are_whole_in_a_very_narrow_terminal(run: RunDir) -> None:
+    titles, words = table_at(run, 40)
+    assert {"metric", "sft", "grpo"} <= set(titles)
+    assert {"Coverage", "Perspectives/true", "42.6%", "64.0%"} <= set(words)
+
+
+def table_at(run: RunDir, width: int) -> tuple[list[str], list[str]]:
+    """Words of the column titles, and all words."""
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(summary_table(run, width))
+    text = console.export_text().replace("─", "")
+    return next(line for line in text.splitlines() if "metric" in line).split(), text.split()
+
+
 def test_terminal_table_without_summary_and_with_markup(tmp_path: Path) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(summary_table(RunDir(tmp_path)))
+    console.print(summary_table(RunDir(tmp_path), 80))
     assert "evaluation/summary.json: no such file" in console.export_text()
     write_json(tmp_path / "evaluation/summary.json", {"systems": {"[red]x[/red]": {"coverage": {"mean": 0.5}}}})
-    console.print(summary_table(RunDir(tmp_path)))
+    console.print(summary_table(RunDir(tmp_path), 80))
     assert "[red]x[/red]" in console.export_text()
 
 
