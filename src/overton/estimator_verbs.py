@@ -119,22 +119,44 @@ def search(
 
 
 def _with_base(name: str) -> dict[str, SimilarityEstimator]:
-    """The model and, where its folder names one, its untuned base."""
+    """The model and, where its folder names one that can be had, its untuned base, read to the same length."""
+    from overton.errors import ModelError
     from overton.estimator.encode import SimilarityEstimator
     from overton.estimator.models import resolve_base
     from overton.estimator.preprocess import base_of
     from overton.estimator.shipped import load_base
+    from overton.progress import console
 
     folder = Path(name).expanduser()
     if (folder / "estimator" / "model").is_dir():
         folder = folder / "estimator"
     elif not folder.is_dir():
         folder = resolve_base(name)
-    base = base_of(folder / "model" if (folder / "model").is_dir() else folder)
+    home = folder / "model" if (folder / "model").is_dir() else folder
+    base = base_of(home)
     if base is None:
         return {name: load_base(str(folder))}
     tuned = SimilarityEstimator.load(folder)
-    return {name: tuned, f"{base} (untuned)": load_base(base, max_seq_length=tuned.model.max_seq_length)}
+    try:
+        untuned = load_base(_path_of(base, home), max_seq_length=tuned.model.max_seq_length)
+    except ModelError as error:
+        console.print(f"{name}: without its untuned base, which cannot be had. {error}", markup=False, soft_wrap=True)
+        return {name: tuned}
+    return {name: tuned, f"{base} (untuned, {untuned.model.max_seq_length} tokens)": untuned}
+
+
+def _path_of(base: str, home: Path) -> str:
+    """Where a base lies: a model names a local one without its path, but the recipe of its run has that."""
+    from overton.errors import OvertonError
+    from overton.recipe import load_recipe
+
+    if not base.startswith("./"):
+        return base
+    try:
+        found = load_recipe(home.resolve().parents[1] / "recipe.yaml").estimator.base
+    except (OvertonError, IndexError):  # a model folder alone
+        return base
+    return found if Path(found).expanduser().resolve().name == base[2:] else base
 
 
 def _table(rows: list[dict[str, Any]], split: str) -> Table:

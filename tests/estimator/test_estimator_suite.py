@@ -20,6 +20,8 @@ from overton.estimator.people import measure, read_labels
 from overton.estimator.preprocess import Preprocessing
 from overton.estimator.shipped import load_base
 from overton.estimator.suite import claim_pairs, matching_precision
+from overton.recipe import dump_recipe, parse_recipe
+from overton.rundir import write_text
 from people_files import write_argkp, write_perspectrum
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -89,7 +91,7 @@ def test_an_oracle_gets_full_marks(tiny_base: Path, tmp_path: Path, monkeypatch:
 
 
 def test_the_command_compares_with_the_base(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from estimator_tiny import make_triplets
 
@@ -98,12 +100,25 @@ def test_the_command_compares_with_the_base(
 
     section = EstimatorSection(base=str(tiny_base), batch_size=4, epochs=1, bf16=False)
     train_estimator(make_triplets(20, 0), section, tmp_path / "tuned")
+    short = section.model_copy(update={"max_seq_length": 8})
+    train_estimator(make_triplets(20, 0), short, tmp_path / "run" / "estimator" / "model")
+    recipe = parse_recipe({"name": "r", "estimator": short.model_dump(mode="json")})
+    write_text(tmp_path / "run" / "recipe.yaml", dump_recipe(recipe))
+    assert str(tiny_base.parent) not in (tmp_path / "tuned" / "overton.json").read_text()
+    monkeypatch.chdir(tmp_path)
     kpa = str(write_argkp(tmp_path / "kpa"))
-    command = ["estimator", "benchmark", str(tmp_path / "tuned"), "--argkp", kpa]
+    command = ["estimator", "benchmark", str(tmp_path / "tuned"), str(tmp_path / "run"), "--argkp", kpa]
     assert main([*command, "--output", str(tmp_path / "out.json")]) == 0
-    assert "KPA strict" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "KPA strict" in shown.out and "without its untuned base" in shown.err
     systems = json.loads((tmp_path / "out.json").read_text())["systems"]
-    assert list(systems) == [str(tmp_path / "tuned"), f"{tiny_base} (untuned)"]
+    # A model folder alone does not know where its base lies; the recipe of a run does.
+    untuned = [f"./base (untuned, {tokens} tokens)" for tokens in (8, 32)]
+    assert list(systems) == [str(tmp_path / "tuned"), str(tmp_path / "run"), untuned[0]]
+    monkeypatch.chdir(tiny_base.parent)
+    assert main([*command, "--output", str(tmp_path / "out.json")]) == 0
+    systems = json.loads((tmp_path / "out.json").read_text())["systems"]
+    assert list(systems) == [str(tmp_path / "tuned"), untuned[1], str(tmp_path / "run"), untuned[0]]
     assert all(0 <= s["argkp"]["strict"]["low"] <= s["argkp"]["strict"]["high"] <= 1 for s in systems.values())
     assert main(["estimator", "benchmark", str(tiny_base)]) == 1
     assert "give --argkp FOLDER, --perspectrum FOLDER or both" in capsys.readouterr().err
