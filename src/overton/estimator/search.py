@@ -16,6 +16,7 @@ from overton.sections import EstimatorSection
 if TYPE_CHECKING:
     import optuna
 
+_TRIED = ("learning_rate", "epochs", "scale", "loss", "situation")
 _ON_TRIPLETS = ("mnrl", "cached_mnrl", "gist")
 
 
@@ -23,8 +24,8 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
     """Train with many settings and keep the best.
 
     Tries learning rate, epochs, scale, loss and what happens to the situation; everything else stays as the recipe
-    has it. The goal is the average precision on dev pairs, averaged over data sets. Trials are stored as they end:
-    the same command goes on after a kill.
+    has it. The first trial has the recipe's own settings. The goal is the average precision on dev pairs, averaged
+    over data sets. Trials are stored as they end: the same command goes on after a kill.
 
     Args:
         recipe: sections ``estimator`` and ``seed``.
@@ -68,10 +69,16 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
         train_estimator(rows, section, out / "model", recipe.seed)
         return mean_precision(SimilarityEstimator.load(out / "model", bf16=section.bf16), dev)
 
-    finished = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)
+    def trials_in(state: optuna.trial.TrialState) -> list[optuna.trial.FrozenTrial]:
+        return study.get_trials(states=(state,))
+
+    states, own = optuna.trial.TrialState, recipe.estimator.model_dump(include=set(_TRIED))
+    if all(t.params != own for t in trials_in(states.COMPLETE)) and not trials_in(states.WAITING):
+        study.enqueue_trial(own)  # nothing worse than the recipe's own settings is then called the best
+    finished = len(trials_in(states.COMPLETE))
     if finished < trials:
         study.optimize(objective, n_trials=trials - finished, timeout=timeout)
-    done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    done = trials_in(states.COMPLETE)
     report = {
         "best": study.best_params,
         "average_precision": study.best_value,
@@ -96,10 +103,13 @@ def mean_precision(estimator: SimilarityEstimator, pairs: Pairs) -> float:
 
 def _suggest(trial: optuna.Trial, section: EstimatorSection) -> EstimatorSection:
     losses = ALL_PAIRS if section.train_on == "pairs" else (*ALL_PAIRS, *_ON_TRIPLETS)
+    # Ranges hold the recipe's own settings, which are tried first.
+    rate, epochs, scale = section.learning_rate, section.epochs, section.scale
+    suggest_epochs = trial.suggest_int if epochs == int(epochs) else trial.suggest_float
     chosen = {
-        "learning_rate": trial.suggest_float("learning_rate", 2e-5, 1e-3, log=True),
-        "epochs": trial.suggest_int("epochs", 1, 6),
-        "scale": trial.suggest_float("scale", 5.0, 80.0, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", min(2e-5, rate), max(1e-3, rate), log=True),
+        "epochs": suggest_epochs("epochs", min(1, epochs), max(6, epochs)),
+        "scale": trial.suggest_float("scale", min(5.0, scale), max(80.0, scale), log=True),
         "loss": trial.suggest_categorical("loss", losses),
         "situation": trial.suggest_categorical("situation", ("mask", "prepend", "ignore")),
     }
