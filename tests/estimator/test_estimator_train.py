@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 from estimator_tiny import make_pairs, make_triplets
 
 from overton.errors import DataError, RecipeError
-from overton.estimator import SimilarityEstimator, batches, train_estimator
+from overton.estimator import Calibration, SimilarityEstimator, batches, train_estimator
+from overton.estimator.card import write_card
 from overton.estimator.models import load_sentence_transformer, model_hash
 from overton.estimator.preprocess import Preprocessing
 from overton.estimator.stage import run as run_stage
 from overton.estimator.train import freeze, prepare_triplets
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, write_jsonl
+from overton.rundir import RunDir, write_json, write_jsonl
 from overton.sections import EstimatorSection
 
 
@@ -210,6 +212,9 @@ def test_the_stage_from_data_to_benchmark(tiny_base: Path, tmp_path: Path) -> No
     assert -1 < calibration["low"] <= estimator.threshold <= calibration["high"] < 1
     assert calibration["data"] == "pairs.dev.jsonl" and calibration["versions"]["torch"]
     assert SimilarityEstimator.load(run.stage("estimator") / "model").calibration == estimator.calibration
+    card = (run.stage("estimator") / "model" / "README.md").read_text()
+    assert all(f"{calibration[key]:.3f}" in card for key in ("threshold", "slope"))
+    assert f"{calibration['intercept']:+.3f}" in card and "the one with the best F1" in card
     benchmark = json.loads((run.stage("estimator") / "benchmark.json").read_text())
     assert benchmark["differences"]["roc_auc"]["mean"] > 0.1
     assert benchmark["training"]["steps"] > 0
@@ -218,6 +223,28 @@ def test_the_stage_from_data_to_benchmark(tiny_base: Path, tmp_path: Path) -> No
         "calibration.json",
         "model",
     ]
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_the_code_of_the_card_runs(
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    calibrated: bool,
+) -> None:
+    folder = tmp_path / "FOLDER"
+    train_estimator(make_triplets(6, 0), section(tiny_base, epochs=1), folder)
+    row = Calibration(0.5, 0.4, 0.6, 2.0, -1.5, 0.9, 0.9, 0.9, 80, model_hash(folder), "d")
+    if calibrated:
+        own = asdict(row) | {"threshold": 0.25, "slope": 7.125}
+        write_json(folder / "calibration.json", asdict(row) | {"sets": {"people": own}})
+        write_card(folder, section(tiny_base), row, None, {"people": own})
+    card = (folder / "README.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    exec(card.split("```python\n")[1].split("```")[0], {})
+    assert ("[" in capsys.readouterr().out) and ("sigmoid(2.000 * cosine -1.500)" in card) == calibrated
+    assert ("| people | 0.250 | 7.125 | -1.500 | 80 |" in card) == calibrated
 
 
 def test_the_stage_reads_everything_before_it_trains(tiny_base: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def write_card(
     section: EstimatorSection,
     calibration: Calibration | None = None,
     benchmark: Mapping[str, Any] | None = None,
+    sets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write ``README.md`` as the hub reads it. It holds no times, so equal runs write equal cards.
 
@@ -27,6 +28,7 @@ def write_card(
         section: what it was trained with.
         calibration: its threshold, when measured.
         benchmark: what :func:`overton.estimator.benchmark.benchmark` gives, when measured.
+        sets: calibrations of single data sets, as :func:`overton.estimator.calibrate.calibrate` gives them.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -65,18 +67,59 @@ loss {section.loss} (scale {section.scale:g}), learning rate {section.learning_r
 {section.epochs:g} epochs, batch {section.batch_size}{soup};
 texts {"without" if section.strip_label else "with their"} label prefix, {_SITUATION[section.situation]}{less}.
 
-`overton.estimator.SimilarityEstimator.load(folder)` applies the same preprocessing (`overton.json`);
-`SentenceTransformer(folder)` loads the bare model.
-"""
+Overton prepares texts so (`overton.json` holds the settings), and all figures below are of texts prepared so.
+`SentenceTransformer("FOLDER")` loads the bare model, which does not: its cosines are others, and the threshold and the
+probabilities do not hold for them.
+
+{_snippet(calibration is not None)}"""
     if calibration is not None:
-        text += f"""
-Two texts count as the same perspective from a cosine of {calibration.threshold:.3f}
-({calibration.low:.3f} to {calibration.high:.3f}, on {calibration.pairs} dev pairs).
-"""
+        text += _calibrated(calibration, sets or {})
     if tuned:
         text += "\n" + _table(systems)
         text += f"\nF1 is at a threshold of each model's own, chosen on dev pairs by one rule: {_rule(section)}.\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _snippet(calibrated: bool) -> str:
+    """How the model is used with its preprocessing."""
+    last = "print(cosines >= estimator.threshold, estimator.probability(cosines))" if calibrated else "print(cosines)"
+    return f"""```python
+from overton.estimator import SimilarityEstimator  # pip install overton
+
+estimator = SimilarityEstimator.load("FOLDER")  # of a hub name: open_estimator("OWNER/NAME")[0]
+cosines = estimator.cosines(
+    ["The letter is nobody else's business."],
+    ["What the worker writes is private."],
+    contexts=["A boss reads the letter of a worker."],
+)
+{last}
+```
+"""
+
+
+def _calibrated(calibration: Calibration, sets: Mapping[str, Mapping[str, Any]]) -> str:
+    """Threshold and probability, of all pairs and of each data set."""
+    text = f"""
+Two texts count as the same perspective from a cosine of {calibration.threshold:.3f}
+({calibration.low:.3f} to {calibration.high:.3f}, on {calibration.pairs} dev pairs). The probability that they are is
+`sigmoid({calibration.slope:.3f} * cosine {calibration.intercept:+.3f})`.
+"""
+    if not sets:
+        return text
+    name = next(iter(sets))
+    rows = [
+        f"| {name} | {own['threshold']:.3f} | {own['slope']:.3f} | {own['intercept']:.3f} | {own['pairs']} |"
+        for name, own in sets.items()
+    ]
+    head = ["| data set | threshold | slope | intercept | dev pairs |", "|---|---|---|---|---|"]
+    return (
+        f"""{text}
+Each data set has its own, which `load("FOLDER", data_set="{name}")` takes:
+
+"""
+        + "\n".join([*head, *rows])
+        + "\n"
+    )
 
 
 def _rule(section: EstimatorSection) -> str:
