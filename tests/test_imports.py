@@ -21,6 +21,7 @@ GROUND = {
     "lock",
     "processes",
     "threads",
+    "printing",
     "progress",
     "prompting",
     "recipe",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from overton.data_verbs import data_command
 from overton.estimator_verbs import estimator_app
 from overton.generate_verbs import generate_command
 from overton.judge_verbs import judge, overtonbench
+from overton.printing import output_fault, print_anything
 from overton.processes import count, hold_back, is_first
 from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
@@ -219,27 +221,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 1 an error with its message on stderr; 2 wrong usage; 130 interrupted.
     """
+    print_anything()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:
         # Accepted anywhere: people add it at the end of the line that failed.
         given = ["--debug", *(a for a in given if a != "--debug")]
+    code = 0
     try:
         app(given, prog_name="overton")
     except SystemExit as end:
         if end.code == 130 and is_first():
             _say("interrupted; run the same command again to go on")
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
         from overton.failures import explain
 
         hold_back(error)
-        message = None if debug else explain(error)
+        lost = output_fault() if isinstance(error, OSError) and error.filename is None else None
+        message = lost or (None if debug else explain(error))
         if message is None:
             raise
         _say(f"error: {message}")
         return 1
-    return 0
+    if lost := output_fault():
+        _say(f"error: {lost}")
+        return code or 1
+    return code
 
 
 def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None, first: str, last: str) -> None:
@@ -290,8 +298,10 @@ def _show_result(folder: Path) -> None:
     from overton.rundir import RunDir
 
     console = Console()
-    console.print(summary_table(RunDir(folder), console.width))
-    print(f"report: {folder / 'report' / 'index.html'}")
+    with console.capture() as table:  # the library would end the process when nobody reads
+        console.print(summary_table(RunDir(folder), console.width))
+    with suppress(BrokenPipeError):
+        print(f"{table.get()}report: {folder / 'report' / 'index.html'}")
 
 
 def _settle_libraries(quiet: bool) -> None:

@@ -373,7 +373,7 @@ class RunDir:
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
                 break
-            except (FileNotFoundError, ValueError, RecursionError):
+            except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
                 return None
             except OSError as error:
                 if error.errno == errno.ESTALE and not last:  # another machine has just replaced it

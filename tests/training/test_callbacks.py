@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import TrainerState, TrainingArguments
 
-from overton.training.callbacks import MetricsFile
+from overton.training.callbacks import ConsoleProgress, MetricsFile
 
 
 def begin(file: MetricsFile, step: int, main: bool = True) -> None:
@@ -27,6 +27,15 @@ def _state(step: int, main: bool) -> Any:
 
 def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_lines_of_steps_leave_standard_output_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    bar = ConsoleProgress()
+    bar.on_train_begin(*_state(0, True))
+    bar.on_log(*_state(3, True), logs={"loss": 0.5})
+    bar.on_train_end(*_state(3, True))
+    out, err = capfd.readouterr()
+    assert out == "" and "step 3: loss 0.5" in err
 
 
 # ------------------------------------------------------------------ metrics.jsonl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,11 @@ class ConsoleProgress(ProgressCallback):
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Print the line above the bar."""
+        """Print the line above the bar, on stderr as the bar is."""
         if not state.is_world_process_zero or self.training_bar is None or not logs or "train_runtime" in logs:
             return
         parts = [f"{short} {logs[key]:.3g}" for key, short in _SHOWN.items() if key in logs]
-        self.training_bar.write(f"step {state.global_step}: " + ", ".join(parts))
+        self.training_bar.write(f"step {state.global_step}: " + ", ".join(parts), file=sys.stderr)
 
 
 def short_console(trainer: Trainer) -> None:
