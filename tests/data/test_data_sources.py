@@ -142,7 +142,7 @@ def test_what_the_hub_refuses_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(datasets, "load_dataset", refuse)
         with pytest.raises(DataError, match=message):
             hub_rows("a/b")
-    assert _reason(ValueError("odd"), "", "train") == "cannot be read (ValueError: odd)"
+    assert _reason(ValueError("odd"), "", "train", "data.dataset") == "cannot be read (ValueError: odd)"
 
 
 def test_both_become_a_stage_side_by_side(tmp_path: Path) -> None:

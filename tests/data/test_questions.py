@@ -60,8 +60,13 @@ def test_a_file_that_no_reader_would_take_is_refused(tmp_path: Path, capsys: Any
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="perspectrum, argkp"):
         read_questions("world", tmp_path)
-    with pytest.raises(DataError, match="no such folder"):
-        read_questions("argkp", tmp_path / "none")
+    for source, folder, reason in (
+        ("perspectrum", tmp_path / "none", "no such folder"),
+        ("argkp", tmp_path, "no arguments_"),
+    ):
+        with pytest.raises(DataError, match=reason) as error:
+            read_questions(source, folder)
+        assert "data.path" not in str(error.value)  # no key of a recipe: there is none
     with pytest.raises(DataError, match=r"'test'.*dev, train"):
         read_questions("perspectrum", write_perspectrum(tmp_path / "p"), "test")
 

@@ -232,6 +232,7 @@ def test_a_killed_command_goes_on_without_repeating_or_losing_a_call(tmp_path: P
         (["--pairwise", "long", "nobody"], "no answers of system 'nobody'; systems in the files: long, short"),
         (["--read-batch", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
         (["--set", "api_key_env=NO_SUCH_KEY", "--base-url", "https://llm.invalid/v1"], "NO_SUCH_KEY is not set"),
+        (["--set", "api_key_env=NO_SUCH_KEY", "--base-url", "https://llm.invalid/v1"], "another with `api_key_env`,"),
     ],
     ids=str,
 )
@@ -378,3 +379,5 @@ def test_overtonbench_names_what_is_missing(bench: list[str], tmp_path: Path, ca
     write_jsonl(tmp_path / "mine.jsonl", [{"id": "17", "answer": "yes"}])
     assert main([bench[0], str(tmp_path / "mine.jsonl"), *bench[1:]]) == 1
     assert "mine: the answer with id '17' has the `id` or `prompt` of no question" in capsys.readouterr().err
+    assert main([bench[0], str(tmp_path / "mine.jsonl"), "--data", "", *bench[3:]]) == 1
+    assert "error: --data: name the data set" in capsys.readouterr().err

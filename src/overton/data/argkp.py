@@ -87,7 +87,7 @@ def read_argkp(folder: Path, warnings: list[str]) -> list[TableRow]:
     """
     splits = sorted(p.stem.removeprefix("arguments_") for p in folder.glob("arguments_*.csv"))
     if not splits:
-        raise DataError(f"{folder}: no arguments_*.csv; give the folder of the shared task's files as data.path")
+        raise DataError(f"{folder}: no arguments_*.csv; the folder of the shared task's files is wanted")
     return [row for split in splits for row in _read_split(folder, split, warnings)]
 
 

@@ -15,26 +15,29 @@ from typing import Any
 from overton.errors import DataError
 
 
-def hub_rows(dataset: str, subset: str = "", split: str = "train") -> list[tuple[str, dict[str, Any]]]:
+def hub_rows(
+    dataset: str, subset: str = "", split: str = "train", key: str = "data.dataset"
+) -> list[tuple[str, dict[str, Any]]]:
     """Rows of a data set with their place ("DATA SET, SPLIT, row N").
 
     Args:
         dataset: name on the hub, or a folder of Parquet, CSV or JSONL files.
         subset: its configuration; ``""`` for the default one.
         split: one or more of its splits, ``train+validation``.
+        key: of the recipe, or the option, that names the data set, for messages.
 
     Raises:
         DataError: no name, no network, unknown or gated data set, unknown subset or split, broken files, no rows.
     """
     if not dataset:
-        raise DataError("data.dataset: name the data set of the hub, or the folder, that is to be read")
+        raise DataError(f"{key}: name the data set of the hub, or the folder, that is to be read")
     folder = Path(dataset).expanduser()
     if not folder.is_dir():
         if folder.exists():
             raise DataError(f"{dataset}: is a file; read it with data.source `table` and data.path")
         if folder.is_absolute() or dataset.startswith((".", "~")) or dataset.count("/") > 1:
             raise DataError(f"{dataset}: no such folder")
-    table = _load(str(folder) if folder.is_dir() else dataset, subset, split)
+    table = _load(str(folder) if folder.is_dir() else dataset, subset, split, key)
     name = f"{dataset}, {split}"
     rows = [(f"{name}, row {number}", row) for number, row in enumerate(table.to_list(), 1)]
     if not rows:
@@ -42,7 +45,7 @@ def hub_rows(dataset: str, subset: str = "", split: str = "train") -> list[tuple
     return rows
 
 
-def _load(dataset: str, subset: str, split: str) -> Any:
+def _load(dataset: str, subset: str, split: str, key: str) -> Any:
     try:
         from datasets import load_dataset
     except ImportError:
@@ -51,21 +54,21 @@ def _load(dataset: str, subset: str, split: str) -> Any:
         with _quiet():
             return load_dataset(dataset, subset or None, split=split)
     except Exception as error:  # the reasons span five libraries; their classes and words differ between releases
-        raise DataError(f"{dataset}: {_reason(error, subset, split)}") from None
+        raise DataError(f"{dataset}: {_reason(error, subset, split, key)}") from None
 
 
-def _reason(error: Exception, subset: str, split: str) -> str:
+def _reason(error: Exception, subset: str, split: str, key: str) -> str:
     name, said = type(error).__name__, " ".join(str(error).split())
     text = said.lower()
     if "gated" in text:
         return (
             "is gated. Accept its terms on its page, then log in here (`hf auth login`) or set HF_TOKEN; or download "
-            "its files and give their folder as data.dataset"
+            f"its files and give their folder as {key}"
         )
     if name == "DatasetNotFoundError":
         return "no such data set on the hub, or it is private; write its name as OWNER/NAME"
     if isinstance(error, ConnectionError) or name in ("OfflineModeIsEnabled", "LocalEntryNotFoundError"):
-        return f"the hub cannot be reached ({said[:200]}). Give the folder of a downloaded copy as data.dataset"
+        return f"the hub cannot be reached ({said[:200]}). Give the folder of a downloaded copy as {key}"
     if isinstance(error, FileNotFoundError):
         return "holds no Parquet, CSV or JSONL files"
     if "builderconfig" in text or "config name is missing" in text:
@@ -73,7 +76,7 @@ def _reason(error: Exception, subset: str, split: str) -> str:
     if "unknown split" in text:
         return f"data.hub_split {split!r}: {said[:300]}"
     if "scripts" in text:
-        return "needs a script of its own, which is not run; save it as Parquet and give the folder as data.dataset"
+        return f"needs a script of its own, which is not run; save it as Parquet and give the folder as {key}"
     said = " ".join(str(error.__cause__ or error).split())
     return f"cannot be read ({name}: {said[:300]})"
 

@@ -72,5 +72,5 @@ def _published(source: str, folder: Path, warnings: list[str]) -> list[TableRow]
     from overton.data.perspectrum import read_perspectrum
 
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; data.path names the folder of the {source} files")
+        raise DataError(f"{folder}: no such folder; the folder of the {source} files is wanted")
     return {"perspectrum": read_perspectrum, "argkp": read_argkp}[source](folder, warnings)

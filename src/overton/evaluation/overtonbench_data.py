@@ -117,7 +117,7 @@ def _rows(sources: Sequence[str]) -> Iterable[tuple[str, str, dict[str, Any]]]:
                 yield str(row.get("source") or path.stem), where, row
             continue
         for split in SPLITS:
-            for where, row in hub_rows(source, "", split):
+            for where, row in hub_rows(source, "", split, key="--data"):
                 yield split, where, row
 
 

@@ -126,7 +126,7 @@ class Endpoint:
         url, name = self._section.base_url, self._section.api_key_env
         declined = declines(status, error.response.text, longest)
         if status in (401, 403) and not declined:
-            key = f"the key in {name}" if self._key else "a call without a key (llm.api_key_env names its variable)"
+            key = f"the key in {name}" if self._key else "a call without a key (`api_key_env` names its variable)"
             return ModelError(f"{url} refuses {key}: {said}")
         if status == 404:
             return ModelError(
@@ -186,6 +186,6 @@ def _api_key(section: LlmSection) -> str:
     if not key and section.api_key_env and not is_loopback(section.base_url):
         raise ModelError(
             f"the environment variable {section.api_key_env} is not set: export {section.api_key_env}=..., name "
-            "another with llm.api_key_env, or set that to '' when the endpoint wants no key"
+            "another with `api_key_env`, or set that to '' when the endpoint wants no key"
         )
     return key
