@@ -61,7 +61,8 @@ def test_questions_are_read(tmp_path: Path, name: str, text: str, wanted: list[t
         ),
         ('{"id": 1, "text": " "}', "row 1: `text` is empty"),
         ('{"id": 1, "text": "a"}\n{"id": 1, "text": "b"}', "row 2: id '1' belongs to another question"),
-        ('{"id": 1, "text": NaN}', "line 1: NaN is not a value"),
+        ('{"id": 1, "text": NaN}', "row 1: `text` is empty"),
+        ('{"id": 1, "text": Infinity}', "line 1: Infinity is not a value"),
         ("", "holds no rows"),
     ],
 )
