@@ -256,7 +256,7 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     from overton.hub import prefer_cache
     from overton.pipeline import NAMES, find_stage, run_stages
     from overton.recipe import load_recipe
-    from overton.rundir import RunDir
+    from overton.rundir import RunDir, disk_full
 
     settings = load_recipe(recipe, overrides or ())
     if count() == 1:  # several would take each other for other programs
@@ -280,10 +280,12 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     try:
         run_stages(settings, folder, first, last)
     except OSError as error:
-        raise RunError(explain(error, folder.path) or str(error)) from error
-    except RuntimeError as error:
-        # A library that cannot write may say so without the reason; the run's disk tells.
-        message = explain(error, folder.path)
+        raise disk_full(error, folder.path) or RunError(explain(error) or str(error)) from error
+    except Exception as error:  # each library has its own class for a write that failed
+        # It may say so without the reason; the run's disk tells.
+        if full := disk_full(error, folder.path):
+            raise full from error
+        message = explain(error)
         if message is None or message == str(error):
             raise
         raise RunError(message) from error

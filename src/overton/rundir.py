@@ -35,7 +35,11 @@ _VERSIONED = (
     "numpy",
     "tokenizers",
 )
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full for you: your quota is used up",
+    errno.EFBIG: "a file would be larger than the disk or its limit (ulimit -f) allows",
+}
 _TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|writing file")
 _ALMOST_NOTHING = 1 << 20
 _LONE = re.compile("[\ud800-\udfff]")  # surrogates; json has joined those that come in pairs
@@ -149,7 +153,7 @@ def _remove(path: Path) -> None:
 
 
 def disk_full(error: BaseException, path: Path | None) -> DiskFullError | None:
-    """The one message about a full disk, or ``None`` when the error has another reason.
+    """The one message about a disk that has no room, or ``None`` when the error has another reason.
 
     Args:
         error: what a write raised; its causes are looked at too.
@@ -160,16 +164,20 @@ def disk_full(error: BaseException, path: Path | None) -> DiskFullError | None:
     for link in links:
         if isinstance(link, DiskFullError):
             return link
-    reasons = [link for link in links if isinstance(link, OSError) and link.errno in _FULL]
-    said = any(text in str(link) for link in links for text in ("No space left on device", "os error 28"))
+    reasons = [link for link in links if isinstance(link, OSError) and link.errno in _NO_ROOM]
+    # Libraries in Rust hand over the number as text.
+    said = [number for number in _NO_ROOM for link in links if f"(os error {number})" in str(link)]
+    said += [errno.ENOSPC for link in links if "No space left on device" in str(link)]
     if not reasons and not said:
         hidden = any(isinstance(link, RuntimeError) and _TORCH_WRITER.search(str(link)) for link in links)
         if path is None or not hidden or _free(path) > _ALMOST_NOTHING:
             return None
+        said = [errno.ENOSPC]
     name = next((link.filename for link in reasons if link.filename), None) or path
     where = f" while {name} was written ({_free(Path(str(name))) / 1e6:,.1f} MB are free)" if name else ""
+    what = _NO_ROOM[(said or [link.errno for link in reasons if link.errno])[0]]
     return DiskFullError(
-        f"the disk is full{where}. Free some space, or give a folder on another disk with --run-dir, "
+        f"{what}{where}. Free some space, or give a folder on another disk with --run-dir, "
         "and run the same command again; finished stages and checkpoints are kept."
     )
 

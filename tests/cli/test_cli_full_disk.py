@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from overton.errors import RunError
+from overton.errors import DiskFullError, RunError
 from overton.failures import explain
-from overton.rundir import RunDir, write_text
+from overton.rundir import RunDir, atomic_folder, write_text
 
 Fails = Callable[..., str]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
@@ -84,6 +84,46 @@ def test_it_is_known_by_number_and_by_text(error: Exception) -> None:
     wrapped = RunError("could not save")
     wrapped.__cause__ = error
     assert "the disk is full" in (explain(wrapped) or "")
+
+
+@pytest.mark.parametrize(
+    ("number", "wanted"),
+    [(errno.ENOSPC, "the disk is full while"), (errno.EDQUOT, "your quota is used up while"), (errno.EFBIG, "ulimit")],
+)
+def test_weights_without_room_are_one_message(
+    fails: Fails,
+    fake_stages: list[str],
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    wanted: str,
+) -> None:
+    from safetensors import SafetensorError
+
+    def write(run: RunDir) -> None:
+        raise SafetensorError(f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})")
+
+    stage_writes(monkeypatch, write)
+    message = fails("run", recipe)
+    assert wanted in message and "runs/mine was written" in message
+    assert wanted.replace(" while", "") in (explain(OSError(number, os.strerror(number))) or "")
+
+
+def test_weights_above_the_limit_of_a_file_leave_the_old_ones(tmp_path: Path) -> None:
+    import resource
+
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    write_text(tmp_path / "model" / "weights", "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(DiskFullError, match="larger than"), atomic_folder(tmp_path / "model") as temporary:
+            save_file({"a": np.zeros(100_000)}, temporary / "model.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "weights"]
 
 
 def test_a_failed_write_that_hides_its_reason_is_told_by_the_disk(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from overton.errors import DataError
+from overton.errors import DataError, DiskFullError
 from overton.evaluation import nli_learner, nli_train
 from overton.evaluation.nli import load_nli
 from overton.rundir import write_jsonl
@@ -111,7 +111,7 @@ def test_a_model_that_cannot_be_saved_leaves_nothing(tmp_path: Path, monkeypatch
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # less than the weights
     try:
-        with pytest.raises(Exception, match="too large"):
+        with pytest.raises(DiskFullError, match="larger than"):
             nli_train.train_world_nli(tmp_path / "nli.jsonl", tmp_path / "evaluation" / "nli_model")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
