@@ -207,6 +207,32 @@ async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.Monke
         assert (reply.status_code, reply.json()["code"]) == (408, "timeout")
 
 
+@in_loop
+async def test_a_server_that_stops_waits_for_no_body_and_says_when_to_try_again() -> None:
+    begun = asyncio.Event()
+
+    async def slow() -> Any:
+        yield b"{"
+        begun.set()
+        await asyncio.sleep(3600)
+
+    async with running() as service, client(service) as http:
+        upload = asyncio.create_task(http.post("/score", content=slow(), headers={"content-type": "application/json"}))
+        await begun.wait()
+        service.finish()
+        for reply in (await upload, await http.post("/score", json={"groups": []})):
+            assert (reply.status_code, reply.json()["code"]) == (503, "unavailable")
+            assert int(reply.headers["retry-after"]) > 0
+
+
+@in_loop
+async def test_a_path_that_is_no_route_has_an_error_of_the_same_form() -> None:
+    async with running() as service, client(service) as http:
+        for path in ("/score/", "/scores"):
+            reply = await http.post(path, json={"groups": []})
+            assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+
+
 @pytest.mark.parametrize(
     ("header", "status"),
     [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -124,6 +126,24 @@ def test_it_stops_gracefully(source: str, tmp_path: Path) -> None:
     assert server.process.wait(timeout=120) == 0
     assert server.text().rstrip().endswith("stopped")
     assert not worker.is_running()
+
+
+def test_an_upload_that_is_open_when_it_stops_is_refused_without_a_traceback(source: str, tmp_path: Path) -> None:
+    server = Server(tmp_path, source, "--set", "threshold=0.9")
+    server.start()
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=25) as upload:  # --drain takes longer
+        upload.sendall(
+            b"POST /score HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        assert b"100" in upload.recv(1000)  # it reads the body
+        upload.sendall(b"{")
+        server.process.send_signal(signal.SIGTERM)
+        reply = upload.recv(10_000)
+        assert server.process.wait(timeout=25) == 0
+    assert b" 503 " in reply.splitlines()[0] and b"retry-after" in reply.lower()
+    assert "Traceback" not in server.text() and server.text().rstrip().endswith("stopped")
 
 
 def test_a_server_that_is_killed_leaves_no_worker_behind(source: str, tmp_path: Path) -> None:

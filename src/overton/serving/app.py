@@ -30,7 +30,15 @@ from overton.serving.service import ScoringService
 T = TypeVar("T")
 
 ROUTES = {"/score", "/get_reward", "/health", "/metrics", "/openapi.json"}
-_CODES = {400: "invalid", 404: "not_found", 405: "not_allowed", 408: "timeout", 413: "too_large", 429: "queue_full"}
+_CODES = {
+    400: "invalid",
+    404: "not_found",
+    405: "not_allowed",
+    408: "timeout",
+    413: "too_large",
+    429: "queue_full",
+    503: "unavailable",
+}
 _KEYS = {name for model in (ScoreRequest, Answers, OpenRLHFRequest) for name in model.model_fields}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -54,12 +62,13 @@ def create_app(service: ScoringService, token: str | None = None) -> FastAPI:
         token: asked for on every route but ``/health``; ``None`` asks nobody.
     """
     # No page with scripts from elsewhere: the document alone, at /openapi.json.
-    app = FastAPI(title="Overton reward", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Overton reward", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(
         Gate,
         token=token,
         max_body=service.settings.max_body,
         metrics=service.metrics,
+        stopping=service.stopping,
         routes=ROUTES,  # type: ignore[arg-type]
     )
 

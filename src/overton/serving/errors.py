@@ -50,3 +50,8 @@ class Unavailable(Refusal):
     """Nothing can be scored now: the worker keeps dying, the server stops, or time is up."""
 
     status, code = 503, "unavailable"
+
+
+def stops() -> Unavailable:
+    """The refusal of a server that stops; another may stand in its place after some seconds."""
+    return Unavailable("the server stops", 5)

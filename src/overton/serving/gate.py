@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from overton.serving.errors import Refusal, TooLarge
+from overton.serving.errors import Refusal, TooLarge, stops
 from overton.serving.metrics import Metrics
 
 OPEN = "/health"  # needs no token: load balancers and service managers have none
@@ -31,14 +31,24 @@ class Gate:
         max_body: bytes of a body.
         metrics: counts requests.
         routes: paths that are counted by name; all others are "other".
+        stopping: set when the server stops, which waits for no body.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, max_body: int, metrics: Metrics, routes: set[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str | None,
+        max_body: int,
+        metrics: Metrics,
+        routes: set[str],
+        stopping: asyncio.Event,
+    ) -> None:
         self.app = app
         self.token = token
         self.max_body = max_body
         self.metrics = metrics
         self.routes = routes
+        self.stopping = stopping
         self.held = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,11 +63,7 @@ class Gate:
             nonlocal own, whole
             if whole:
                 return await receive()  # waits until the client is gone
-            try:
-                async with asyncio.timeout_at(reading):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, f"the body did not arrive within {READING:g} s") from None
+            message = await self._read(receive, reading)
             size = len(message.get("body", b""))
             own, self.held = own + size, self.held + size
             whole = not message.get("more_body", False)
@@ -83,6 +89,22 @@ class Gate:
             route = scope["path"] if scope["path"] in self.routes else "other"
             self.metrics.requests.labels(route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(time.monotonic() - started)
+
+    async def _read(self, receive: Receive, until: float) -> Message:
+        """What comes next of a body, if it comes by then and before the server stops."""
+        coming, stopping = asyncio.ensure_future(receive()), asyncio.ensure_future(self.stopping.wait())
+        left = max(0.0, until - asyncio.get_running_loop().time())
+        try:
+            await asyncio.wait({coming, stopping}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                return coming.result()
+            if stopping.done():
+                refusal = stops()
+                raise HTTPException(refusal.status, refusal.detail, after(refusal))
+            raise HTTPException(408, f"the body did not arrive within {READING:g} s")
+        finally:
+            coming.cancel()
+            stopping.cancel()
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
@@ -121,5 +143,9 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
 
 def from_refusal(refusal: Refusal) -> JSONResponse:
     """A refusal as an error."""
-    after = None if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
-    return problem(refusal.status, refusal.code, refusal.detail, after)
+    return problem(refusal.status, refusal.code, refusal.detail, after(refusal))
+
+
+def after(refusal: Refusal) -> dict[str, str] | None:
+    """The header that says when it may go better."""
+    return None if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
-from overton.serving.errors import QueueFull, Refusal, TooLarge, Unavailable
+from overton.serving.errors import QueueFull, Refusal, TooLarge, Unavailable, stops
 from overton.serving.jobs import Asked, Job, Part
 from overton.serving.metrics import Metrics
 from overton.serving.rows import Row, unscored
@@ -46,6 +46,7 @@ class ScoringService:
         held: answers that are in the server now.
         metrics: what it counts.
         terms: names of the terms that every score has.
+        stopping: set when no more requests are taken.
     """
 
     def __init__(self, settings: ServeSettings, make: Callable[[], Scorer] | None = None) -> None:
@@ -55,6 +56,7 @@ class ScoringService:
         self.held = 0
         self.terms: tuple[str, ...] = ()
         self.metrics = Metrics()
+        self.stopping = asyncio.Event()
         self._make = make or (lambda: Worker(spec))
         self._worker: Scorer | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="overton-worker")
@@ -64,7 +66,6 @@ class ScoringService:
         self._arrived = asyncio.Event()
         self._deaths = 0  # in a row
         self._reason = ""
-        self._last = False
         self._busy = False
         self._task: asyncio.Task[None] | None = None
         self.metrics.watch("overton_held_answers", "Answers in the server now.", lambda: self.held)
@@ -111,14 +112,14 @@ class ScoringService:
 
     def finish(self) -> None:
         """No more requests come: groups stop waiting for siblings."""
-        self._last = True
+        self.stopping.set()
         self._siblings.end_all()
 
     def give_up(self) -> None:
         """Refuse what was not scored in time before the server stops."""
         self.finish()
         self.state = "stopped"
-        self._refuse_all(Unavailable("the server stops"))
+        self._refuse_all(stops())
 
     async def stop(self) -> None:
         """End the worker, whatever it is doing, and refuse what is left."""
@@ -140,8 +141,8 @@ class ScoringService:
                 f"{count} answers in one request, and at most {limits.max_answers} are taken (--max-answers): send "
                 "several requests"
             )
-        if self.state == "stopped" or self._last:
-            raise Unavailable("the server stops")
+        if self.stopping.is_set():
+            raise stops()
         if self.state == "down":
             raise Unavailable(self._reason, round(COOLDOWN))
         # Groups whose requests are gone hold no answers, but still a place until their turn comes.
