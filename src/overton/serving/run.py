@@ -59,6 +59,7 @@ async def _serve(settings: ServeSettings, token: str | None, listener: socket.so
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=int(settings.drain) + _LAST_WORDS,
         )
+        listener.listen(config.backlog)  # from here a connection is kept until it is served
         host, port = listener.getsockname()[:2]
         log.info("http://%s:%s/score and /get_reward are ready", f"[{host}]" if ":" in host else host, port)
         await _Server(config, service).serve(sockets=[listener])
