@@ -21,6 +21,7 @@ GROUND = {
     "lock",
     "processes",
     "threads",
+    "full_disk",
     "printing",
     "progress",
     "prompting",

@@ -253,10 +253,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None, first: str, last: str) -> None:
     from overton.errors import RunError
     from overton.failures import explain
+    from overton.full_disk import disk_full
     from overton.hub import prefer_cache
     from overton.pipeline import NAMES, find_stage, run_stages
     from overton.recipe import load_recipe
-    from overton.rundir import RunDir, disk_full
+    from overton.rundir import RunDir
 
     settings = load_recipe(recipe, overrides or ())
     if count() == 1:  # several would take each other for other programs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from overton.errors import OvertonError
+from overton.full_disk import disk_full
 from overton.processes import is_lost_connection
-from overton.rundir import disk_full
 
 # Import name of an optional package -> the extra of this package that brings it.
 EXTRAS = {

@@ -19,7 +19,8 @@ from transformers import (
 )
 
 from overton.errors import RunError
-from overton.rundir import disk_full, read_jsonl, write_jsonl
+from overton.full_disk import disk_full
+from overton.rundir import read_jsonl, write_jsonl
 
 # TRL's names on the left, ours on the right; everything else keeps its name.
 _RENAMED = {

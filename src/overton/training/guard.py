@@ -17,7 +17,8 @@ from transformers import Trainer
 
 from overton import processes
 from overton.errors import NonFiniteError
-from overton.rundir import disk_full, write_jsonl
+from overton.full_disk import disk_full
+from overton.rundir import write_jsonl
 from overton.training.checkpoints import damage, numbered, rotate, seal
 
 _TEXTS = {"input_ids": "text", "prompt_ids": "prompt", "completion_ids": "completion"}
