@@ -48,6 +48,15 @@ def _generic_one(case: Case, rng: random.Random) -> Draft:
     return case.answer.plus([rng.choice(GENERIC)])
 
 
+@attack("generic-clauses", "each line goes on with a clause that fits everything, one of four in turn")
+def _generic_clauses(case: Case, rng: random.Random) -> Draft:
+    lines = [
+        replace(line, explanation=f"{line.explanation.rstrip('. ')}, since {GENERIC[1 + number % 4].explanation}")
+        for number, line in enumerate(case.answer.lines)
+    ]
+    return case.answer.having(lines)
+
+
 @attack("generic-alone", "eight lines that fit everything, nothing else")
 def _generic_alone(case: Case, rng: random.Random) -> Draft:
     return case.answer.having(GENERIC)
@@ -76,6 +85,11 @@ def _one(case: Case, rng: random.Random) -> Draft:
 @attack("half", "every other line left out")
 def _half(case: Case, rng: random.Random) -> Draft:
     return case.answer.having(case.answer.lines[::2])
+
+
+@attack("first-three-quarters", "the last quarter of the lines left out")
+def _first_three_quarters(case: Case, rng: random.Random) -> Draft:
+    return case.answer.having(case.answer.lines[: max(1, len(case.answer.lines) * 3 // 4)])
 
 
 @attack("dump-added", f"{DUMP} lines of other situations added")
