@@ -351,7 +351,7 @@ def _manifests(path: Path) -> None:
             {
                 "stage": stage, "status": "complete", "seconds": wall, "cpu_seconds": round(1.8 * wall, 1),
                 "versions": {"overton": "0.1.0", "torch": "2.13.0", "numpy": "2.4.0"},
-                "started": "2026-11-20T10:00:00Z", "made_from": {"seed": 7},
+                "started": "2026-11-20T10:00:00Z", "made_from": {"seed": 7}, "outputs": {},
             },
         )  # fmt: skip
 
