@@ -17,6 +17,7 @@ ROOT = Path(overton.__file__).parent
 GROUND = {
     "address",
     "errors",
+    "folders",
     "inputs",
     "lock",
     "processes",

@@ -3,8 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,7 @@ import pytest
 from overton.errors import DataError, DiskFullError, RunError
 from overton.rundir import (
     RunDir,
-    atomic_folder,
     atomic_open,
-    empty_folder,
     fingerprint,
     read_json,
     read_jsonl,
@@ -71,89 +67,6 @@ def test_a_full_disk_is_one_message_and_the_old_file_stays(tmp_path: Path, monke
     assert str(path) in str(caught.value)
     assert read_jsonl(path) == [{"a": 1}]
     assert names(tmp_path) == ["rows.jsonl"]
-
-
-def test_a_folder_appears_whole_and_in_place_of_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "model"
-    for content in ("one", "two"):
-        with atomic_folder(path) as temporary:
-            (temporary / content).write_text(content)
-            assert not (path / content).exists()
-        assert names(path) == [content]
-        assert names(path.parent) == ["model"]
-
-
-@pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_weights_can_be_read_by_whom_the_umask_lets(tmp_path: Path, umask: int) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    before = os.umask(umask)
-    try:
-        with atomic_folder(tmp_path / "model") as temporary:
-            (temporary / "deep").mkdir()
-            for name in ("a.safetensors", "deep/b.safetensors"):
-                save_file({"a": np.zeros(2)}, temporary / name)
-    finally:
-        os.umask(before)
-    for name in ("a.safetensors", "deep/b.safetensors"):
-        assert (tmp_path / "model" / name).stat().st_mode & 0o777 == 0o666 & ~umask
-
-
-def test_a_folder_takes_the_place_of_a_link(tmp_path: Path) -> None:
-    (tmp_path / "far").mkdir()
-    (tmp_path / "model").symlink_to(tmp_path / "far")
-    with atomic_folder(tmp_path / "model") as temporary:
-        (temporary / "weights").write_text("new")
-    assert names(tmp_path / "model") == ["weights"]
-    assert names(tmp_path / "far") == []
-
-
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder that all may read, while this process has only the rights of any user."""
-    root = os.geteuid() == 0
-    with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o755)
-        try:
-            if root:
-                os.seteuid(65534)
-            yield Path(name)
-        finally:
-            if root:
-                os.seteuid(0)
-
-
-def test_what_cannot_be_removed_is_named(shared: Path) -> None:
-    user = os.geteuid()
-    os.seteuid(os.getuid())
-    for name in ("a/open.txt", "a/.hidden", "a/locked/b.txt"):
-        write_text(shared / name, "old")
-    for folder, mode in (("a", 0o777), ("a/locked", 0o555)):
-        (shared / folder).chmod(mode)
-    os.seteuid(user)
-    with pytest.raises(RunError, match=r"locked/b\.txt: cannot be removed"):
-        empty_folder(shared / "a")
-    assert names(shared / "a") == ["locked"]
-    os.seteuid(os.getuid())
-    (shared / "a" / "locked").chmod(0o755)
-    empty_folder(shared / "a")
-    empty_folder(shared / "not there")
-    assert names(shared) == ["a"]
-    assert names(shared / "a") == []
-
-
-@pytest.mark.parametrize("error", [ValueError("no"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
-def test_a_folder_that_could_not_be_filled_leaves_the_old_one(tmp_path: Path, error: Exception) -> None:
-    path = tmp_path / "model"
-    path.mkdir()
-    (path / "weights").write_text("old")
-    wanted = DiskFullError if isinstance(error, OSError) else ValueError
-    with pytest.raises(wanted), atomic_folder(path) as temporary:
-        (temporary / "weights").write_text("half")
-        raise error
-    assert names(tmp_path) == ["model"]
-    assert (path / "weights").read_text() == "old"
 
 
 def test_jsonl_reads_back_with_any_character(tmp_path: Path) -> None:

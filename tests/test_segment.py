@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from overton.rewards import parse_references
 from overton.segment import MASK, format_answer, keywords, layout, mask_words, segment, strip_label
 from overton.types import Perspective
 
@@ -286,23 +285,6 @@ def test_layout_is_valid_only_with_each_tag_once(text: str) -> None:
         assert layout(text).summary
 
 
-# ------------------------------------------------------------------ labels
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("In the perspective of Honesty, she lies.", "she lies."),
-        ("  from the perspective of Right to life: she lives", "she lives"),
-        ("She says: in the perspective of Honesty, no.", "She says: in the perspective of Honesty, no."),
-        ("In the perspective of the mother it is right", "In the perspective of the mother it is right"),
-        ("", ""),
-    ],
-)
-def test_strip_label(text: str, left: str) -> None:
-    assert strip_label(text) == left
-
-
 # ------------------------------------------------------------------ masking
 
 
@@ -394,84 +376,7 @@ def test_ten_thousand_words_take_no_time(answer: str) -> None:
     assert time.process_time() - started < 1.0
 
 
-def test_a_label_may_hold_versus_and_be_long() -> None:
-    long = "Duty to help others (if the rich have more than they need and there are people in need of help)"
-    answer = f"In the perspective of Good vs. Evil, they fight.\nIn the perspective of {long}, they share."
-    assert [(s.label, s.explanation) for s in segment(answer)] == [
-        ("Good vs. Evil", "they fight."),
-        (long, "they share."),
-    ]
-    # Elsewhere a full stop ends a sentence, and with it the hope for a label.
-    assert segment("In the perspective of Canvs. It is dear, they say.")[0].label == ""
-
-
-@pytest.mark.parametrize(
-    "label",
-    [
-        *("the U.S. government", "the U.S.", "U.S.-backed groups", "St. Augustine", "Dr. King", "Martin L. King Jr."),
-        *("a poet (b. 1980)", "nurses (e.g. in D.C.)", "a 3.5-year-old", "the No. 5 tram"),
-    ],
-)
-def test_a_label_may_hold_abbreviations_initials_and_numbers(label: str) -> None:
-    line = f"In the perspective of {label}, secrets keep people safe."
-    assert [(s.label, s.explanation) for s in segment(line)] == [(label, "secrets keep people safe.")]
-    assert parse_references([line]) == (Perspective(label, "secrets keep people safe."),)
-
-
-@pytest.mark.parametrize(
-    "text", ["Care. It matters", "Care.It matters", "plan B. It fails", "Care... matters", "the law. Nurses obey"]
-)
-def test_a_sentence_that_ends_before_a_comma_leaves_no_label(text: str) -> None:
-    line = f"In the perspective of {text}, they say."
-    assert [(s.label, s.explanation) for s in segment(line)] == [("", f"{text}, they say.")]
-    assert strip_label(line) == line
-
-
 def test_a_tag_with_more_spaces_is_the_tag() -> None:
     spaced = TWO.replace("core perspectives", "core  perspectives")
     assert layout(spaced).valid
     assert [s.explanation for s in segment(spaced)] == [s.explanation for s in segment(TWO)]
-
-
-# ------------------------------------------------------------------ HTML
-
-SAID = ("A diary is hers alone.", "The nurse may hear of a danger.", "Patients need to trust her.")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<ul>\n" + "\n".join(f"<li>{s}</li>" for s in SAID) + "\n</ul>",
-        "<ol>" + "".join(f"<li class='a'>\n  <p>{s}</p>\n</li>" for s in SAID) + "</ol>",
-        "".join(f"<p>{s}</p>" for s in SAID),
-        "<perspectives>\n" + "\n".join(f"<perspective>\n{s}\n</perspective>" for s in SAID) + "\n</perspectives>",
-        "<core perspectives>\n<ul>\n" + "\n".join(f"<li>{s}</li>" for s in SAID) + "\n</ul>\n</core perspectives>",
-    ],
-)
-def test_html_is_read_as_what_it_shows(text: str) -> None:
-    found = segment(text)
-    assert [(s.label, s.explanation) for s in found] == [("", said) for said in SAID]
-    assert all(text[s.start : s.end].endswith(s.explanation) for s in found)
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        "<details><summary>{}</summary>\n{}\n</details>",
-        "<details>\r\n<summary><b>{}</b></summary>\r\n<p>{}</p>\r\n</details>",
-        "<h3>{}</h3>\n<p>{}</p>",
-        "<b>{}:</b> {}",
-        "<li><strong>{}</strong>: {}</li>",
-    ],
-)
-def test_headings_and_bold_words_in_html_are_labels(form: str) -> None:
-    text = "\n".join(form.format(f"View {i}", said) for i, said in enumerate(SAID))
-    assert [(s.label, s.explanation) for s in segment(text)] == [(f"View {i}", s) for i, s in enumerate(SAID)]
-    assert not layout(text).tagged
-
-
-def test_the_templates_summary_stays_it_within_what_unfolds() -> None:
-    folded = f"<details>\n{TWO}\n</details>"
-    assert [s.explanation for s in segment(folded)] == [s.explanation for s in segment(TWO)]
-    assert layout(folded).summary == layout(TWO).summary
-    assert layout("A diary is hers.\n<summary>All <b>of it</b>.</summary>").summary == "All <b>of it</b>."

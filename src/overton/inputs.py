@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import DataError
-from overton.rundir import RunDir, fingerprint, read_json, sha256, stage_files, visible_files, write_json
+from overton.folders import visible_files
+from overton.rundir import RunDir, fingerprint, read_json, sha256, stage_files, write_json
 
 MEMORY = ".inputs.json"
 # File systems tell times in steps of up to two seconds; a change within the same step would not be seen.

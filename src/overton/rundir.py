@@ -18,12 +18,13 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
 from overton.errors import DataError, RunError
+from overton.folders import empty_folder, visible_files
 from overton.full_disk import disk_full
 
 _VERSIONED = (
@@ -86,64 +87,6 @@ def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
 def _check_place(path: Path) -> None:
     if os.path.exists(path) and not os.path.isfile(path):  # a device would be replaced by a file
         raise RunError(f"{path}: is {'a folder' if path.is_dir() else 'no file'}; give the name of a file to write")
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary sibling to fill, which takes the place of ``path`` when the block ends without an error.
-
-    A reader sees the old folder, none for an instant, or the whole new one. Its files have the rights of any new file,
-    whatever a library gave them: safetensors keeps the group and others from reading weights.
-
-    Raises:
-        DiskFullError: the disk is full.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        _share(temporary)
-        _remove(path)  # of a link the link alone; no folder can take its place
-        temporary.rename(path)
-    except Exception as error:  # what a library raises when it cannot write is of many classes
-        if full := disk_full(error, path):
-            raise full from error
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _share(folder: Path) -> None:
-    rights = folder.stat().st_mode & 0o666  # a new folder's are those that the umask leaves
-    for path in folder.rglob("*"):
-        if path.is_file() and path.stat().st_mode & 0o666 != rights:
-            with suppress(PermissionError):  # some disks know no rights
-                path.chmod(rights)
-
-
-def empty_folder(folder: Path) -> None:
-    """Remove all that a folder holds, also where a link leads to it; the folder and the link stay.
-
-    Raises:
-        RunError: a file cannot be removed; it would be taken for a new one.
-    """
-    for path in list(folder.iterdir()) if folder.is_dir() else []:
-        _remove(path)
-    left = (path for path in _visible(folder) if path.is_symlink() or not path.is_dir())
-    if first := next(left, None):
-        raise RunError(
-            f"{first}: cannot be removed, and was made from something else. Give yourself the right to write to its "
-            "folder, or remove it, and run the same command again."
-        )
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, a folder with what is in it, or a link alone, as far as that is allowed."""
-    if path.is_symlink() or not path.is_dir():
-        with suppress(OSError):
-            path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -252,15 +195,6 @@ def _finite(text: str) -> float:
     return value
 
 
-def visible_files(folder: Path) -> list[Path]:
-    """All files below a folder, sorted, without hidden ones: systems and tools leave such anywhere (.DS_Store)."""
-    return sorted(p for p in _visible(folder) if p.is_file())
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-
-
 def sha256(path: Path) -> str:
     """Hex digest of a file, or of the names and contents of a folder's visible files."""
     digest = hashlib.sha256()
@@ -301,7 +235,7 @@ def stage_files(folder: Path) -> dict[str, str]:
 def is_unfinished(folder: Path) -> bool:
     """Whether a stage began to fill this folder and did not come to its end: killed, failed or still at work."""
     record = RunDir(folder.parent).manifest(folder.name)
-    return isinstance(record, dict) and record.get("status") == "running"  # or it is a file of another program
+    return record is not None and record.get("status") == "running"
 
 
 class RunDir:

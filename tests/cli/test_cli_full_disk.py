@@ -16,7 +16,8 @@ import pytest
 
 from overton.errors import DiskFullError, RunError
 from overton.failures import explain
-from overton.rundir import RunDir, atomic_folder, write_text
+from overton.folders import atomic_folder
+from overton.rundir import RunDir, write_text
 
 Fails = Callable[..., str]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")

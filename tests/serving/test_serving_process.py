@@ -152,6 +152,7 @@ def test_a_server_that_is_killed_leaves_no_worker_behind(source: str, tmp_path: 
     worker = server.worker()
     server.end()
     worker.wait(timeout=120)
+    assert not worker.is_running()
 
 
 def test_a_token_from_the_environment(source: str, tmp_path: Path) -> None:

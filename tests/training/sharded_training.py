@@ -19,30 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
-from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+from launch_options import EXAMPLES, handed_over
 from transformers import Trainer
 
 from overton.processes import count, number
 from two_processes import train
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "accelerate"
-
-
-def handed_over(config: Path) -> dict[str, str]:
-    """What `accelerate launch --config_file CONFIG` puts into the environment of FSDP or DeepSpeed."""
-    given = ["--config_file", str(config), "-m", "overton", "run", "RECIPE"]
-    args = _validate_launch_command(launch_command_parser().parse_args(given))[0]
-    if args.use_deepspeed:
-        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-        args.deepspeed_fields_from_accelerate_config = ",".join(settings["deepspeed_config"])  # as the launcher does
-        found = prepare_deepspeed_cmd_env(args)[1]
-    else:
-        found = prepare_multi_gpu_env(args)
-    return {key: value for key, value in found.items() if "FSDP" in key or "DEEPSPEED" in key}
 
 
 def pretend_to_have_gpus() -> None:
@@ -79,7 +62,9 @@ def watch_gradients() -> list[bool]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    os.environ |= handed_over(EXAMPLES / os.environ["CONFIG"]) | {"ACCELERATE_MIXED_PRECISION": "no"}
+    given = handed_over(EXAMPLES / "accelerate" / os.environ["CONFIG"])
+    os.environ |= {key: value for key, value in given.items() if "FSDP" in key or "DEEPSPEED" in key}
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
     pretend_to_have_gpus()
     if "ACCELERATE_USE_DEEPSPEED" in os.environ:
         os.environ["DS_ACCELERATOR"] = "cpu"

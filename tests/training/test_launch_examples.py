@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import subprocess
@@ -12,16 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.commands.config import load_config_from_file
-from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
-from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+from launch_options import EXAMPLES, handed_over, launched
 
 import overton
 from overton.recipe import dump_recipe, load_recipe
 from overton.rundir import RunDir, read_jsonl, write_text
 from two_processes import quick_data, quick_estimator
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 CONFIGS = sorted((EXAMPLES / "accelerate").glob("*.yaml"))
 SCRIPTS = sorted([*EXAMPLES.rglob("*.sh"), *EXAMPLES.rglob("*.sbatch")])
 RECIPE = """
@@ -33,12 +30,6 @@ training:
   sft: {batch_size: 4, save_steps: 2}
   grpo: {steps: 1, prompts_per_step: 2, num_generations: 2, max_completion_length: 8}
 """
-
-
-def launched(config: Path) -> argparse.Namespace:
-    """What `accelerate launch --config_file CONFIG -m overton run RECIPE` makes of its options."""
-    given = ["--config_file", str(config), "-m", "overton", "run", "RECIPE"]
-    return _validate_launch_command(launch_command_parser().parse_args(given))[0]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -62,14 +53,13 @@ def test_accelerate_takes_each_configuration(config: Path) -> None:
     if config.stem == "ddp":
         assert args.multi_gpu
     if args.use_fsdp:
-        with patch_environment(**prepare_multi_gpu_env(args)):
+        with patch_environment(**handed_over(config)):
             plugin = FullyShardedDataParallelPlugin()
         assert plugin.fsdp_version == 2 and plugin.reshard_after_forward is True
         assert plugin.activation_checkpointing is False and plugin.cpu_ram_efficient_loading is False
         assert "SHARDED" in str(plugin.state_dict_type)
     if args.use_deepspeed:
-        args.deepspeed_fields_from_accelerate_config = ",".join(settings["deepspeed_config"])  # as the launcher does
-        _, environment = prepare_deepspeed_cmd_env(args)
+        environment = handed_over(config)
         assert environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"] == config.stem[-1]
         if config.stem.endswith("3"):
             assert environment["ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL"] == "true"

@@ -221,7 +221,7 @@ class SimilarityEstimator:
 
     @cached_property
     def _overlong(self) -> Callable[[Sequence[str]], list[bool]] | None:
-        return overlong(self.model)
+        return overlong(self.model) if self.preprocessing.situation == "prepend" else None
 
     def _rows(self, prepared: list[str], description: str, bf16: bool) -> np.ndarray:
         """Unit rows of texts that are prepared already, from memory, from disk or from the model."""

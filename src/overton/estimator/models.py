@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import MissingDependencyError, ModelError
 from overton.estimator.calibration import CALIBRATION_FILE
-from overton.rundir import fingerprint, sha256, visible_files
+from overton.folders import visible_files
+from overton.rundir import fingerprint, sha256
 from overton.weights import whole_weights
 
 if TYPE_CHECKING:

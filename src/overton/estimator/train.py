@@ -17,8 +17,8 @@ from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import ALL_PAIRS, build_loss
 from overton.estimator.models import load_sentence_transformer, overlong, resolve_base, shown_base
 from overton.estimator.preprocess import Prepare, Preprocessing
+from overton.folders import atomic_folder
 from overton.progress import progress
-from overton.rundir import atomic_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset

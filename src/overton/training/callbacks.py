@@ -118,9 +118,8 @@ class MetricsFile(TrainerCallback):
         row: dict[str, Any] = {"step": state.global_step}
         for key, value in logs.items():
             if isinstance(value, int | float) and math.isfinite(value):
-                row[_RENAMED.get(key, key)] = (
-                    value if isinstance(value, int) else float(f"{value:.7g}")
-                )  # rates are tiny
+                # Significant digits, since learning rates are tiny.
+                row[_RENAMED.get(key, key)] = value if isinstance(value, int) else float(f"{value:.7g}")
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -8,9 +8,10 @@ from typing import Any
 
 from overton.errors import DataError
 from overton.estimator.models import model_hash
+from overton.folders import empty_folder
 from overton.inputs import outside_hash
 from overton.recipe import Recipe
-from overton.rundir import RunDir, empty_folder, read_json, sha256, write_json, write_text
+from overton.rundir import RunDir, read_json, sha256, write_json, write_text
 
 RECORD = "made_from.json"
 DONE = "done"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import ModelError
+from overton.folders import atomic_folder
 from overton.processes import is_first
 from overton.prompting import end_turns
-from overton.rundir import atomic_folder
 from overton.sections_training import PolicySection
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN
 from overton.weights import causal_model

@@ -1,0 +1,79 @@
+"""Folders that appear whole, are emptied, and are listed without what systems and tools leave in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from overton.errors import RunError
+from overton.full_disk import disk_full
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary sibling to fill, which takes the place of ``path`` when the block ends without an error.
+
+    A reader sees the old folder, none for an instant, or the whole new one. Its files have the rights of any new file,
+    whatever a library gave them: safetensors keeps the group and others from reading weights.
+
+    Raises:
+        DiskFullError: the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        _share(temporary)
+        _remove(path)  # of a link the link alone; no folder can take its place
+        temporary.rename(path)
+    except Exception as error:  # what a library raises when it cannot write is of many classes
+        if full := disk_full(error, path):
+            raise full from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _share(folder: Path) -> None:
+    rights = folder.stat().st_mode & 0o666  # a new folder's are those that the umask leaves
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o666 != rights:
+            with suppress(PermissionError):  # some disks know no rights
+                path.chmod(rights)
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove all that a folder holds, also where a link leads to it; the folder and the link stay.
+
+    Raises:
+        RunError: a file cannot be removed; it would be taken for a new one.
+    """
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        _remove(path)
+    left = (path for path in _visible(folder) if path.is_symlink() or not path.is_dir())
+    if first := next(left, None):
+        raise RunError(
+            f"{first}: cannot be removed, and was made from something else. Give yourself the right to write to its "
+            "folder, or remove it, and run the same command again."
+        )
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a folder with what is in it, or a link alone, as far as that is allowed."""
+    if path.is_symlink() or not path.is_dir():
+        with suppress(OSError):
+            path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, without hidden ones: systems and tools leave such anywhere (.DS_Store)."""
+    return sorted(p for p in _visible(folder) if p.is_file())
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))

@@ -1,0 +1,49 @@
+"""HTML in an answer is read as what it shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from overton.segment import layout, segment
+from test_segment import TWO
+
+SAID = ("A diary is hers alone.", "The nurse may hear of a danger.", "Patients need to trust her.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<ul>\n" + "\n".join(f"<li>{s}</li>" for s in SAID) + "\n</ul>",
+        "<ol>" + "".join(f"<li class='a'>\n  <p>{s}</p>\n</li>" for s in SAID) + "</ol>",
+        "".join(f"<p>{s}</p>" for s in SAID),
+        "<perspectives>\n" + "\n".join(f"<perspective>\n{s}\n</perspective>" for s in SAID) + "\n</perspectives>",
+        "<core perspectives>\n<ul>\n" + "\n".join(f"<li>{s}</li>" for s in SAID) + "\n</ul>\n</core perspectives>",
+    ],
+)
+def test_html_is_read_as_what_it_shows(text: str) -> None:
+    found = segment(text)
+    assert [(s.label, s.explanation) for s in found] == [("", said) for said in SAID]
+    assert all(text[s.start : s.end].endswith(s.explanation) for s in found)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "<details><summary>{}</summary>\n{}\n</details>",
+        "<details>\r\n<summary><b>{}</b></summary>\r\n<p>{}</p>\r\n</details>",
+        "<h3>{}</h3>\n<p>{}</p>",
+        "<b>{}:</b> {}",
+        "<li><strong>{}</strong>: {}</li>",
+    ],
+)
+def test_headings_and_bold_words_in_html_are_labels(form: str) -> None:
+    text = "\n".join(form.format(f"View {i}", said) for i, said in enumerate(SAID))
+    assert [(s.label, s.explanation) for s in segment(text)] == [(f"View {i}", s) for i, s in enumerate(SAID)]
+    assert not layout(text).tagged
+
+
+def test_the_templates_summary_stays_it_within_what_unfolds() -> None:
+    folded = f"<details>\n{TWO}\n</details>"
+    assert [s.explanation for s in segment(folded)] == [s.explanation for s in segment(TWO)]
+    assert layout(folded).summary == layout(TWO).summary
+    assert layout("A diary is hers.\n<summary>All <b>of it</b>.</summary>").summary == "All <b>of it</b>."
