@@ -33,8 +33,8 @@ def agreement(left: Sequence[Score], right: Sequence[Score]) -> dict[str, Any]:
 
 
 def profile(estimator: SimilarityEstimator, preset: str, groups: Sequence[Group]) -> dict[str, float]:
-    """Shares of processor seconds: reading answers, masking and the like, rounded vectors of segments, exact ones of
-    references and of segments near a threshold, matching."""
+    """Shares of processor seconds: reading answers, masking and the like, rounded vectors, exact ones of what is near
+    a threshold, matching."""
     reward = OvertonReward(estimator, preset)
     estimator.clear_cache()
     marks = [time.process_time()]
@@ -46,32 +46,31 @@ def profile(estimator: SimilarityEstimator, preset: str, groups: Sequence[Group]
     if alike:
         estimator.preprocessing(texts, contexts)
     marks.append(time.process_time())
-    starts = np.cumsum([0, *(len(plan.texts) for plan in plans)])
-    wanted = np.zeros(len(texts), dtype=bool)
-    for start, group in zip(starts, groups, strict=False):
-        wanted[start : start + len(group.references)] = True
-
-    def encode(chosen: Sequence[int], exact: bool) -> np.ndarray:
-        own = [texts[i] for i in chosen], [contexts[i] for i in chosen] if alike else None
-        return (estimator.encode_exact if exact else estimator.encode)(*own, preprocess=alike)
-
-    some = encode(np.flatnonzero(~wanted).tolist(), exact=False)
-    marks.append(time.process_time())
-    rows = np.empty((len(texts), some.shape[1]), dtype=np.float32)
-    rows[~wanted], rows[wanted] = some, encode(np.flatnonzero(wanted).tolist(), exact=True)
+    rounded = estimator.encode(texts, contexts if alike else None, preprocess=alike)
     marks.append(time.process_time())
     fixed = reward.preset.threshold
     threshold = estimator.threshold if fixed is None else fixed
-    parts = np.split(rows, starts[1:-1])
+    cuts = np.cumsum([len(plan.texts) for plan in plans])[:-1]
+    rows, places = (
+        [plan.split(group, part) for plan, group, part in zip(plans, groups, np.split(whole, cuts), strict=True)]
+        for whole in (rounded, np.arange(len(texts)))
+    )
     thresholds = sorted({threshold, getattr(reward.preset, "unique_threshold", threshold)})
-    near = [near_threshold(p, len(g.references), r, thresholds) for p, g, r in zip(plans, groups, parts, strict=True)]
+    ties = getattr(reward.preset, "nearest_decides", False)
+    near = {
+        int(i)
+        for own, where in zip(rows, places, strict=True)
+        for one, place in zip(near_threshold(own, thresholds, ties=ties), where, strict=True)
+        for i in (*place.references[one.references], *place.segments[one.segments])
+    }
     marks.append(time.process_time())
-    encode([start + i for start, found in zip(starts, near, strict=False) for i in found], exact=True)
+    again = sorted(near)
+    estimator.encode_exact([texts[i] for i in again], [contexts[i] for i in again] if alike else None, preprocess=alike)
     marks.append(time.process_time())
-    for group, plan, part in zip(groups, plans, parts, strict=True):
-        reward.preset.score(group, plan, part, threshold)
+    for group, plan, own in zip(groups, plans, rows, strict=True):
+        reward.preset.score(group, plan, own, threshold)
     marks.append(time.process_time())
-    names = ("reading", "masking", "encoding", "references", "near thresholds", "encoding again", "matching")
+    names = ("reading", "masking", "encoding", "near thresholds", "encoding again", "matching")
     seconds = np.diff(marks)
     if alike:
         seconds[2] -= seconds[1]  # what encodes prepares too

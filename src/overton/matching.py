@@ -58,12 +58,14 @@ def optimal_matching(similarity: Matrix, threshold: float) -> list[tuple[int, in
         (reference, segment) pairs in order of reference.
     """
     matrix = _checked(similarity)
-    owner: dict[int, int] = {}
-    for row, column in greedy_matching(matrix, threshold):
-        owner[column] = row
+    pairs = greedy_matching(matrix, threshold)
+    possible = matrix >= threshold
+    if len(pairs) == min(np.count_nonzero(possible.any(axis=1)), np.count_nonzero(possible.any(axis=0))):
+        return sorted(pairs)  # every row that can be matched is, or every column
+    owner = {column: row for row, column in pairs}
     matched = set(owner.values())
     candidates = [
-        sorted(np.flatnonzero(matrix[r] >= threshold).tolist(), key=lambda c, r=r: -matrix[r, c])  # type: ignore[misc]
+        sorted(np.flatnonzero(possible[r]).tolist(), key=lambda c, r=r: -matrix[r, c])  # type: ignore[misc]
         for r in range(matrix.shape[0])
     ]
 
@@ -98,19 +100,23 @@ def clusters(similarity: Matrix, threshold: float) -> list[int]:
     """
     matrix = _square(similarity)
     size = matrix.shape[0]
-    labels = [-1] * size
     linked = (matrix >= threshold) | (threshold <= matrix.T)
+    np.fill_diagonal(linked, False)
+    neighbours: dict[int, list[int]] = {}
+    for one, other in np.argwhere(linked).tolist():
+        neighbours.setdefault(one, []).append(other)
+    labels = [-1] * size
     count = 0
     for start in range(size):
         if labels[start] >= 0:
             continue
-        stack = [start]
         labels[start] = count
+        stack = neighbours.get(start, [])
         while stack:
-            for other in np.flatnonzero(linked[stack.pop()]).tolist():
-                if labels[other] < 0:
-                    labels[other] = count
-                    stack.append(other)
+            other = stack.pop()
+            if labels[other] < 0:
+                labels[other] = count
+                stack += neighbours[other]
         count += 1
     return labels
 

@@ -114,8 +114,11 @@ def _same_best(similarity: Matrix, threshold: float) -> npt.NDArray[np.bool_]:
 
 def _one_to_one(similarity: Matrix, units: list[int], threshold: float, matching: str) -> list[tuple[int, int]]:
     """(reference, segment) pairs; of the segments of one unit at most one is matched."""
-    members = [[i for i, g in enumerate(units) if g == unit] for unit in range(len(set(units)))]
-    merged = np.stack([similarity[:, m].max(axis=1) for m in members], axis=1)
     match = greedy_matching if matching == "greedy" else optimal_matching
+    count = len(set(units))
+    if count == len(units):
+        return match(similarity, threshold)
+    members = [[i for i, g in enumerate(units) if g == unit] for unit in range(count)]
+    merged = np.stack([similarity[:, m].max(axis=1) for m in members], axis=1)
     pairs = match(merged, threshold)
     return [(r, max(members[u], key=lambda s, r=r: similarity[r, s])) for r, u in pairs]  # type: ignore[misc]

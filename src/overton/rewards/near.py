@@ -1,56 +1,62 @@
-"""Which segments stand so near a threshold that the rounding of bfloat16 could decide."""
+"""Which texts stand so near a threshold that the rounding of bfloat16 could decide."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from overton.rewards.plan import Plan
+from overton.rewards.plan import Rows
 
-# bfloat16 moves a cosine by .0005 (root mean square). A wider margin costs more than it finds: this one brings 7
-# answers of 1,000 that would be scored otherwise than in float32 down to about 1.
+# bfloat16 moves a cosine by .0007 (root mean square). A wider margin costs more than it finds: docs/speed.md.
 MARGIN = 0.001
 
 
-def near_threshold(
-    plan: Plan,
-    references: int,
-    rows: npt.NDArray[np.float32],
-    thresholds: Sequence[float],
-    margin: float = MARGIN,
-    ties: bool = False,
-) -> list[int]:
-    """Segments with a cosine that is nearly a threshold: to a reference, or to another segment of their answer.
+class Near(NamedTuple):
+    """What of one answer has to be looked at in full precision: indices, ascending.
 
-    A segment's siblings in other answers play no part, so an answer is scored as it would be alone.
+    Attributes:
+        references: of the situation's.
+        segments: of the answer's.
+    """
+
+    references: list[int]
+    segments: list[int]
+
+
+def near_threshold(
+    answers: Sequence[Rows], thresholds: Sequence[float], margin: float = MARGIN, ties: bool = False
+) -> list[Near]:
+    """Pairs of each answer with a cosine that is nearly a threshold: a segment and a reference, or two segments.
+
+    Other answers play no part, so an answer is scored as it would be alone.
 
     Args:
-        plan: of one group.
-        references: their number; they are the plan's first texts.
-        rows: (n, d) unit rows of the plan's texts.
+        answers: unit rows of each.
         thresholds: cosines at which something is decided.
         margin: what counts as near.
-        ties: it matters which reference is nearest to a segment that matches, so those with two as near count too.
+        ties: it matters which reference is nearest to a segment that matches, so two that are as near count too.
 
     Returns:
-        Indices into ``plan.texts``, ascending.
+        One item an answer.
     """
-    wanted = rows[:references]
-    hit = np.zeros(len(rows), dtype=bool)
-    start = references
+    found = []
     # Answer by answer: products this small stay on one core, where those of a group would wake the others.
-    for found in plan.segments:
-        stop = start + len(found)
-        own = rows[start:stop]
-        across, within = wanted @ own.T, own @ own.T
+    for references, segments, _ in answers:
+        across, within = references @ segments.T, segments @ segments.T
         np.fill_diagonal(within, 2.0)  # a segment is not compared with itself
-        for threshold in thresholds:
-            close = np.abs(across - threshold) < margin
-            hit[start:stop] |= close.any(axis=0) | (np.abs(within - threshold) < margin).any(axis=1)
-        if ties and references > 1 and len(found):
-            second, first = np.partition(across, references - 2, axis=0)[-2:]
-            hit[start:stop] |= (first >= min(thresholds)) & (first - second < margin)
-        start = stop
-    return [int(i) for i in np.flatnonzero(hit)]
+        close, alike = _close(across, thresholds, margin), _close(within, thresholds, margin).any(axis=1)
+        if ties and across.size:
+            first = across.max(axis=0)
+            level = (across > first - margin) & (first >= min(thresholds))
+            close |= level & (level.sum(axis=0) > 1)
+        found.append(
+            Near(np.flatnonzero(close.any(axis=1)).tolist(), np.flatnonzero(close.any(axis=0) | alike).tolist())
+        )
+    return found
+
+
+def _close(cosines: npt.NDArray[np.float32], thresholds: Sequence[float], margin: float) -> npt.NDArray[np.bool_]:
+    return np.any([np.abs(cosines - threshold) < margin for threshold in thresholds], axis=0)

@@ -18,7 +18,7 @@ from overton.errors import RecipeError
 from overton.matching import greedy_matching, redundant_in_order
 from overton.rewards.bounds import COSINE, NOT_NEGATIVE, check_bounds
 from overton.rewards.op_grpo_text import format_score, keywords, mask, segments, strict_core
-from overton.rewards.plan import Plan, unscorable
+from overton.rewards.plan import Plan, Rows, unscorable
 from overton.types import Group, Match, Score, Segment
 
 Vectors = npt.NDArray[np.float32]
@@ -73,16 +73,15 @@ class OpGrpoPreset:
         texts += [mask(s.explanation, hidden) for own in found for s in own]
         return Plan(texts, [group.prompt] * len(texts), found)
 
-    def score(self, group: Group, plan: Plan, rows: Vectors, threshold: float) -> list[Score]:
-        """Scores of one group from its encoded rows (n, d) and the cosine of a match."""
-        own = plan.split(group, rows)
+    def score(self, group: Group, plan: Plan, rows: list[Rows], threshold: float) -> list[Score]:
+        """Scores of one group from the encoded rows of each answer and the cosine of a match."""
         scores = []
-        for answer, found, vectors in zip(group.answers, plan.segments, own.answers, strict=True):
+        for answer, found, own in zip(group.answers, plan.segments, rows, strict=True):
             reason = unscorable(group, answer)
             if reason:
                 scores.append(Score(None, reason))
             else:
-                scores.append(self._score_one(answer, found, own.references, vectors, threshold))
+                scores.append(self._score_one(answer, found, own.references, own.segments, threshold))
         return scores
 
     def _score_one(

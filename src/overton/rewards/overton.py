@@ -27,7 +27,7 @@ from overton.errors import RecipeError
 from overton.rewards import terms
 from overton.rewards.assign import MATCHINGS, assign
 from overton.rewards.bounds import COSINE, LARGEST, NOT_NEGATIVE, SHARE, check_bounds
-from overton.rewards.plan import Plan, unscorable
+from overton.rewards.plan import Plan, Rows, unscorable
 from overton.segment import layout, segment
 from overton.types import Group, Match, Score, Segment
 
@@ -109,9 +109,8 @@ class OvertonPreset:
                 counts.append(len(sentences))
         return Plan(texts, [group.prompt] * len(texts), segments, counts)
 
-    def score(self, group: Group, plan: Plan, rows: Vectors, threshold: float) -> list[Score]:
-        """Scores of one group from its encoded rows (n, d) and the cosine of a match."""
-        own = plan.split(group, rows)
+    def score(self, group: Group, plan: Plan, rows: list[Rows], threshold: float) -> list[Score]:
+        """Scores of one group from the encoded rows of each answer and the cosine of a match."""
         scores = []
         for index, answer in enumerate(group.answers):
             reason = unscorable(group, answer)
@@ -119,19 +118,7 @@ class OvertonPreset:
                 scores.append(Score(None, reason))
                 continue
             finished = group.finished is None or group.finished[index]
-            summary = own.summaries[index] if own.summaries else None
-            scores.append(
-                self._score_one(
-                    group,
-                    answer,
-                    plan.segments[index],
-                    own.references,
-                    own.answers[index],
-                    summary,
-                    threshold,
-                    finished,
-                )
-            )
+            scores.append(self._score_one(group, answer, plan.segments[index], rows[index], threshold, finished))
         return self._add_novelty(group, scores) if self.novelty_weight else scores
 
     def _score_one(
@@ -139,12 +126,11 @@ class OvertonPreset:
         group: Group,
         answer: str,
         segments: list[Segment],
-        references: Vectors,
-        rows: Vectors,
-        summary: Vectors | None,
+        own: Rows,
         threshold: float,
         finished: bool,
     ) -> Score:
+        references, rows, summary = own
         m, n = len(references), len(segments)
         # A label alone says nothing that could be compared.
         silent = np.array([not s.explanation.strip() for s in segments], dtype=bool)
@@ -166,7 +152,7 @@ class OvertonPreset:
         if self.depth_weight:
             extra["depth"] = terms.depth([segments[s].explanation for s in standing], group.prompt, self.depth_words)
             value *= 1 - self.depth_weight * (1 - extra["depth"])
-        if summary is not None:
+        if self.faithfulness_penalty:
             extra["faithfulness"] = terms.faithfulness(rows[standing], summary, threshold) if standing else 0.0
             form -= self.faithfulness_penalty * (1 - extra["faithfulness"])
         if self.max_words:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,17 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Rows(NamedTuple):
-    """Encoded rows of one group: of its references, of each answer's segments, of each answer's summary."""
+    """Encoded rows of one answer.
+
+    Attributes:
+        references: (m, d) of the situation's.
+        segments: (n, d) of the answer's.
+        summary: (k, d) of the summary's sentences; none when summaries are not looked at.
+    """
 
     references: Vectors
-    answers: list[Vectors]
-    summaries: list[Vectors]
+    segments: Vectors
+    summary: Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +44,14 @@ class Plan:
     segments: list[list[Segment]]
     summaries: list[int] = field(default_factory=list)
 
-    def split(self, group: Group, rows: Vectors) -> Rows:
-        """Encoded rows (n, d), in the order of ``texts``, to whom they belong."""
+    def split(self, group: Group, rows: npt.NDArray[Any]) -> list[Rows]:
+        """Rows (n, ...) of ``texts``, in their order, as those of each answer. No row is copied."""
         start = len(group.references)
-        parts: list[Vectors] = []
-        for size in [*(len(found) for found in self.segments), *self.summaries]:
-            parts.append(rows[start : start + size])
-            start += size
-        return Rows(rows[: len(group.references)], parts[: len(self.segments)], parts[len(self.segments) :])
+        sizes = [*(len(found) for found in self.segments), *(self.summaries or [0] * len(self.segments))]
+        stops = list(itertools.accumulate(sizes, initial=start))
+        parts = [rows[first:last] for first, last in itertools.pairwise(stops)]
+        count = len(self.segments)
+        return [Rows(rows[:start], *own) for own in zip(parts[:count], parts[count:], strict=True)]
 
 
 def unscorable(group: Group, answer: str) -> str:

@@ -34,7 +34,7 @@ from overton.errors import RecipeError
 from overton.matching import optimal_matching
 from overton.rewards.assign import assign
 from overton.rewards.bounds import COSINE, NOT_NEGATIVE, check_bounds
-from overton.rewards.plan import Plan, unscorable
+from overton.rewards.plan import Plan, Rows, unscorable
 from overton.segment import layout, segment
 from overton.types import Group, Match, Score, Segment
 
@@ -89,12 +89,11 @@ class QualityDiversityPreset:
         texts += [s.explanation for found in segments for s in found]
         return Plan(texts, [group.prompt] * len(texts), segments)
 
-    def score(self, group: Group, plan: Plan, rows: Vectors, threshold: float) -> list[Score]:
-        """Scores of one group from its encoded rows (n, d) and the cosine of a match."""
-        own = plan.split(group, rows)
+    def score(self, group: Group, plan: Plan, rows: list[Rows], threshold: float) -> list[Score]:
+        """Scores of one group from the encoded rows of each answer and the cosine of a match."""
         reasons = [unscorable(group, answer) for answer in group.answers]
         scored = [i for i, reason in enumerate(reasons) if not reason]
-        vectors = [own.answers[i] for i in scored]
+        vectors = [rows[i].segments for i in scored]
         if self.diversity == "determinant":
             found = log_det_gains(vectors)
         else:
@@ -110,8 +109,8 @@ class QualityDiversityPreset:
                 self._score_one(
                     answer,
                     plan.segments[index],
-                    own.references,
-                    own.answers[index],
+                    rows[index].references,
+                    rows[index].segments,
                     threshold,
                     finished,
                     diversity[index],

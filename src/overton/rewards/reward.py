@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.rewards.near import near_threshold
-from overton.rewards.plan import Plan
+from overton.rewards.plan import Rows
 from overton.rewards.presets import make_preset
 from overton.types import Group, Score
 
@@ -62,8 +62,8 @@ class OvertonReward:
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Score every answer of every group; all texts are encoded in one call.
 
-        An estimator that rounds (:attr:`~overton.estimator.SimilarityEstimator.bf16`) is asked without rounding for
-        the references, and a second time for the few segments with a cosine that is nearly a threshold.
+        An estimator that rounds (:attr:`~overton.estimator.SimilarityEstimator.bf16`) is asked a second time, without
+        rounding, for the few texts with a cosine that is nearly a threshold.
 
         Returns:
             One list a group, one :class:`~overton.types.Score` an answer, in order. An answer that cannot be
@@ -73,55 +73,61 @@ class OvertonReward:
         plans = [self.preset.plan(group) for group in groups]
         texts = [text for plan in plans for text in plan.texts]
         contexts = [context for plan in plans for context in plan.contexts]
-        starts = [0, *np.cumsum([len(plan.texts) for plan in plans]).tolist()]
         fixed = self.preset.threshold
         threshold = self.estimator.threshold if fixed is None else fixed
-        if not getattr(self.estimator, "bf16", False):
-            rows = self._encode(texts, contexts, range(len(texts)))
-        else:
-            rows = self._encode_sparingly(groups, plans, starts, texts, contexts, threshold)
+        every = self._encode(texts, contexts, range(len(texts)))
+        bounds = list(pairwise(accumulate((len(plan.texts) for plan in plans), initial=0)))
+        rows = [p.split(g, every[slice(*own)]) for p, g, own in zip(plans, groups, bounds, strict=True)]
+        if getattr(self.estimator, "bf16", False):
+            places = [p.split(g, np.arange(*own)) for p, g, own in zip(plans, groups, bounds, strict=True)]
+            self._decide_exactly(rows, places, texts, contexts, threshold)
         scores = [
-            self.preset.score(group, plan, rows[start:stop], threshold)
-            for group, plan, (start, stop) in zip(groups, plans, pairwise(starts), strict=True)
+            self.preset.score(group, plan, own, threshold) for group, plan, own in zip(groups, plans, rows, strict=True)
         ]
         return self._with_probabilities(scores)
 
-    def _encode_sparingly(
+    def _decide_exactly(
         self,
-        groups: Sequence[Group],
-        plans: Sequence[Plan],
-        starts: Sequence[int],
+        rows: list[list[Rows]],
+        places: Sequence[Sequence[Rows]],
         texts: Sequence[str],
         contexts: Sequence[str],
         threshold: float,
-    ) -> Vectors:
-        """Rows of references, and of segments that decide something by a hair, in full precision; others rounded."""
-        wanted = {start + i for start, g in zip(starts, groups, strict=False) for i in range(len(g.references))}
-        others = [i for i in range(len(texts)) if i not in wanted]
-        references = sorted(wanted)
-        rounded, exact = self._encode(texts, contexts, others), self._encode(texts, contexts, references, exact=True)
-        rows = np.empty((len(texts), max(rounded.shape[1], exact.shape[1])), dtype=np.float32)
-        if others:
-            rows[others] = rounded
-        if references:
-            rows[references] = exact
+    ) -> None:
+        """Put rows of full precision where something is decided by a hair.
+
+        Args:
+            rows: rounded, of each answer of each group; changed in place. An answer that needs a reference in full
+                precision gets references of its own, so its siblings keep theirs.
+            places: where each row's text is in ``texts``.
+            texts: all.
+            contexts: of all.
+            threshold: cosine of a match.
+        """
         thresholds = sorted({threshold, getattr(self.preset, "unique_threshold", threshold)})
         ties = getattr(self.preset, "nearest_decides", False)
-        near = [
-            start + i
-            for group, plan, (start, stop) in zip(groups, plans, pairwise(starts), strict=True)
-            for i in near_threshold(plan, len(group.references), rows[start:stop], thresholds, ties=ties)
-        ]
-        if near:
-            rows[near] = self._encode(texts, contexts, near, exact=True)
-        return rows
+        near = [near_threshold(own, thresholds, ties=ties) for own in rows]
+        wanted = {
+            int(i)
+            for found, where in zip(near, places, strict=True)
+            for one, place in zip(found, where, strict=True)
+            for i in (*place.references[one.references], *place.segments[one.segments])
+        }
+        chosen = sorted(wanted)
+        exact = dict(zip(chosen, self._encode(texts, contexts, chosen, exact=True), strict=True))
+        for own, found, where in zip(rows, near, places, strict=True):
+            for index, (one, place) in enumerate(zip(found, where, strict=True)):
+                own[index] = own[index]._replace(
+                    references=_replaced(own[index].references, one.references, place.references, exact),
+                    segments=_replaced(own[index].segments, one.segments, place.segments, exact),
+                )
 
     def _encode(
         self, texts: Sequence[str], contexts: Sequence[str], chosen: Sequence[int], exact: bool = False
     ) -> Vectors:
         """Rows of the chosen texts, prepared as the preset wants them."""
         if not chosen:
-            return np.zeros((0, 1), dtype=np.float32)
+            return np.zeros((0, 0), dtype=np.float32)
         alike = self.preset.masks_alike
         encode = self.estimator.encode_exact if exact else self.estimator.encode  # type: ignore[attr-defined]
         found: Vectors = encode(
@@ -155,6 +161,15 @@ def _encodable(group: Group) -> Group:
         ),
         answers=tuple(_whole(answer) if isinstance(answer, str) else answer for answer in group.answers),
     )
+
+
+def _replaced(rows: Vectors, near: list[int], places: Vectors, exact: dict[int, Vectors]) -> Vectors:
+    """The rows, or where some are near, a copy with these in full precision."""
+    if near:
+        rows = rows.copy()
+        for i in near:
+            rows[i] = exact[int(places[i])]
+    return rows
 
 
 def _whole(text: str) -> str:
