@@ -156,7 +156,7 @@ def test_scores_come_back_in_the_order_of_a_mixed_batch() -> None:
 
 def test_without_credit_the_trainer_is_trls(policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Direct sampling spends other random numbers; tests/training/test_draw.py shows that it is the same sampling.
-    monkeypatch.setattr("overton.training.grpo.fast_generate", contextlib.nullcontext)
+    monkeypatch.setattr("overton.training.grpo.fast_generate", lambda *_: contextlib.nullcontext())
     seen: dict[str, list[dict[str, Any]]] = {"plain": [], "ours": []}
 
     class Plain(GRPOTrainer):

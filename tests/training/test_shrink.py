@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 transformers = pytest.importorskip("transformers", reason="needs the extra `train`")
 
+from torch.profiler import ProfilerActivity, profile  # noqa: E402
 from transformers import LogitsProcessorList  # noqa: E402
 
 from overton.testing.tiny import tiny_policy  # noqa: E402
@@ -107,3 +109,33 @@ def test_what_it_does_not_know_is_left_to_the_library(model: Any) -> None:
         config.update(top_k=5)
         model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
     assert shrunk > 1 and len(sizes) == shrunk + 3
+
+
+def test_weights_are_cast_once_for_all_tokens(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast around all forward passes gives the tokens of autocast in each, and casts no weight twice."""
+    ids, mask = prompts(40)
+    config = settings(model, [])
+    config.update(do_sample=True, temperature=1.0, top_k=0)
+
+    def autocast() -> torch.autocast:
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+
+    def drawn(around: torch.autocast | None) -> tuple[Any, int]:
+        with fast_generate(model, around), profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
+            torch.manual_seed(0)
+            tokens = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+        weight = list(model.model.layers[0].mlp.down_proj.weight.shape)
+        casts = [e for e in seen.events() if e.name == "aten::_to_copy" and e.input_shapes[:1] == [weight]]
+        return tokens, len(casts)
+
+    forward = model.forward
+
+    def mixed(*args: Any, **kwargs: Any) -> Any:  # as Accelerate prepares a model
+        with autocast():
+            return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", functools.wraps(forward)(mixed))
+    each, many = drawn(None)
+    once, few = drawn(autocast())
+    assert torch.equal(each, once)
+    assert many == 30 * few and few > 0

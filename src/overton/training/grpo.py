@@ -69,7 +69,7 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
             # ZeRO-3 and its own FSDP2, but not for Accelerate's: a process that is done would leave the rest waiting.
             model._is_fsdp_managed_module = True
         try:
-            with nullcontext() if is_sharded(self) else fast_generate(model):
+            with nullcontext() if is_sharded(self) else fast_generate(model, self.accelerator.autocast()):
                 result = super()._generate(prompts)
         except NonFiniteError as error:
             self.stop(str(error), [{"prompt": prompt} for prompt in prompts])
@@ -150,7 +150,7 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
                 hidden = causal.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
                 before = in_blocks(hidden[:, -logits_to_keep - 1 : -1][kept])
                 for block, tokens in zip(before, in_blocks(ids[:, -logits_to_keep:][kept]), strict=True):
-                    logits = causal.get_output_embeddings()(block).float() / self.temperature
+                    logits = causal.get_output_embeddings()(block).float().div_(self.temperature)
                     scaled = torch.log_softmax(logits, dim=-1)
                     chosen.append(scaled.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))
                     if compute_entropy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -90,11 +90,16 @@ def generate_shrinking(
 
 
 @contextmanager
-def fast_generate(model: Any) -> Iterator[None]:
+def fast_generate(model: Any, autocast: AbstractContextManager[Any] | None = None) -> Iterator[None]:
     """Let ``model.generate(generation_config=...)`` sample with :class:`DirectSampler`, and in a shrinking batch.
 
     For callers that leave the sampling to the library, as TRL does. Nothing changes on other devices than a CPU,
     or where the configuration asks for more than temperature and top-p.
+
+    Args:
+        model: a causal model.
+        autocast: what its forward pass enters by itself. Entered around all of them, it turns each weight to bfloat16
+            once, and not for every token.
     """
     generate = model.generate
 
@@ -115,7 +120,8 @@ def fast_generate(model: Any) -> Iterator[None]:
         return
     model.generate = draw
     try:
-        yield
+        with autocast or nullcontext():
+            yield
     finally:
         del model.generate
 
