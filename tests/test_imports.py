@@ -60,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"matching", "data", "estimator", "rewards", "integrations"},
     # The stage loads the policies that training saved, and samples as it does. It asks other models, and finds
     # near-duplicates with an encoder.
-    "generation": {"training.policy", "training.draw", "training.shrink", "llm", "estimator.open"},
+    "generation": {"training.policy", "training.cache", "training.draw", "training.shrink", "llm", "estimator.open"},
     # Never rewards, training or estimator: nothing grades its own homework.
     "evaluation": {"matching", "data", "llm"},
     "report": set(),

@@ -296,6 +296,7 @@ def shrinks_as_plain(folder: Path, temperature: float) -> None:
     """Prompts of 5 to 20 tokens, answers of up to 16: longer than the window of sliding attention."""
     from transformers import LogitsProcessorList
 
+    from overton.training.cache import roomy_cache
     from overton.training.draw import DirectSampler
     from overton.training.shrink import generate_shrinking, greedy
 
@@ -322,5 +323,10 @@ def shrinks_as_plain(folder: Path, temperature: float) -> None:
         torch.manual_seed(3)
         sampler = DirectSampler(temperature) if temperature else None
         found = generate_shrinking(counted, ids, mask, config, sampler)
-    assert torch.equal(found, full)
+        torch.manual_seed(3)
+        cache = roomy_cache(model, config)
+        roomy = generate_shrinking(model.generate, ids, mask, config, sampler, cache)
+    assert torch.equal(found, full) and torch.equal(roomy, full)
     assert len(sizes) > 1 or not temperature
+    windows = any("sliding" in kind or "linear" in kind for kind in getattr(model.config, "layer_types", []))
+    assert (cache is None) == windows

@@ -13,8 +13,10 @@ transformers = pytest.importorskip("transformers", reason="needs the extra `trai
 
 from torch.profiler import ProfilerActivity, profile  # noqa: E402
 from transformers import LogitsProcessorList  # noqa: E402
+from transformers.cache_utils import DynamicLayer  # noqa: E402
 
 from overton.testing.tiny import tiny_policy  # noqa: E402
+from overton.training.cache import RoomyLayer, roomy_cache  # noqa: E402
 from overton.training.draw import DirectSampler  # noqa: E402
 from overton.training.policy import load_policy  # noqa: E402
 from overton.training.shrink import fast_generate, generate_shrinking, greedy  # noqa: E402
@@ -52,11 +54,11 @@ def counted(model: Any, sizes: list[int]) -> Any:
 
 @pytest.mark.parametrize("ends", [list(range(10, 40)), [1], []], ids=["many end early", "few end", "none ends"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-@pytest.mark.parametrize("readable_cache", [True, False])
+@pytest.mark.parametrize("kind", ["the library's", "roomy", "unreadable"])
 def test_the_tokens_are_those_of_a_full_batch(
-    model: Any, ends: list[int], temperature: float, readable_cache: bool, monkeypatch: pytest.MonkeyPatch
+    model: Any, ends: list[int], temperature: float, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not readable_cache:
+    if kind == "unreadable":
         monkeypatch.setattr("overton.training.shrink.DynamicCache", type("Other", (), {}))
     ids, mask = prompts(40)
     config = settings(model, ends)
@@ -71,7 +73,8 @@ def test_the_tokens_are_those_of_a_full_batch(
     state = torch.get_rng_state()
     torch.manual_seed(3)
     sizes: list[int] = []
-    found = generate_shrinking(counted(model, sizes), ids, mask, config, sampler)
+    cache = roomy_cache(model, config) if kind == "roomy" else None
+    found = generate_shrinking(counted(model, sizes), ids, mask, config, sampler, cache)
     assert torch.equal(found, full) and torch.equal(torch.get_rng_state(), state)
     assert sizes[0] == 40 and sizes == sorted(sizes, reverse=True)
     if len(ends) > 1 and temperature:
@@ -139,3 +142,31 @@ def test_weights_are_cast_once_for_all_tokens(model: Any, monkeypatch: pytest.Mo
     once, few = drawn(autocast())
     assert torch.equal(each, once)
     assert many == 30 * few and few > 0
+
+
+def test_a_layer_with_room_holds_what_the_librarys_holds() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = RoomyLayer(), DynamicLayer()
+    batch = 6
+    for step, tokens in enumerate([5, *[1] * 40, 3, 50, 1]):  # a prompt, tokens, and several at once
+        keys, values = torch.randn(2, batch, 2, tokens, 4, generator=generator)
+        for one, other in zip(ours.update(keys, values), theirs.update(keys, values), strict=True):
+            assert torch.equal(one, other)
+        if step in (10, 11, 30):
+            left = torch.randperm(batch, generator=generator)[: batch - 1]
+            batch -= 1
+            ours.reorder_cache(left)
+            theirs.reorder_cache(left)
+    assert ours.get_seq_length() == theirs.get_seq_length() == 99
+    ours.crop(-60)
+    theirs.crop(-60)
+    fresh = torch.ones(batch, 2, 1, 4)
+    assert torch.equal(ours.update(fresh, fresh)[0], theirs.update(fresh, fresh)[0])
+
+
+@pytest.mark.parametrize("changes", [{"use_cache": False}, {"cache_implementation": "static"}])
+def test_who_asks_for_another_cache_gets_it(model: Any, changes: dict[str, Any]) -> None:
+    config = settings(model, [1])
+    assert roomy_cache(model, config) is not None
+    config.update(**changes)
+    assert roomy_cache(model, config) is None

@@ -46,6 +46,7 @@ def sample_answers(
     import torch
     from transformers import set_seed
 
+    from overton.training.cache import roomy_cache
     from overton.training.draw import DirectSampler
     from overton.training.shrink import as_list, generate_shrinking, greedy
 
@@ -76,7 +77,8 @@ def sample_answers(
             prompts = torch.tensor(rows, device=model.device)
             mask = torch.tensor(masks, device=model.device)
             if on_cpu:
-                output = generate_shrinking(model.generate, prompts, mask, config, sampler)
+                cache = roomy_cache(model, config)
+                output = generate_shrinking(model.generate, prompts, mask, config, sampler, cache)
             else:
                 output = model.generate(input_ids=prompts, attention_mask=mask, generation_config=config)
         seconds = (time.perf_counter() - started) / len(batch)

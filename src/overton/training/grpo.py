@@ -33,7 +33,7 @@ from overton.training.shrink import fast_generate
 from overton.training.trainers import has_plain_logits, in_blocks, is_sharded, on_one_cpu, settled_heap
 from overton.types import Situation
 
-_ROWS = 16
+_ROWS, _WIDTH = 32, 16  # of a forward pass in the update: rows at most, and what its tokens are a multiple of
 _REWARD_ADVICE = "see `reward` and `terms`. A reward of your own gives None, with a reason, for what it cannot score."
 
 
@@ -139,27 +139,34 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
-        # Few rows at a time: what they take stays in the processor's cache and is not asked of the system anew.
-        size = min(batch_size or len(input_ids), _ROWS)
+        # Few rows at a time: what they take stays in the processor's cache and is not asked of the system anew. Those
+        # of like length go together, so that little is padding; few widths, since oneDNN compiles for each new one.
+        width, prompt = input_ids.shape[1], input_ids.shape[1] - logits_to_keep
+        ends = (attention_mask * torch.arange(1, width + 1)).amax(dim=1).clamp_min(prompt + 1)
+        order = ends.argsort(stable=True)
         logps, entropies = [], []
-        for ids, mask in zip(input_ids.split(size), attention_mask.split(size), strict=True):
-            kept = mask[:, -logits_to_keep:].bool()
+        for rows in order.split(min(batch_size or len(order), _ROWS)):
+            stop = min(-(-int(ends[rows].max()) // _WIDTH) * _WIDTH, width)
+            ids, mask = input_ids[rows, :stop], attention_mask[rows, :stop]
+            kept = mask[:, prompt:].bool()
             chosen, entropy = [], []
             with self.accelerator.autocast():
                 causal = self.accelerator.unwrap_model(model)
                 hidden = causal.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-                before = in_blocks(hidden[:, -logits_to_keep - 1 : -1][kept])
-                for block, tokens in zip(before, in_blocks(ids[:, -logits_to_keep:][kept]), strict=True):
+                before = in_blocks(hidden[:, prompt - 1 : -1][kept])
+                for block, tokens in zip(before, in_blocks(ids[:, prompt:][kept]), strict=True):
                     logits = causal.get_output_embeddings()(block).float().div_(self.temperature)
                     scaled = torch.log_softmax(logits, dim=-1)
                     chosen.append(scaled.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))
                     if compute_entropy:
                         with torch.set_grad_enabled(bool(self.args.entropy_coef) and torch.is_grad_enabled()):
                             entropy.append(-(scaled.exp() * scaled).sum(-1))
-            logps.append(torch.zeros(kept.shape).masked_scatter(kept, torch.cat(chosen)))
+            whole = attention_mask[rows, prompt:].bool()
+            logps.append(torch.zeros(whole.shape).masked_scatter(whole, torch.cat(chosen)))
             if compute_entropy:
-                entropies.append(torch.zeros(kept.shape).masked_scatter(kept, torch.cat(entropy)))
-        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+                entropies.append(torch.zeros(whole.shape).masked_scatter(whole, torch.cat(entropy)))
+        back = order.argsort()
+        return torch.cat(logps)[back], torch.cat(entropies)[back] if compute_entropy else None, None
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))

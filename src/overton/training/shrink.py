@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from overton.training.cache import roomy_cache
 from overton.training.draw import DirectSampler, samples_plainly
 
 # Fewer rows, or a smaller share of them, would not pay for copying the cache.
@@ -41,6 +42,7 @@ def generate_shrinking(
     attention_mask: torch.Tensor,
     config: GenerationConfig,
     sampler: DirectSampler | None = None,
+    cache: DynamicCache | None = None,
 ) -> torch.Tensor:
     """What ``generate`` gives, from a batch that shrinks.
 
@@ -52,6 +54,7 @@ def generate_shrinking(
         attention_mask: (n, prompt), 0 at padding.
         config: greedy, with ``max_new_tokens``, ``pad_token_id`` and ``eos_token_id``; an answer ends by nothing else.
         sampler: draws the tokens in place of greedy decoding.
+        cache: an empty one (:func:`overton.training.cache.roomy_cache`); ``None`` = of the library's own.
 
     Returns:
         (n, prompt + longest answer) token ids.
@@ -62,7 +65,6 @@ def generate_shrinking(
     prompt, limit = input_ids.shape[1], input_ids.shape[1] + config.max_new_tokens
     output = input_ids.new_full((len(input_ids), limit), config.pad_token_id)
     rows = torch.arange(len(input_ids), device=input_ids.device)
-    cache = None
     while True:
         config.max_new_tokens = limit - input_ids.shape[1]
         if sampler is not None:
@@ -111,7 +113,8 @@ def fast_generate(model: Any, autocast: AbstractContextManager[Any] | None = Non
         # Without ids of its own the configuration would take the model's, which are not known here.
         complete = config.pad_token_id is not None and config.eos_token_id is not None
         if complete and not args and set(kwargs) == {"input_ids", "attention_mask"}:
-            return generate_shrinking(generate, **kwargs, config=config, sampler=sampler)
+            cache = roomy_cache(model, config)
+            return generate_shrinking(generate, **kwargs, config=config, sampler=sampler, cache=cache)
         processors = LogitsProcessorList([*(kwargs.pop("logits_processor", None) or []), sampler])
         return generate(*args, generation_config=config, logits_processor=processors, **kwargs)
 
