@@ -166,13 +166,15 @@ def quickstart(run: Path, prompts: int, libraries: Sequence[str]) -> tuple[dict[
     from overton.training.policy import load_policy
     from overton.types import Group
 
-    options = load_recipe(ROOT / "recipes" / "quickstart.yaml").training.grpo
+    training = load_recipe(ROOT / "recipes" / "quickstart.yaml").training
+    options = training.grpo
     per_step = prompts * options.num_generations
     settings = {
         "per_device_train_batch_size": per_step,
         "num_generations": options.num_generations,
         "max_completion_length": options.max_completion_length,
         "temperature": options.temperature,
+        "gradient_checkpointing": training.gradient_checkpointing,
     }
     start = run / "training" / "sft" / "model"
     _, tokenizer = load_policy(start)
