@@ -61,7 +61,8 @@ def profile(estimator: SimilarityEstimator, preset: str, groups: Sequence[Group]
         int(i)
         for own, where in zip(rows, places, strict=True)
         for one, place in zip(near_threshold(own, thresholds, ties=ties), where, strict=True)
-        for i in (*place.references[one.references], *place.segments[one.segments])
+        for part, hit in zip(place, one, strict=True)
+        for i in part[hit]
     }
     marks.append(time.process_time())
     again = sorted(near)

@@ -32,9 +32,15 @@ def build_completion(answer: str, tokenizer: Any) -> str | list[Message]:
     return answer
 
 
-def completion_text(completion: str | list[Message]) -> str:
-    """The text of a completion as TRL hands it over (text, or a list of messages)."""
-    return completion if isinstance(completion, str) else completion[-1].get("content") or ""
+def completion_text(completion: Any) -> Any:
+    """What a completion as TRL hands it over says: its text, or the content of the last of its messages, ``""`` when
+    that has none. What is neither, or no message at all, gives ``None``."""
+    if isinstance(completion, str):
+        return completion
+    try:
+        return completion[-1].get("content") or ""
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return None
 
 
 def prompt_ids(situation: str, template: str, tokenizer: Any) -> list[int]:

@@ -221,12 +221,34 @@ def test_messages_are_answers_too(shared: OvertonReward) -> None:
     assert plain == functions.pluralism(**call(parts)) == functions.pluralism(**call(tools))  # type: ignore[arg-type]
 
 
+def test_what_is_no_answer_has_no_score(shared: OvertonReward) -> None:
+    found = TrlReward(shared)
+    values = found(**call([CARE, None, [], [None], 5]))  # type: ignore[list-item]
+    assert values[0] == functions.pluralism(**call([CARE]))[0] and values[1:] == [None] * 4
+    assert [s.reason for s in found.last_scores[1:]] == ["the answer is NoneType, not text"] * 4
+    silent = [{"role": "assistant", "content": None, "tool_calls": []}]
+    assert found(**call([silent])) == found(**call([""]))  # type: ignore[list-item]
+
+
+def test_columns_may_be_arrays(shared: OvertonReward) -> None:
+    rows = {"situation": ["?", "!"], "situation_id": [1, 2]}
+    arrays = {name: np.array(values) for name, values in rows.items()}
+    assert TrlReward(shared)(**call([CARE, CARE], **arrays)) == TrlReward(shared)(**call([CARE, CARE], **rows))
+
+
+@pytest.mark.parametrize(("name", "rows"), [("prompts", ["?"]), ("completion_ids", [[1]] * 3)])
+def test_rows_of_another_number_are_named(shared: OvertonReward, name: str, rows: list[Any]) -> None:
+    with pytest.raises(DataError, match=f"`{name}` has {len(rows)} rows for 2 completions"):
+        TrlReward(shared)(**{**call([CARE, CARE]), name: rows})
+
+
 def test_without_references_the_error_names_what_there_is() -> None:
     batch = call([CARE])
     batch["perspectives"] = batch.pop("references")
     with pytest.raises(DataError, match=r"column `references` .*handed over `perspectives`, `topic` beside `prompt`"):
         TrlReward(OvertonReward(HashEncoder()))(**batch, topic=["x"], trainer_state=None, **Logs().both())
     del batch["perspectives"]
+    batch["references"] = None
     with pytest.raises(DataError, match=r"handed over no column beside .*remove_unused_columns=False"):
         TrlReward(OvertonReward(HashEncoder()))(**batch)
     with pytest.raises(DataError, match="column `situation` has 1 rows for 2 completions"):

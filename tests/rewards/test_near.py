@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,17 +33,17 @@ THIRD = float(np.arccos(0.7))
 def test_only_pairs_that_are_compared_count() -> None:
     # Of each answer the first segment is .7 from the second of the two references.
     rows = rows_of(unit(2.5, 0.0), unit(THIRD, 1.9), unit(-THIRD, -2.0))
-    assert near_threshold(rows, [0.7]) == [([1], [0]), ([1], [0])]
-    assert near_threshold(rows, [0.75]) == [([], []), ([], [])]
+    assert near_threshold(rows, [0.7]) == [([1], [0], []), ([1], [0], [])]
+    assert near_threshold(rows, [0.75]) == [([], [], []), ([], [], [])]
     # Two segments are .7 from each other, in one answer or in two.
-    assert near_threshold(rows_of(unit(2.0), unit(0.0, THIRD)), [0.1, 0.7]) == [([], [0, 1])]
-    assert near_threshold(rows_of(unit(2.0), unit(0.0), unit(THIRD)), [0.1, 0.7]) == [([], []), ([], [])]
+    assert near_threshold(rows_of(unit(2.0), unit(0.0, THIRD)), [0.1, 0.7]) == [([], [0, 1], [])]
+    assert near_threshold(rows_of(unit(2.0), unit(0.0), unit(THIRD)), [0.1, 0.7]) == [([], [], []), ([], [], [])]
 
 
 @pytest.mark.parametrize("references", [0, 2])
 @pytest.mark.parametrize("ties", [False, True])
 def test_nothing_to_compare(references: int, ties: bool) -> None:
-    assert near_threshold(rows_of(unit(*range(references)), unit(), unit()), [0.7], ties=ties) == [([], [])] * 2
+    assert near_threshold(rows_of(unit(*range(references)), unit(), unit()), [0.7], ties=ties) == [([], [], [])] * 2
     assert near_threshold(rows_of(unit(*range(references))), [0.7], ties=ties) == []
 
 
@@ -97,10 +98,10 @@ def test_siblings_do_not_change_what_rounding_gives(preset: str) -> None:
 def test_references_that_are_as_near_count_where_the_nearest_decides() -> None:
     # References at 0 and 1, and one far off; segments midway (both .878 away), nearly so, at one of them, far from all.
     rows = rows_of(unit(0.0, 1.0, 3.0), unit(0.5, 0.5004, 0.1, 2.0))
-    assert near_threshold(rows, [0.7], ties=True) == [([0, 1], [0, 1])]
-    assert near_threshold(rows, [0.7]) == [([], [])]
-    assert near_threshold(rows, [0.99], ties=True) == [([], [])]  # none matches
-    assert near_threshold(rows_of(unit(0.0), unit(0.1)), [0.7], ties=True) == [([], [])]
+    assert near_threshold(rows, [0.7], ties=True) == [([0, 1], [0, 1], [])]
+    assert near_threshold(rows, [0.7]) == [([], [], [])]
+    assert near_threshold(rows, [0.99], ties=True) == [([], [], [])]  # none matches
+    assert near_threshold(rows_of(unit(0.0), unit(0.1)), [0.7], ties=True) == [([], [], [])]
 
 
 def test_an_answer_in_full_precision_leaves_its_siblings_rounded() -> None:
@@ -114,3 +115,25 @@ def test_an_answer_in_full_precision_leaves_its_siblings_rounded() -> None:
     assert near == exact[0]
     assert hit.matches[0].cosine > exact[1].matches[0].cosine
     assert hit == reward.score([Group("", group.references, answers[1:])])[0][0]
+
+
+def test_a_sentence_of_the_summary_counts_with_the_segment_it_is_compared_with() -> None:
+    rows = Rows(unit(2.0), unit(0.0, 3.0), unit(1.5, THIRD))
+    assert near_threshold([rows], [0.7]) == [([], [0], [1])]
+    known = {"r": [0.8, 0.6], "s": [0.9, 0.4359], "t": [0.4, 0.9165]}  # s and t: .7595, rounded .7599
+    answer = "<core perspectives>\nIn the perspective of A, s.\n</core perspectives>\n\n<summary>t.</summary>"
+    group = Group("", (Perspective("", "r"),), (answer,))
+    settings: dict[str, Any] = {"threshold": 0.7597, "faithfulness_penalty": 1.0}
+    found, wanted = (
+        OvertonReward(e(known, threshold=0.7), **settings).score([group])[0][0] for e in (Rounding, FakeEncoder)
+    )
+    assert found.terms == wanted.terms and wanted.terms["faithfulness"] == 0.0
+
+
+def test_an_encoder_that_rounds_and_has_nothing_more_exact_is_taken_as_it_is() -> None:
+    class Rough(FakeEncoder):
+        bf16 = True
+
+    known = {"r": [1.0, 0.0], "s": [0.7002, 0.714]}
+    group = Group("", (Perspective("", "r"),), ("In the perspective of A, s",))
+    assert OvertonReward(Rough(known, threshold=0.7)).score([group])[0][0].terms["coverage"] == 1.0

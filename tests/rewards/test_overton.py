@@ -289,3 +289,29 @@ def test_value_and_terms_stay_in_range(case: Case) -> None:
 )
 def test_a_length_budget_counts_words_whatever_joins_them(text: str, words: int) -> None:
     assert count_words(text) == words
+
+
+@pytest.mark.parametrize("matching", ["optimal", "greedy", "many-to-one"])
+def test_one_reference_given_twice_counts_alike_whatever_stands_beside(matching: str) -> None:
+    """The product of two rows differs in its last digit with what is multiplied beside them: that decides nothing."""
+    rng = np.random.default_rng(0)
+
+    def near(row: np.ndarray[Any, Any], noise: float) -> list[float]:
+        found = row + noise * rng.normal(size=row.size)
+        return (found / np.linalg.norm(found)).tolist()
+
+    rows = rng.normal(size=(12, 384))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    known = {f"r{i}": rows[i].tolist() for i in range(9)}
+    known |= {f"s{i}": near(rows[0], 0.02) for i in range(3)} | {f"b{i}": rows[9 + i].tolist() for i in range(3)}
+    encoder = FakeEncoder(known, threshold=0.7)
+    for count in (2, 5, 9):
+        twice = [Perspective("", "r0"), *(Perspective("", f"r{i}") for i in range(1, count - 1)), Perspective("", "r0")]
+        matches = set()
+        for beside in range(4):
+            lines = [*(f"s{i}" for i in range(3)), *(f"b{i}" for i in range(beside))]
+            for references in (tuple(twice), tuple(twice[1:] + twice[:1])):
+                group = Group("?", references, (answer(*lines),))
+                found = OvertonReward(encoder, matching=matching).score([group])[0][0]
+                matches.add((len({m.reference for m in found.matches}), found.terms["uniqueness"]))
+        assert len(matches) == 1

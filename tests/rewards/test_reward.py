@@ -201,3 +201,10 @@ def test_matches_have_a_probability_where_the_estimator_is_calibrated_for_such_t
         assert with_it.value == without.value
     paper = OvertonReward(encoder, "op-grpo").score([group])[0]  # its texts are prepared otherwise
     assert [m.probability for s in paper for m in s.matches] == [None] * 3
+
+
+@pytest.mark.parametrize("finished", [(), (True,), (False,) * 3])
+def test_as_many_are_finished_as_there_are_answers(finished: tuple[bool, ...]) -> None:
+    group = Group("?", (HERS,), (BOTH, BOTH), finished)
+    with pytest.raises(DataError, match=f"`finished` has {len(finished)} items for 2 answers"):
+        OvertonReward(FakeEncoder(ENCODER)).score([group])

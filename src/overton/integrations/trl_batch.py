@@ -28,14 +28,14 @@ class Batch:
     """The completions of one call, in order; equal batches get equal scores.
 
     Attributes:
-        texts: what was answered.
+        texts: what was answered; ``None`` where it is no text, which has no score.
         situations: what each text answers.
         ids: ``situation_id`` of each row, ``None`` without that column.
         references: of each row; a text instead says why they cannot be read.
         finished: whether each answer ended by itself; ``None`` when unknown.
     """
 
-    texts: tuple[str, ...]
+    texts: tuple[Any, ...]
     situations: tuple[str, ...]
     ids: tuple[str | None, ...]
     references: tuple[tuple[Perspective, ...] | str, ...]
@@ -89,6 +89,7 @@ def read_call(
         DataError: ``references`` is missing, or a column has another length than ``completions``.
     """
     size = len(completions)
+    columns = {name: rows for name, rows in columns.items() if rows is not None}
     found = sorted(set(columns) - _NO_COLUMNS)
     if "references" not in columns:
         raise DataError(
@@ -96,16 +97,18 @@ def read_call(
             f"handed over {', '.join(f'`{name}`' for name in found) or 'no column'} beside `prompt`. If the data set "
             "has it, set remove_unused_columns=False; if it has another name, rename it."
         )
-    for name in ("references", "situation", "situation_id"):
-        if columns.get(name) is not None and len(columns[name]) != size:
-            raise DataError(f"column `{name}` has {len(columns[name])} rows for {size} completions")
-    texts = tuple(_plain(completion_text(c)) for c in completions)
-    named = columns.get("situation") or [None] * size
+    given = {f"column `{n}`": columns.get(n) for n in ("references", "situation", "situation_id")}
+    for name, rows in {"`prompts`": prompts, "`completion_ids`": completion_ids, **given}.items():
+        if rows is not None and len(rows) != size:
+            raise DataError(f"{name} has {len(rows)} rows for {size} completions")
+    said = (completion_text(completion) for completion in completions)
+    texts = tuple(None if text is None else _plain(text) for text in said)
+    named, ids = (columns.get(name, [None] * size) for name in ("situation", "situation_id"))
     finished = None
     if max_tokens and completion_ids is not None:
         finished = tuple(
-            len(ids) < max_tokens or ids[-1] in ends or text.rstrip().endswith(SUMMARY_CLOSE)
-            for ids, text in zip(completion_ids, texts, strict=True)
+            len(tokens) < max_tokens or tokens[-1] in ends or (text or "").rstrip().endswith(SUMMARY_CLOSE)
+            for tokens, text in zip(completion_ids, texts, strict=True)
         )
     return Batch(
         texts=texts,
@@ -113,7 +116,7 @@ def read_call(
             name if isinstance(name, str) and name else prompt_text(prompt)
             for name, prompt in zip(named, prompts, strict=True)
         ),
-        ids=tuple(None if key is None else str(key) for key in columns.get("situation_id") or [None] * size),
+        ids=tuple(None if key is None else str(key) for key in ids),
         references=tuple(_references(value) for value in columns["references"]),
         finished=finished,
     )

@@ -168,7 +168,7 @@ class TrlReward:
             {
                 "step": step,
                 "prompt": prompt,
-                "answer": text,
+                "answer": "" if text is None else text,
                 "reward": score.value,
                 "reason": score.reason,
                 "terms": dict(score.terms),

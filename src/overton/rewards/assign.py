@@ -11,6 +11,9 @@ from overton.matching import clusters, greedy_matching, optimal_matching
 
 Matrix = npt.NDArray[np.float32]
 MATCHINGS = ("optimal", "greedy", "many-to-one")
+# The product of two rows differs by some 1e-7 with what else is multiplied beside them. Two references with one text
+# are both the nearest, whichever comes out ahead.
+_EQUAL = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def assign(similarity: Matrix, own: Matrix, threshold: float, matching: str) -> 
     beside = ~relevant[:, None] & ~relevant
     units = clusters(np.where(same | beside, own, -1.0), threshold)
     if matching == "many-to-one":
-        nearest = similarity.argmax(axis=0)
+        nearest = _best(similarity).argmax(axis=0)  # of equals the first
         pairs = [(int(nearest[s]), s) for s in range(n) if relevant[s]]
         best: dict[int, int] = {}
         for r, s in pairs:
@@ -108,8 +111,13 @@ def _repeated(groups: list[int], standing: set[int]) -> list[int]:
 
 def _same_best(similarity: Matrix, threshold: float) -> npt.NDArray[np.bool_]:
     """(n, n): whether two segments are best matched by one reference; the diagonal: whether any matches."""
-    best = (similarity == similarity.max(axis=0)) & (similarity >= threshold)
+    best = _best(similarity) & (similarity >= threshold)
     return np.any(best[:, :, None] & best[:, None, :], axis=0)
+
+
+def _best(similarity: Matrix) -> npt.NDArray[np.bool_]:
+    """(m, n): whether no reference is nearer to a segment."""
+    return np.asarray(similarity >= similarity.max(axis=0) - _EQUAL)
 
 
 def _one_to_one(similarity: Matrix, units: list[int], threshold: float, matching: str) -> list[tuple[int, int]]:

@@ -20,16 +20,19 @@ class Near(NamedTuple):
     Attributes:
         references: of the situation's.
         segments: of the answer's.
+        summary: of the sentences of its summary.
     """
 
     references: list[int]
     segments: list[int]
+    summary: list[int]
 
 
 def near_threshold(
     answers: Sequence[Rows], thresholds: Sequence[float], margin: float = MARGIN, ties: bool = False
 ) -> list[Near]:
-    """Pairs of each answer with a cosine that is nearly a threshold: a segment and a reference, or two segments.
+    """Pairs of each answer with a cosine that is nearly a threshold: a segment and a reference, another segment, or a
+    sentence of the summary.
 
     Other answers play no part, so an answer is scored as it would be alone.
 
@@ -44,17 +47,17 @@ def near_threshold(
     """
     found = []
     # Answer by answer: products this small stay on one core, where those of a group would wake the others.
-    for references, segments, _ in answers:
+    for references, segments, summary in answers:
         across, within = references @ segments.T, segments @ segments.T
         np.fill_diagonal(within, 2.0)  # a segment is not compared with itself
-        close, alike = _close(across, thresholds, margin), _close(within, thresholds, margin).any(axis=1)
+        close, alike = _close(across, thresholds, margin), _close(within, thresholds, margin)
+        said = _close(segments @ summary.T, thresholds, margin)
         if ties and across.size:
             first = across.max(axis=0)
             level = (across > first - margin) & (first >= min(thresholds))
             close |= level & (level.sum(axis=0) > 1)
-        found.append(
-            Near(np.flatnonzero(close.any(axis=1)).tolist(), np.flatnonzero(close.any(axis=0) | alike).tolist())
-        )
+        own = close.any(axis=0) | alike.any(axis=1) | said.any(axis=1)
+        found.append(Near(*(np.flatnonzero(hit).tolist() for hit in (close.any(axis=1), own, said.any(axis=0)))))
     return found
 
 

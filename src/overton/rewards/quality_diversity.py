@@ -69,6 +69,7 @@ class QualityDiversityPreset:
     tag_penalty: float = 0.5
     cut_off_penalty: float = 0.5
     masks_alike = True
+    nearest_decides = True
 
     def __post_init__(self) -> None:
         if self.diversity not in DIVERSITIES:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from overton.errors import DataError
 from overton.rewards.near import near_threshold
 from overton.rewards.plan import Rows
 from overton.rewards.presets import make_preset
@@ -22,7 +23,11 @@ _HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, an
 
 
 class Encoder(Protocol):
-    """What the reward needs of an estimator; :class:`overton.estimator.SimilarityEstimator` has it."""
+    """What the reward needs of an estimator; :class:`overton.estimator.SimilarityEstimator` has it.
+
+    One that rounds may say so: with ``bf16`` true and a method ``encode_exact`` like ``encode``, texts that stand near
+    a threshold are encoded once more with that.
+    """
 
     @property
     def threshold(self) -> float:
@@ -63,13 +68,17 @@ class OvertonReward:
         """Score every answer of every group; all texts are encoded in one call.
 
         An estimator that rounds (:attr:`~overton.estimator.SimilarityEstimator.bf16`) is asked a second time, without
-        rounding, for the few texts with a cosine that is nearly a threshold.
+        rounding, for the few texts with a cosine that is nearly a threshold within one answer. How far answers are from
+        each other, which ``quality-diversity`` looks at, is told from rounded vectors.
 
         Returns:
             One list a group, one :class:`~overton.types.Score` an answer, in order. An answer that cannot be
             scored has ``value=None`` and a reason.
+
+        Raises:
+            DataError: ``finished`` of a group has another length than its answers.
         """
-        groups = [_encodable(group) for group in groups]
+        groups = [_encodable(_counted(group)) for group in groups]
         plans = [self.preset.plan(group) for group in groups]
         texts = [text for plan in plans for text in plan.texts]
         contexts = [context for plan in plans for context in plan.contexts]
@@ -78,7 +87,7 @@ class OvertonReward:
         every = self._encode(texts, contexts, range(len(texts)))
         bounds = list(pairwise(accumulate((len(plan.texts) for plan in plans), initial=0)))
         rows = [p.split(g, every[slice(*own)]) for p, g, own in zip(plans, groups, bounds, strict=True)]
-        if getattr(self.estimator, "bf16", False):
+        if getattr(self.estimator, "bf16", False) and hasattr(self.estimator, "encode_exact"):
             places = [p.split(g, np.arange(*own)) for p, g, own in zip(plans, groups, bounds, strict=True)]
             self._decide_exactly(rows, places, texts, contexts, threshold)
         scores = [
@@ -111,16 +120,14 @@ class OvertonReward:
             int(i)
             for found, where in zip(near, places, strict=True)
             for one, place in zip(found, where, strict=True)
-            for i in (*place.references[one.references], *place.segments[one.segments])
+            for part, hit in zip(place, one, strict=True)
+            for i in part[hit]
         }
         chosen = sorted(wanted)
         exact = dict(zip(chosen, self._encode(texts, contexts, chosen, exact=True), strict=True))
         for own, found, where in zip(rows, near, places, strict=True):
             for index, (one, place) in enumerate(zip(found, where, strict=True)):
-                own[index] = own[index]._replace(
-                    references=_replaced(own[index].references, one.references, place.references, exact),
-                    segments=_replaced(own[index].segments, one.segments, place.segments, exact),
-                )
+                own[index] = Rows(*(_replaced(*part, exact) for part in zip(own[index], one, place, strict=True)))
 
     def _encode(
         self, texts: Sequence[str], contexts: Sequence[str], chosen: Sequence[int], exact: bool = False
@@ -129,7 +136,7 @@ class OvertonReward:
         if not chosen:
             return np.zeros((0, 0), dtype=np.float32)
         alike = self.preset.masks_alike
-        encode = self.estimator.encode_exact if exact else self.estimator.encode  # type: ignore[attr-defined]
+        encode = getattr(self.estimator, "encode_exact" if exact else "encode")
         found: Vectors = encode(
             [texts[i] for i in chosen], [contexts[i] for i in chosen] if alike else None, preprocess=alike
         )
@@ -145,6 +152,13 @@ class OvertonReward:
             [replace(s, matches=tuple(replace(m, probability=next(found)) for m in s.matches)) for s in row]
             for row in scores
         ]
+
+
+def _counted(group: Group) -> Group:
+    """The group, if all that it says of its answers is there."""
+    if group.finished is not None and len(group.finished) != len(group.answers):
+        raise DataError(f"`finished` has {len(group.finished)} items for {len(group.answers)} answers of a group")
+    return group
 
 
 def _encodable(group: Group) -> Group:
