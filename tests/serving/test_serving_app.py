@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 from typing import Any
 
@@ -100,11 +101,25 @@ async def test_a_body_of_the_wrong_shape_is_refused_without_an_echo(body: Any, s
 
 
 @in_loop
+async def test_a_body_that_cannot_be_decoded_is_named() -> None:
+    async with running() as service, client(service) as http:
+        body = json.dumps({"groups": [{**GROUP, "answers": ["é"]}]}, ensure_ascii=False)
+        headers = {"content-type": "application/json"}
+        reply = await http.post("/score", content=body.encode("latin-1"), headers=headers)
+        assert reply.status_code == 400 and "not JSON in UTF-8" in reply.json()["detail"]
+        packed = gzip.compress(body.encode())
+        reply = await http.post("/score", content=packed, headers={**headers, "content-encoding": "gzip"})
+        assert (reply.status_code, reply.json()["code"]) == (415, "invalid")
+        assert "Content-Encoding gzip" in reply.json()["detail"]
+
+
+@in_loop
 async def test_json_that_is_nested_too_deep_is_refused() -> None:
     async with running() as service, client(service) as http:
         deep = b"[" * 200_000
         reply = await http.post("/score", content=deep, headers={"content-type": "application/json"})
         assert (reply.status_code, reply.json()["code"]) == (400, "invalid")
+        assert "nested too deep" in reply.json()["detail"]
         label = "[" * 200_000
         reply = await http.post("/get_reward", json={"query": ["Qx"], "prompts": ["Q"], "labels": [label]})
         assert reply.json()["extra_logs"]["unscored"] == 1.0

@@ -47,6 +47,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
         408: "The body did not arrive in time.",
         409: "Answers do not fit the group they name.",
         413: "A limit of size is exceeded.",
+        415: "The body is compressed.",
         422: "The body is not what the route takes.",
         429: "The queue is full.",
         503: "Nothing can be scored now.",
@@ -101,8 +102,14 @@ def create_app(service: ScoringService, token: str | None = None) -> FastAPI:
         return problem(422, "invalid", _what_is_wrong(error))
 
     @app.exception_handler(HTTPException)
-    async def other(_: Request, error: HTTPException) -> Response:
+    async def other(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers) if error.headers else None
+        if error.status_code == 400:  # FastAPI's, which says nothing but that there was an error
+            if encoding := request.headers.get("content-encoding"):
+                return problem(
+                    415, "invalid", f"the body comes with Content-Encoding {encoding[:20]}; send it as it is"
+                )
+            return problem(400, "invalid", "the body is not JSON in UTF-8, is nested too deep, or holds a huge number")
         return problem(error.status_code, _CODES.get(error.status_code, "error"), error.detail, headers)
 
     @app.exception_handler(Exception)
