@@ -182,14 +182,9 @@ class _Table:
 
 
 def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int) -> list[str]:
-    from overton.evaluation.join import short
+    from overton.evaluation.join import other_text_note, short
 
-    notes = []
-    if other_text:
-        notes.append(
-            f"{other_text} answers were joined by `id` to a reference whose text is not their `prompt`; right when the "
-            "prompt has a template around the situation, wrong when the ids are another file's"
-        )
+    notes = other_text_note(other_text)
     if unmatched:
         shown = ", ".join(short(saved[i].answer.id) for i in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
         notes.append(f"{len(unmatched)} of {len(saved)} answers have no reference and no score: {shown}")

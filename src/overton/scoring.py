@@ -119,7 +119,7 @@ def score_files(
     from overton.data.io import read_answers
     from overton.data.table import read_table
     from overton.evaluation.independence import parts_around
-    from overton.evaluation.join import join, short
+    from overton.evaluation.join import join, other_text_note, short
 
     if answers.suffix.lower() in (".csv", ".tsv"):
         raise DataError(f"{answers}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
@@ -128,11 +128,7 @@ def score_files(
     joined = join(given, situations)
     pairs, unmatched = joined.pairs, [given[i].id for i in joined.unmatched]
     trained, notes = parts_around([answers])
-    if joined.other_text:
-        notes.append(
-            f"{joined.other_text} answers were joined by `id` to a reference whose text is not their `prompt`; "
-            "right when the prompt has a template around the situation, wrong when the ids are another file's"
-        )
+    notes += other_text_note(joined.other_text)
     if not pairs:
         raise DataError(
             f"{answers}: none of its {len(given)} answers belongs to a row of {references} by `id` or "

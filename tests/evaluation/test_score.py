@@ -53,3 +53,11 @@ def test_strangers_and_doubles_are_refused(situation: Situation) -> None:
 def test_unanswered_situations_are_named(situation: Situation, answers: list[Answer]) -> None:
     other = Situation("s2", "Another question?", situation.perspectives)
     assert score_answers(answers, [situation, other])["unanswered"] == {"sft": ["s2"]}
+
+
+def test_answers_joined_by_id_to_another_text_are_said(situation: Situation) -> None:
+    right = score_answers([Answer("s1", situation.text, "x"), Answer("s1", "", "x", "b")], [situation])
+    assert right["notes"] == []
+    wrong = score_answers([Answer("s1", "who owns the sea?", "x")], [situation])
+    assert len(wrong["notes"]) == 1
+    assert "1 answers were joined by `id`" in wrong["notes"][0]

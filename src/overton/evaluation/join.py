@@ -55,6 +55,16 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
     return Joined(pairs, unmatched, other_text)
 
 
+def other_text_note(count: int) -> list[str]:
+    """What the reader of the figures should know of :attr:`Joined.other_text`: one line, or none when it is 0."""
+    if not count:
+        return []
+    return [
+        f"{count} answers were joined by `id` to a reference whose text is not their `prompt`; right when the prompt "
+        "has a template around the situation, wrong when the ids are another file's"
+    ]
+
+
 def short(text: str) -> str:
     """At most 60 characters of it, for a message."""
     return text if len(text) <= 60 else text[:57] + "..."

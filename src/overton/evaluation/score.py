@@ -8,7 +8,7 @@ from typing import Any
 
 from overton.errors import DataError
 from overton.evaluation.form import form_row
-from overton.evaluation.join import join, short
+from overton.evaluation.join import Joined, join, other_text_note, short
 from overton.evaluation.nli import NliModel, count_pairs, nli_rows
 from overton.evaluation.oracle import is_world, oracle_row
 from overton.evaluation.summary import summarise
@@ -39,15 +39,17 @@ def score_answers(
         seed: of the resampling.
 
     Returns:
-        What :func:`~overton.evaluation.summary.summarise` returns, and ``rows``: system -> evaluator -> rows,
-        and ``unanswered``: system -> ids of situations without an answer.
+        What :func:`~overton.evaluation.summary.summarise` returns, ``rows``: system -> evaluator -> rows,
+        ``unanswered``: system -> ids of situations without an answer, and ``notes``: what the reader should know.
 
     Raises:
         DataError: an answer belongs to no situation, or two answers of one system to the same.
     """
     by_id = {s.id: s for s in situations}
     systems: dict[str, list[Answer]] = {}
-    for answer in assign(answers, situations):
+    joined = _joined(answers, situations)
+    for index, situation in joined.pairs:
+        answer = replace(answers[index], id=situation.id)
         systems.setdefault(answer.system or "answers", []).append(answer)
     world = is_world(situations)
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
@@ -62,7 +64,7 @@ def score_answers(
         settings={"nli_model": nli.name if nli else None},
     )
     unanswered = {name: [i for i in by_id if i not in {a.id for a in own}] for name, own in systems.items()}
-    return {**summary, "rows": rows, "unanswered": unanswered}
+    return {**summary, "rows": rows, "unanswered": unanswered, "notes": other_text_note(joined.other_text)}
 
 
 def evaluate(
@@ -108,10 +110,14 @@ def assign(answers: Sequence[Answer], situations: Sequence[Situation]) -> list[A
     Raises:
         DataError: an answer belongs to no situation, or two answers of one system to the same.
     """
+    return [replace(answers[index], id=situation.id) for index, situation in _joined(answers, situations).pairs]
+
+
+def _joined(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
     joined = join(answers, situations)
     for index in joined.unmatched:
         raise DataError(
             f"answer {index + 1} (id {short(answers[index].id)!r}): no situation with this id or text among the "
             f"{len(situations)} with references; give the references that the answers were made for"
         )
-    return [replace(answers[index], id=situation.id) for index, situation in joined.pairs]
+    return joined
