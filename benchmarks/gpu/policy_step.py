@@ -133,7 +133,7 @@ def measure(
         ),
         train_dataset=Dataset.from_list(material["rows"]),
         processing_class=material["tokenizer"],
-        peft_config=lora_config(PolicySection(lora_rank=options.lora_rank)) if lora else None,
+        peft_config=lora_config(PolicySection(model="m", lora_rank=options.lora_rank)) if lora else None,
         **own,
     )
     clock = StepClock(clock=now)

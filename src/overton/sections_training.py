@@ -21,13 +21,15 @@ class PolicySection(Section):
     )
     vocab_size: int = Field(3000, ge=300, description="`scratch` only: size of the byte-level BPE")
     phrases: int = Field(2500, ge=0, description="`scratch` only: frequent phrases that become single tokens")
-    hidden_size: int = Field(192, ge=8, description="`scratch` only: width, a multiple of `heads`")
+    hidden_size: int = Field(192, ge=8, description="`scratch` only: width, `heads` times an even number")
     layers: int = Field(3, ge=1, description="`scratch` only: transformer layers")
     heads: int = Field(6, ge=1, description="`scratch` only: attention heads, a multiple of `kv_heads`")
     kv_heads: int = Field(2, ge=1, description="`scratch` only: key-value heads")
     intermediate_size: int = Field(512, ge=8, description="`scratch` only: width of the feed-forward part")
     max_length: int = Field(384, ge=32, description="`scratch` only: longest prompt plus answer, in tokens")
-    lora_rank: int = Field(0, ge=0, description="0 trains all weights; above 0 a LoRA adapter of this rank")
+    lora_rank: int = Field(
+        0, ge=0, description="0 trains all weights; above 0 a LoRA adapter of this rank, for a pretrained model"
+    )
     load_in_4bit: bool = Field(
         False, description="with `lora_rank`: the frozen weights in 4 bits (QLoRA); needs bitsandbytes"
     )
@@ -41,11 +43,28 @@ class PolicySection(Section):
     def _check(self) -> PolicySection:
         if "{situation}" not in self.prompt_template:
             raise ValueError("prompt_template must contain {situation}")
-        if self.model == "scratch" and self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}")
         if self.load_in_4bit and (not self.lora_rank or self.model == "scratch"):
             raise ValueError("load_in_4bit freezes a pretrained model: set lora_rank above 0 and name a model")
+        if self.model == "scratch":
+            self._check_scratch()
         return self
+
+    def _check_scratch(self) -> None:
+        if self.lora_rank:
+            raise ValueError(
+                f"lora_rank {self.lora_rank} freezes the model under its adapter, and `scratch` has random weights: "
+                "name a pretrained model, or set lora_rank 0"
+            )
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads} must be a multiple of kv_heads {self.kv_heads}")
+        if self.hidden_size // self.heads % 2:
+            # Rotary embeddings turn pairs of numbers.
+            raise ValueError(
+                f"hidden_size {self.hidden_size} over heads {self.heads} is a head of {self.hidden_size // self.heads} "
+                "numbers, which must be even"
+            )
 
     @property
     def outside(self) -> list[Path]:

@@ -187,6 +187,14 @@ def test_rows_and_prompts_of_a_policy_from_nothing_are_counted(plan: Plan) -> No
     assert code == 0 and found["sft"]["rows"] == 24
 
 
+def test_a_policy_from_nothing_that_does_not_fit_is_sent_to_no_adapter(plan: Plan) -> None:
+    wide = ["model=scratch", "hidden_size=8192", "heads=64", "kv_heads=8", "layers=64", "max_length=400"]
+    code, found = plan("--gpu", "l4", *(part for key in wide for part in ("--set", f"policy.{key}")))
+    assert code == 1 and [*found["memory"]["total_by_method"]] == ["full"]
+    texts = [p["text"] for p in found["problems"] if p["key"] in ("training.sft", "training.grpo")]
+    assert any("fsdp2 or zero3" in text for text in texts) and not any("lora" in text for text in texts)
+
+
 def test_fewer_situations_than_a_step_asks(plan: Plan) -> None:
     asks = ["--set", "data.grpo_only=0", "--set", "training.grpo.prompts_per_step=33"]
     assert plan(*asks)[0] == 0  # the recipe asks for more than enough

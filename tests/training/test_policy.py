@@ -170,7 +170,7 @@ def test_shards_untied_weights_and_adapters_are_whole(tmp_path: Path, folder: Pa
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
     untied = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, tie_word_embeddings=False))
     untied.save_pretrained(tmp_path / "untied")
-    adapted = get_peft_model(load_policy(folder)[0], lora_config(PolicySection(lora_rank=2)))
+    adapted = get_peft_model(load_policy(folder)[0], lora_config(PolicySection(model="m", lora_rank=2)))
     adapted.save_pretrained(tmp_path / "adapter")
     for name, saved in {"shards": model, "untied": untied, "adapter": adapted}.items():
         tokenizer.save_pretrained(tmp_path / name)
@@ -184,7 +184,7 @@ def test_lora_is_merged_on_saving(tmp_path: Path, folder: Path) -> None:
     source = tiny_policy(tmp_path / "source")
     model, tokenizer = load_policy(source)
     assert lora_config(PolicySection()) is None
-    config = lora_config(PolicySection(lora_rank=2))
+    config = lora_config(PolicySection(model="m", lora_rank=2))
     assert config is not None and config.r == 2 and config.lora_alpha == 4
     adapted = get_peft_model(model, config)
     with torch.no_grad():

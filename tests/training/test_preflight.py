@@ -59,7 +59,10 @@ def test_keys_that_do_not_go_together() -> None:
     assert only(preflight.arithmetic(made, 1)).key == "training.sft.optimizer"
     made = grpo(rollout="vllm", vllm_tensor_parallel_size=3)
     assert "does not divide" in only(preflight.arithmetic(made, 2)).text
-    assert "small steps vanish" in only(preflight.arithmetic(grpo(rollout="continuous-batching"), 1)).text
+    for model, adapters in (("scratch", False), ("m", True)):
+        made = recipe(policy={"model": model}, training={"grpo": {"rollout": "continuous-batching"}})
+        text = only(preflight.arithmetic(made, 1)).text
+        assert "small steps vanish" in text and ("lora_rank" in text) is adapters
     fine = recipe(training={"bf16": False, "grpo": {"rollout": "continuous-batching"}})
     assert list(preflight.arithmetic(fine, 1)) == []
     for keys in ({"rollout": "vllm-server"}, {"vllm_server_url": "http://localhost:8000"}):

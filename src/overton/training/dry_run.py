@@ -281,7 +281,7 @@ def _memory(recipe: Recipe, shape: Shape, loads: dict[str, Load]) -> dict[str, A
     found: dict[str, Any] = {name: rounded(recipe.policy, load) for name, load in loads.items()}
     other: dict[str, dict[str, float]] = {}
     for method, keys in _METHODS.items():
-        if recipe.policy.model == "scratch" and method == "qlora":
+        if recipe.policy.model == "scratch" and method != "full":
             continue
         policy = recipe.policy.model_copy(update={"lora_rank": recipe.policy.lora_rank or 32, **keys})
         other[method] = {

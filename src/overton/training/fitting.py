@@ -66,6 +66,7 @@ def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[s
                     "not one answer beside them. Raise it, or vllm_tensor_parallel_size.",
                 )
             )
+    adapters = "Spread" if recipe.policy.model == "scratch" else "Train with policy.lora_rank, or spread"
     for name in ("sft", "grpo"):
         parts = estimates[name]
         if parts["total"] * GB <= size:
@@ -78,7 +79,7 @@ def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[s
             "activations": "Turn training.gradient_checkpointing on, or lower "
             + ("training.grpo.micro_batch_size" if name == "grpo" else "training.sft.batch_size"),
             "vllm": "Lower training.grpo.vllm_gpu_memory_utilization, or take a vLLM server",
-        }.get(largest, "Train with policy.lora_rank, or spread the states: fsdp2 or zero3 on more processes")
+        }.get(largest, f"{adapters} the states: fsdp2 or zero3 on more processes")
         fits = [
             next((f"{method} with {s} ({total} GB)" for s, total in totals.items() if total * GB <= size), "")
             for method, by in estimates["total_by_method"].items()

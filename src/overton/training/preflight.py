@@ -78,11 +78,12 @@ def arithmetic(recipe: Recipe, world: int, sharded: bool = False) -> Iterator[Pr
             f"{options.vllm_tensor_parallel_size} does not divide the {world} processes",
         )
     if options.rollout == "continuous-batching" and training.bf16 and not policy.lora_rank:
+        adapters = "" if policy.model == "scratch" else ", policy.lora_rank above 0"
         yield Problem(
             "error",
             "training.grpo.rollout",
             "TRL turns the weights themselves into bfloat16 for continuous batching, and there small steps vanish. Set "
-            "training.bf16: false, policy.lora_rank above 0, or another rollout.",
+            f"training.bf16: false{adapters}, or another rollout.",
         )
     yield from _unknown_trackers(recipe.training.report_to)
 
