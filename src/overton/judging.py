@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.errors import DataError, ModelError, RecipeError
+from overton.errors import DataError, ModelError, RecipeError, RunError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,16 +64,22 @@ class Asking:
 def open_judges(asking: Asking) -> list[Judge]:
     """The judges, with a cache in ``llm/`` of the folder, and their calls for the Batch API in ``batch/``.
 
+    They share one budget. But for a dry run the folder is made.
+
     Raises:
-        RecipeError: an unknown key, a wrong value, or an address that must not be sent something.
+        RecipeError: an unknown key, a wrong value, a judge named twice, or an address that must not be sent something.
         DataError: a file of results cannot be read.
+        RunError: the folder cannot be written to.
     """
     from overton.evaluation.judge import Judge, load_judges
     from overton.hub import prefer_cache
     from overton.llm.batch import BatchResults, BatchWriter, read_results
     from overton.llm.cache import ReplyCache
+    from overton.llm.front import Budget
     from overton.recipe import override, parse_recipe
 
+    if twice := [name for name, count in Counter(asking.models).items() if count > 1]:
+        raise RecipeError(f"--model {twice[0]} stands twice, and its verdicts would be the same; name each judge once")
     settings: Row = {"base_url": asking.base_url}
     for item in asking.overrides:
         override(settings, item)
@@ -84,6 +91,8 @@ def open_judges(asking: Asking) -> list[Judge]:
     if (asking.write_batch or asking.read_batch) and any(section.dry_run for section in sections.values()):
         raise RecipeError("dry_run goes with neither --write-batch nor --read-batch; leave one of them out")
     folder = asking.folder / "llm"
+    if not any(section.dry_run for section in sections.values()):
+        _make_writable(asking.folder, folder)
     if asking.write_batch:
         cache = ReplyCache(folder)
         return [Judge(n, BatchWriter(section, asking.batch_file(n), cache), section) for n, section in sections.items()]
@@ -92,7 +101,22 @@ def open_judges(asking: Asking) -> list[Judge]:
         return [Judge(name, BatchResults(section, replies, cache), section) for name, section in sections.items()]
     if not asking.base_url:
         prefer_cache(asking.models)
-    return load_judges(sections, folder)
+    section = next(iter(sections.values()))  # the settings are the same for all
+    return load_judges(sections, folder, Budget(section.max_calls, section.max_budget_tokens))
+
+
+def _make_writable(*folders: Path) -> None:
+    """Make folders and try to write into them: what is noticed only later costs the replies that were paid for."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise RunError(
+                f"{folder}: cannot be written to ({error.strerror or error}), so nothing was asked; name another "
+                "folder with --output"
+            ) from error
 
 
 def asks_nothing(asking: Asking, judges: Sequence[Judge]) -> bool:
@@ -135,7 +159,7 @@ def judge_files(
             question in common.
         RecipeError: a setting is wrong.
         ModelError: a judge cannot be had, or gives not one verdict.
-        RunError: a file that is read would be overwritten.
+        RunError: a file that is read would be overwritten, or the folder cannot be written to.
     """
     from overton.evaluation.judge import compare_answers, judge_answers
     from overton.evaluation.judge.summary import failures, judge_figures, system_comparisons, system_figures

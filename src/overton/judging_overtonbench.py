@@ -61,7 +61,8 @@ def overtonbench_files(
         DataError: a file cannot be read, no answer belongs to a question, or a model is not in the data.
         RecipeError: a setting is wrong.
         ModelError: a judge cannot be had, or gives not one rating.
-        RunError: a file that is read would be overwritten, or people's ratings alone would replace judged figures.
+        RunError: a file that is read would be overwritten, people's ratings alone would replace judged figures, or the
+            folder cannot be written to.
     """
     from overton.evaluation.judge.summary import failures
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores

@@ -141,6 +141,36 @@ def test_calls_that_failed_are_an_error_and_asked_again(
         assert len(endpoint.bodies) == 13
 
 
+def test_several_judges_share_the_cap_on_calls(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    both = ("--model", "m1", "--model", "m2")
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url, *both, "--set", "max_calls=8") == 1
+        assert Counter(body["model"] for body in endpoint.bodies) == {"m1": 6, "m2": 2}
+        assert judge(files, endpoint.url, *both, "--set", "max_calls=4") == 0
+        assert len(endpoint.bodies) == 12
+
+
+def test_a_judge_named_twice_is_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(files, "http://localhost:1/v1", "--model", "m1", "--model", "m1") == 1
+    assert "--model m1 stands twice" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_costs_no_call(
+    files: list[str], bench: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "llm").write_text("")
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "answer": "yes"}])
+    with serving(Served(reply)) as endpoint:
+        for place in ("file", "half"):
+            where = ["--output", str(tmp_path / place), "--base-url", endpoint.url]
+            assert main(["judge", files[0], *where]) == 1
+            assert main([bench[0], str(tmp_path / "mine.jsonl"), *bench[1:3], *where]) == 1
+            assert capsys.readouterr().err.count("cannot be written to") == 2
+        assert not endpoint.bodies
+
+
 def test_questions_that_one_of_two_systems_left_out_are_counted(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,13 +47,19 @@ class CarefulModel:
         cache: of the replies.
         open_backend: makes the back end; called when something is asked that the cache does not hold.
         name: what the cache and the messages call the model; ``""`` = the section's.
+        budget: shared with other models; ``None`` = one of its own, of the section's caps.
     """
 
     def __init__(
-        self, section: LlmSection, cache: ReplyCache, open_backend: Callable[[], Backend], name: str = ""
+        self,
+        section: LlmSection,
+        cache: ReplyCache,
+        open_backend: Callable[[], Backend],
+        name: str = "",
+        budget: Budget | None = None,
     ) -> None:
         self.name = name or section.model
-        self.budget = Budget(section.max_calls, section.max_budget_tokens)
+        self.budget = budget or Budget(section.max_calls, section.max_budget_tokens)
         self._section = section
         self._cache = cache
         self._open = open_backend

@@ -6,14 +6,20 @@ from pathlib import Path
 
 from overton.errors import RecipeError
 from overton.llm.cache import ReplyCache
-from overton.llm.front import CarefulModel
+from overton.llm.front import Budget, CarefulModel
 from overton.llm.types import Backend, LanguageModel
 from overton.rundir import sha256
 from overton.sections_model import LlmSection
 
 
 def load_llm(
-    section: LlmSection, cache: Path, *, name: str = "", template: str | None = None, trained: bool = False
+    section: LlmSection,
+    cache: Path,
+    *,
+    name: str = "",
+    template: str | None = None,
+    trained: bool = False,
+    budget: Budget | None = None,
 ) -> LanguageModel:
     """The language model of the recipe, with its cache, budget and dry run.
 
@@ -27,6 +33,7 @@ def load_llm(
         name: what the cache knows the model by; ``""`` = ``section.model``, of a folder with the hash of its files.
         template: see :class:`~overton.llm.prompt.PromptEncoder`; models on this machine only.
         trained: see there.
+        budget: shared with other models; ``None`` = one of its own, of the section's caps.
 
     Raises:
         RecipeError: the section names no model.
@@ -50,7 +57,7 @@ def load_llm(
 
         return LocalModel(section, template, trained)
 
-    return CarefulModel(section, ReplyCache(cache), open_backend, name or _known_as(section))
+    return CarefulModel(section, ReplyCache(cache), open_backend, name or _known_as(section), budget)
 
 
 def _known_as(section: LlmSection) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from overton.evaluation.judge.prompt import Prompt
 from overton.evaluation.judge.reply import Unreadable
 from overton.llm import LanguageModel, Reply, Request, load_llm
+from overton.llm.front import Budget
 from overton.progress import console
 from overton.sections import JudgeModel
 
@@ -63,14 +64,15 @@ class Verdict(Generic[T]):
     row: dict[str, Any]
 
 
-def load_judges(models: Mapping[str, JudgeModel], cache: Path) -> list[Judge]:
+def load_judges(models: Mapping[str, JudgeModel], cache: Path, budget: Budget | None = None) -> list[Judge]:
     """The judges of a recipe, over one cache of replies.
 
     Args:
         models: ``evaluation.judge.models`` of the recipe.
         cache: folder of the replies; see :func:`overton.llm.load_llm`.
+        budget: what all of them together may spend; ``None`` = each what its own section says.
     """
-    return [Judge(name, load_llm(section, cache), section) for name, section in models.items()]
+    return [Judge(name, load_llm(section, cache, budget=budget), section) for name, section in models.items()]
 
 
 def ask(
