@@ -146,7 +146,7 @@ class SftSection(Section):
         return own | {"step": self.batch_size * self.gradient_accumulation}
 
 
-# Of OP-GRPO; its weights are the same without them, up to rounding.
+# Of OP-GRPO; its weights are the same without them, up to rounding. With an entropy bonus one of them counts.
 _ON_THE_WAY = {
     "micro_batch_size",
     "save_steps",
@@ -200,7 +200,9 @@ class GrpoSection(Section):
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights: not memory, nor what is kept on the way."""
-        return self.model_dump(mode="json", exclude=_ON_THE_WAY)
+        # TRL's entropy bonus is a mean over the tokens of each forward pass, not of the step.
+        passes = {"micro_batch_size"} if self.entropy_coef else set()
+        return self.model_dump(mode="json", exclude=_ON_THE_WAY - passes)
 
 
 class TrainingSection(Section):

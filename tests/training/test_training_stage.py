@@ -247,6 +247,13 @@ def test_keys_that_decide_no_weights_make_nothing_again(copied: RunDir) -> None:
         assert not run_stage(recipe_with(change, **SMALL), copied, TRAINING), change
 
 
+def test_answers_at_once_decide_the_weights_beside_an_entropy_bonus(copied: RunDir) -> None:
+    bonus = ["training.grpo.entropy_coef=0.1"]
+    assert made_again(copied, recipe_with(*bonus, **SMALL)) == (["grpo"], ["grpo"])
+    at_once = [*bonus, "training.grpo.micro_batch_size=2"]
+    assert made_again(copied, recipe_with(*at_once, **SMALL)) == (["grpo"], ["grpo"])
+
+
 def test_hidden_files_make_nothing_again(copied: RunDir) -> None:
     for place in ("run/training/sft/model", "run/estimator/model", "policy"):
         Path(place, ".DS_Store").write_text("x")
