@@ -52,7 +52,7 @@ def compare_files(
     from overton.evaluation.faults import FAULTS
     from overton.evaluation.independence import parts_around
     from overton.evaluation.join import short
-    from overton.evaluation.statistics import compare_systems, intervals
+    from overton.evaluation.statistics import compare_systems, few_note, intervals
 
     asked = evaluators or Evaluators()
     if asked.nli_model is not None and references is None:
@@ -75,12 +75,14 @@ def compare_files(
     order = sorted(systems, key=lambda name: -(systems[name][ranked_by]["mean"] or 0.0))
     table.names = order
     values = {name: table.values(name) for name in order}
+    comparisons = compare_systems({n: values[n] for n in reversed(order)}, resamples, seed)
     notes += table.notes()
+    notes += few_note([*(score for own in systems.values() for score in own.values()), *comparisons])
     return {
         "ranked_by": ranked_by,
         "systems": {name: systems[name] for name in order},
         "answers": {name: table.counts(name) for name in order},
-        "comparisons": compare_systems({n: values[n] for n in reversed(order)}, resamples, seed),
+        "comparisons": comparisons,
         "splits": {
             kind: {
                 group: {

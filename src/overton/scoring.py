@@ -120,6 +120,7 @@ def score_files(
     from overton.data.table import read_table
     from overton.evaluation.independence import parts_around
     from overton.evaluation.join import join, other_text_note, short
+    from overton.evaluation.statistics import few_note
 
     if answers.suffix.lower() in (".csv", ".tsv"):
         raise DataError(f"{answers}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
@@ -143,7 +144,9 @@ def score_files(
     if unanswered:
         notes.append(f"{unanswered} of {len(situations)} situations have no answer; they do not count")
     warnings = shared_with_training(trained, evaluators, used)
-    return ScoreReport(_summaries(rows), rows, unmatched, unanswered, used, notes, warnings)
+    summaries = _summaries(rows)
+    notes += few_note(score for own in summaries.values() for score in own.values())
+    return ScoreReport(summaries, rows, unmatched, unanswered, used, notes, warnings)
 
 
 def score_pairs(

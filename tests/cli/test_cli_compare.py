@@ -95,6 +95,7 @@ def test_figures_by_hand(good: Path, poor: Path, refs: Path, encoder: Path) -> N
     }  # fmt: skip
     assert any("poor 3" in note for note in found["notes"])
     assert found["warnings"] == []
+    assert any("over 3 questions only" in note for note in found["notes"])
 
 
 def test_one_file_gives_what_overton_score_gives(good: Path, refs: Path, encoder: Path) -> None:

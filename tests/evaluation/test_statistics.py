@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -13,6 +15,7 @@ from overton.evaluation.statistics import (
     compare,
     compare_systems,
     effect_sizes,
+    few_note,
     holm,
     interval,
     intervals,
@@ -199,3 +202,36 @@ def test_comparisons_of_all_systems_are_those_of_each_pair() -> None:
     for row in rows:
         alone = compare(values[row["a"]][row["metric"]], values[row["b"]][row["metric"]], 300, seed=2)
         assert {k: row[k] for k in alone} == pytest.approx(alone)
+
+
+def test_few_pairs_have_the_exact_p_value() -> None:
+    # All five better: two of 32 patterns of signs are as far out.
+    assert compare({str(i): i + 1.0 for i in range(5)}, {str(i): 0.0 for i in range(5)})["p_value"] == 2 / 32
+    rng = np.random.default_rng(8)
+    for n in (3, 8, 25):
+        gaps = rng.normal(0.3, 1, n)
+        own = compare({str(i): g for i, g in enumerate(gaps)}, {str(i): 0.0 for i in range(n)})["p_value"]
+        assert own == pytest.approx(scipy.stats.wilcoxon(gaps, method="exact").pvalue)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=2, max_size=9))
+def test_ties_and_pairs_without_a_difference_are_counted_too(gaps: list[int]) -> None:
+    ranks = scipy.stats.rankdata(np.abs(gaps))
+    nonzero = [r for r, g in zip(ranks, gaps, strict=True) if g]
+    seen = abs(sum(r if g > 0 else -r for r, g in zip(ranks, gaps, strict=True) if g))
+    sums = [abs(float(np.dot(signs, nonzero))) for signs in product((-1, 1), repeat=len(nonzero))]
+    found = compare({str(i): float(g) for i, g in enumerate(gaps)}, {str(i): 0.0 for i in range(len(gaps))})
+    assert found["p_value"] == pytest.approx(np.mean([s >= seen for s in sums]))
+
+
+def test_many_pairs_have_the_approximation() -> None:
+    gaps = np.random.default_rng(9).normal(0.3, 1, 26)
+    found = compare({str(i): g for i, g in enumerate(gaps)}, {str(i): 0.0 for i in range(26)})
+    assert found["p_value"] == pytest.approx(scipy.stats.wilcoxon(gaps, method="approx").pvalue)
+
+
+def test_intervals_over_few_values_are_said() -> None:
+    assert few_note([interval([0.1] * 30), interval([0.5])]) == []
+    (note,) = few_note([interval([0.1] * 30), interval([0.1] * 7 + [None]), interval([0.1] * 9)])
+    assert "over 7 questions only" in note

@@ -7,7 +7,7 @@ all resamples are one matrix product.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 CONFIDENCE = 0.95
+FEW = 30  # values; with fewer, bootstrap intervals are clearly too narrow (benchmarks/small_samples.py)
+_EXACT = 25  # pairs; up to here the p-value is counted, above it is the normal approximation
 _BLOCK = 2_000_000  # counts of resamples held together
 Array = npt.NDArray[np.float64]
 Values = Mapping[str, float | None]  # situation id -> value
@@ -72,9 +74,9 @@ def intervals(
 def compare(a: Values, b: Values, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Paired comparison of two systems on the answers that both have a value for.
 
-    The p-value is that of Wilcoxon's two-sided signed-rank test (1945) in the normal approximation; pairs without a
-    difference are ranked and then dropped (Pratt 1959). So of a share, such as valid tags, the answers that change
-    decide.
+    The p-value is that of Wilcoxon's two-sided signed-rank test (1945); pairs without a difference are ranked and
+    then dropped (Pratt 1959). So of a share, such as valid tags, the answers that change decide. Of up to 25 pairs it
+    is exact, ties included; of more it is the normal approximation.
 
     Args:
         a: value by situation id.
@@ -190,6 +192,21 @@ def bootstrap_bounds(table: Array, resamples: int, seed: int) -> tuple[Array, Ar
     return low, high
 
 
+def few_note(scores: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What the reader of intervals should know: a line when one is over fewer than :data:`FEW` values, else none.
+
+    Args:
+        scores: what :func:`interval` or :func:`compare` returns.
+    """
+    few = [score["n"] for score in scores if score["low"] is not None and score["n"] < FEW]
+    if not few:
+        return []
+    return [
+        f"some intervals are over {min(few)} questions only: below about {FEW}, 95% bootstrap intervals are too narrow "
+        "and one that leaves out 0 proves no difference; go by the p-values"
+    ]
+
+
 def seed_of(*parts: object) -> int:
     """A seed from names, the same on every machine and independent of what else is computed."""
     return zlib.crc32("/".join(map(str, parts)).encode())
@@ -237,7 +254,25 @@ def _p_value(gaps: Array) -> float | None:
     gaps = np.round(gaps, 12)  # 3/7 - 2/7 and 2/7 - 1/7 have to be a tie
     if not gaps.any():
         return 1.0
+    if gaps.size <= _EXACT:
+        return _exact_p_value(gaps)
     return float(wilcoxon(gaps, zero_method="pratt", method="approx").pvalue)
+
+
+def _exact_p_value(gaps: Array) -> float:
+    """Share of all signs of the differences under which the sum of positive ranks is as far from its middle."""
+    from scipy.stats import rankdata
+
+    # Ties have half ranks, so twice a rank is a whole number, and sums can be counted one rank after another.
+    doubled = np.rint(2 * rankdata(np.abs(gaps))).astype(int)
+    ranks = doubled[gaps != 0]
+    total = int(ranks.sum())
+    signs = np.zeros(total + 1)  # how many give each sum
+    signs[0] = 1
+    for rank in ranks:
+        signs[rank:] += signs[:-rank].copy()
+    far = np.abs(2 * np.arange(total + 1) - total) >= abs(2 * int(doubled[gaps > 0].sum()) - total)
+    return float(signs[far].sum() / signs.sum())
 
 
 def _column(values: Sequence[float | None]) -> Array:
