@@ -144,7 +144,8 @@ def judge_files(
     """Score answers, or compare two systems, and write rows, transcript and figures.
 
     Args:
-        paths: answers in JSONL; rows without ``system`` are of the system that the file is named after.
+        paths: answers in JSONL; rows without ``system`` are of the system that the file is named after. Systems of two
+            files are two systems: where their names are the same, the file's name, or its folder's, stands before them.
         questions: their questions: ``id`` and ``text``, in JSONL, CSV or Parquet; ``None`` when each answer's
             ``prompt`` is its question.
         asking: who is asked, and how.
@@ -196,17 +197,17 @@ def judge_files(
 
 
 def read_systems(paths: Sequence[Path]) -> list[Answer]:
-    """Answers of several files, each under its system.
+    """Answers of several files, each under its system, named by :func:`~overton.comparing_files.read_saved`.
 
     Raises:
-        DataError: a file cannot be read, or two files hold the same answer of one system.
+        DataError: a file cannot be read, or a system has two answers with one id.
     """
-    from overton.data.io import read_answers
+    from overton.comparing_files import read_saved
 
-    answers = [replace(answer, system=answer.system or path.stem) for path in paths for answer in read_answers(path)]
+    answers = [row.answer for row in read_saved(paths)]
     twice = [key for key, count in Counter((a.system, a.id) for a in answers).items() if count > 1]
     if twice:
-        raise DataError(f"system {twice[0][0]!r} has two answers with id {twice[0][1]!r}; keep one, or rename a file")
+        raise DataError(f"system {twice[0][0]!r} has two answers with id {twice[0][1]!r}; keep one")
     return answers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -148,6 +149,19 @@ def test_several_judges_share_the_cap_on_calls(files: list[str], capsys: pytest.
         assert Counter(body["model"] for body in endpoint.bodies) == {"m1": 6, "m2": 2}
         assert judge(files, endpoint.url, *both, "--set", "max_calls=4") == 0
         assert len(endpoint.bodies) == 12
+
+
+def test_systems_of_two_files_have_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-a-test")
+    rows = [{"id": key, "prompt": text, "answer": "a b"} for key, text in QUESTIONS.items()]
+    for folder, own in (("r1", rows[:1]), ("r2", rows[1:])):
+        write_jsonl(tmp_path / folder / "mine.jsonl", own)
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress((tmp_path / "r1" / "mine.jsonl").read_bytes()))
+    given = [str(tmp_path / name) for name in ("r1/mine.jsonl", "r2/mine.jsonl", "r2/../r1/mine.jsonl", "z.jsonl.gz")]
+    with serving(Served(reply)) as endpoint:
+        assert main(["judge", *given, "--base-url", endpoint.url, "--output", str(tmp_path / "out")]) == 0
+    found = read_json(tmp_path / "out" / "scores.json")["systems"]
+    assert {name: figures["depth"]["n"] for name, figures in found.items()} == {"r1/mine": 1, "r2/mine": 2, "z": 1}
 
 
 def test_a_judge_named_twice_is_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -313,9 +327,10 @@ def test_questions_must_be_known(files: list[str], tmp_path: Path, capsys: pytes
     write_jsonl(tmp_path / "twice.jsonl", [{"id": "q1", "prompt": "Other?", "answer": "a"}])
     assert main(["judge", files[0], str(tmp_path / "twice.jsonl"), *out]) == 1
     assert "answers with another `prompt`" in capsys.readouterr().err
-    write_jsonl(tmp_path / "twice.jsonl", [{"id": "q1", "answer": "a", "system": "long"}])
-    assert main(["judge", files[0], str(tmp_path / "twice.jsonl"), *out]) == 1
-    assert "system 'long' has two answers with id 'q1'" in capsys.readouterr().err
+    logged = [{"system": "s", "prompt": "q1", "response_sentences": ["a"], "split": split} for split in ("x", "y")]
+    write_jsonl(tmp_path / "twice.jsonl", logged)
+    assert main(["judge", str(tmp_path / "twice.jsonl"), *out]) == 1
+    assert "system 's' has two answers with id 'q1'" in capsys.readouterr().err
     write_jsonl(tmp_path / "questions.jsonl", [{"id": "q1"}])
     assert judge(files, "http://localhost:1/v1") == 1
     assert "column 'text' is missing" in capsys.readouterr().err
