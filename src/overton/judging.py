@@ -170,7 +170,8 @@ def judge_files(
     names = (f"{name}.jsonl", f"{name}.transcript.jsonl", f"{name}.json")
     asking.keep_inputs(names, [*paths, questions, *asking.read_batch])
     answers = read_systems(paths)
-    answers, texts = with_questions(answers, questions)
+    answers, texts, notes = with_questions(answers, questions)
+    show(notes)
     sides = None if pair is None else _sides(answers, pair)
     judges, folder = open_judges(asking), asking.folder
     if sides is None:
@@ -188,7 +189,7 @@ def judge_files(
     figures |= judge_figures(rows if scored else [], [] if scored else [rows], RESAMPLES, seed)
     if sides is not None:
         figures["unanswered"] = _unanswered(*sides)
-    figures |= {"judges": list(asking.models), "unscored": reasons(rows), "failed": failures(rows)}
+    figures |= {"judges": list(asking.models), "unscored": reasons(rows), "failed": failures(rows), "notes": notes}
     figures |= {"seed": seed, "versions": versions()}
     write_jsonl(folder / names[0], rows)
     write_jsonl(folder / names[1], transcript)
@@ -211,14 +212,22 @@ def read_systems(paths: Sequence[Path]) -> list[Answer]:
     return answers
 
 
-def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[Answer], dict[str, str]]:
-    """Answers under the ids of their questions, and the questions' texts by id.
+def show(notes: Sequence[str]) -> None:
+    """Print notes on standard error."""
+    from overton.progress import console
+
+    for note in notes:
+        console.print(note, soft_wrap=True, markup=False)
+
+
+def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[Answer], dict[str, str], list[str]]:
+    """Answers under the ids of their questions, the questions' texts by id, and notes for the reader.
 
     Raises:
         DataError: an answer has no question.
     """
     from overton.data.io import check_new_id, id_value, read_rows, text_value
-    from overton.evaluation.join import join, short
+    from overton.evaluation.join import join, other_text_note, short
     from overton.types import Situation
 
     if path is None:
@@ -228,7 +237,7 @@ def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[A
             if not text or answer.prompt != text:
                 trouble = "answers with another `prompt`" if text else "no `prompt`"
                 raise DataError(f"id {short(answer.id)!r} has {trouble}; give the questions with --questions")
-        return list(answers), texts
+        return list(answers), texts, []
     questions, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(read_rows(path), 1):
         missing = [name for name in ("id", "text") if name not in row]
@@ -243,7 +252,8 @@ def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[A
             f"{path}: no question has the `id` or `text` of the answer with id {short(answers[index].id)!r}"
         )
     own = [replace(answers[index], id=question.id) for index, question in joined.pairs]
-    return own, {question.id: question.text for question in questions}
+    texts = {question.id: question.text for question in questions}
+    return own, texts, other_text_note(joined.other_text)
 
 
 def _sides(answers: Sequence[Answer], pair: tuple[str, str]) -> tuple[list[Answer], list[Answer]]:

@@ -17,6 +17,7 @@ from overton.judging import (
     reasons,
     refuse_nothing,
     scored_cell,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def overtonbench_files(
 
     Returns:
         ``people`` and ``judged`` (OvertonScores by model and by system), ``check``, ``prompt``, ``judges``,
-        ``agreement`` of the judges, ``unscored`` and ``failed`` (reasons), and ``unanswered`` (questions, by system);
-        ``None`` when nothing was asked.
+        ``agreement`` of the judges, ``unscored`` and ``failed`` (reasons), ``unanswered`` (questions, by system) and
+        ``notes``; ``None`` when nothing was asked.
 
     Raises:
         DataError: a file cannot be read, no answer belongs to a question, or a model is not in the data.
@@ -64,6 +65,7 @@ def overtonbench_files(
         RunError: a file that is read would be overwritten, people's ratings alone would replace judged figures, or the
             folder cannot be written to.
     """
+    from overton.evaluation.join import other_text_note
     from overton.evaluation.judge.summary import failures
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
@@ -83,7 +85,10 @@ def overtonbench_files(
         raise DataError(f"the data have no model {unknown[0]!r}; they have {', '.join(people)}")
     figures: Row = {"people": {model: overton_scores(rows, tau, RESAMPLES, seed) for model, rows in people.items()}}
     prompt = load_variant(variant, prompt_file)
-    tasks = [(name, _by_question(own, opinions)) for name, own in _systems(paths).items()]
+    joined = [(name, *_by_question(own, opinions)) for name, own in _systems(paths).items()]
+    tasks = [(name, answers) for name, answers, _ in joined]
+    notes = other_text_note(sum(other_text for _, _, other_text in joined))
+    show(notes)
     own = {model: _own_answers(opinions, model) for model in check}
     judges = open_judges(asking) if tasks or own else []
     rows, transcript = [], []
@@ -106,6 +111,7 @@ def overtonbench_files(
         "agreement": rating_agreement(rows) if len(judges) > 1 else None,
         "unscored": reasons(rows),
         "failed": failures(rows),
+        "notes": notes,
         "unanswered": {name: sorted(questions - set(answers)) for name, answers in tasks if questions - set(answers)},
         "seed": seed,
         "versions": versions(),
@@ -172,7 +178,8 @@ def _systems(paths: Sequence[Path]) -> dict[str, list[Answer]]:
     return systems
 
 
-def _by_question(answers: Sequence[Answer], opinions: Sequence[Opinion]) -> dict[str, str]:
+def _by_question(answers: Sequence[Answer], opinions: Sequence[Opinion]) -> tuple[dict[str, str], int]:
+    """Answers by question, and how many were joined by ``id`` to a question whose text is not their prompt."""
     from overton.evaluation.join import join, short
     from overton.types import Situation
 
@@ -183,7 +190,7 @@ def _by_question(answers: Sequence[Answer], opinions: Sequence[Opinion]) -> dict
         raise DataError(
             f"{stray.system}: the answer with id {short(stray.id)!r} has the `id` or `prompt` of no question"
         )
-    return {question.id: answers[index].answer for index, question in joined.pairs}
+    return {question.id: answers[index].answer for index, question in joined.pairs}, joined.other_text
 
 
 def _own_answers(opinions: Sequence[Opinion], model: str) -> dict[str, str]:

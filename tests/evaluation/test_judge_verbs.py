@@ -164,6 +164,27 @@ def test_systems_of_two_files_have_two_names(tmp_path: Path, monkeypatch: pytest
     assert {name: figures["depth"]["n"] for name, figures in found.items()} == {"r1/mine": 1, "r2/mine": 2, "z": 1}
 
 
+def test_answers_whose_question_is_not_their_prompt_are_counted_before_anything_is_asked(
+    files: list[str], bench: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.jsonl"
+    write_jsonl(
+        mine, [{"id": str(i), "prompt": f"question {i}?" if i < 2 else "Cheese?", "answer": "a"} for i in (1, 2)]
+    )
+    write_jsonl(tmp_path / "questions.jsonl", [{"id": str(i), "text": f"Question {i}?"} for i in (1, 2)])
+    note = "1 answers were joined by `id`"
+    assert judge([str(mine)], "http://localhost:1/v1", "--dry-run") == 0
+    assert note in capsys.readouterr().err
+    assert main([bench[0], str(mine), *bench[1:], "--base-url", "http://localhost:1/v1", "--dry-run"]) == 0
+    assert note in capsys.readouterr().err
+    with serving(Served(reply)) as endpoint:
+        assert judge([str(mine)], endpoint.url) == 0
+        assert main([bench[0], str(mine), *bench[1:], "--base-url", endpoint.url]) == 0
+    for name in ("scores", "overtonbench"):
+        (found,) = read_json(tmp_path / "out" / f"{name}.json")["notes"]
+        assert found.startswith(note)
+
+
 def test_a_judge_named_twice_is_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(files, "http://localhost:1/v1", "--model", "m1", "--model", "m1") == 1
     assert "--model m1 stands twice" in capsys.readouterr().err
