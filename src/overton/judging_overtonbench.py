@@ -92,8 +92,9 @@ def overtonbench_files(
     own = {model: _own_answers(opinions, model) for model in check}
     judges = open_judges(asking) if tasks or own else []
     rows, transcript = [], []
-    for system, answers in [*tasks, *((f"{model} (check)", texts) for model, texts in own.items())]:
-        found, calls = predict_ratings(judges, prompt, opinions, answers, system)
+    checks = [(f"{model} (check)", texts, model) for model, texts in own.items()]
+    for system, answers, model in [*((*task, "") for task in tasks), *checks]:
+        found, calls = predict_ratings(judges, prompt, opinions, answers, system, model)
         rows += found
         transcript += calls
     if judges and asks_nothing(asking, judges):
@@ -194,8 +195,8 @@ def _by_question(answers: Sequence[Answer], opinions: Sequence[Opinion]) -> tupl
 
 
 def _own_answers(opinions: Sequence[Opinion], model: str) -> dict[str, str]:
-    """A model's answers in the data, one a question."""
-    return {o.question: r.response for o in opinions for r in o.ratings if r.model == model}
+    """A model's answers in the data, one a question: the first."""
+    return {o.question: r.response for o in reversed(opinions) for r in o.ratings if r.model == model}
 
 
 def _number(value: float | int | None) -> str:

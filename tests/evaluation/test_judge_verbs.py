@@ -411,6 +411,18 @@ def test_overtonbench_with_answers_and_a_check(bench: list[str], tmp_path: Path,
     assert "baseline" in captured.out
 
 
+def test_a_check_shows_no_rating_of_the_checked_model(bench: list[str], tmp_path: Path) -> None:
+    rows = read_jsonl(tmp_path / "bench.jsonl")
+    for row in rows:
+        row["llm_response"] = f"{row['model']} to {row['user']}."
+    write_jsonl(tmp_path / "bench.jsonl", rows)
+    with serving(Served(reply)) as endpoint:
+        assert main([*bench, "--base-url", endpoint.url, "--check", "m1"]) == 0
+        prompts = [(quoted(body, "answer"), body["messages"][1]["content"]) for body in endpoint.bodies]
+    assert Counter(answer for answer, _ in prompts) == {f"m1 to u{i}.": 2 for i in (1, 2, 3)}
+    assert all((text.count("m1 to"), text.count("m2 to")) == (1, 1) for _, text in prompts)
+
+
 def test_overtonbench_of_people_alone_replaces_no_judged_figures(bench: list[str], tmp_path: Path, capsys: Any) -> None:
     write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "answer": "yes"}, {"id": "2", "answer": "no"}])
     assert main(bench) == main(bench) == 0

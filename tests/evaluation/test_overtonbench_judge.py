@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,26 @@ def test_examples_are_the_same_participants_other_ratings(tmp_path: Path) -> Non
     mark = re.search(r"<answer (\w{16})>", user)[1]
     rated = re.findall(rf"<rated {mark}>\n(.*?)\n</rated {mark}>\nRating: (\d)", user)
     assert rated == [("Taxes hurt.", "1"), ("It depends.", "3")]  # not the one whose rating is wanted
+
+
+def test_a_model_of_the_data_with_several_answers_is_judged_by_the_one_each_was_shown(tmp_path: Path) -> None:
+    given = [opinion(user, "0", f"view of {user}", 5, 1, 3) for user in ("u1", "u2", "u3")]
+    texts = {"u1": "First answer.", "u2": "Second answer."}
+    given = [
+        replace(o, ratings=(Rated("m1", texts[o.user], 5), *o.ratings[1:]) if o.user in texts else o.ratings[1:])
+        for o in given
+    ]
+    with serving(Served(rater)) as endpoint:
+        judges = [judge(endpoint.url, tmp_path)]
+        predict_ratings(judges, load_variant("published"), given, {"1": "First answer."}, "m1 (check)", "m1")
+        bodies = endpoint.bodies
+    asked = {quoted(body, "view"): (quoted(body, "answer"), body["messages"][1]["content"]) for body in bodies}
+    assert {view: answer for view, (answer, _) in asked.items()} == {
+        "view of u1": "First answer.",
+        "view of u2": "Second answer.",
+        "view of u3": "First answer.",
+    }
+    assert all(text.count(" answer.") == 1 and "Taxes hurt." in text for _, text in asked.values())
 
 
 def test_what_people_and_models_wrote_stays_within_its_quotation(tmp_path: Path) -> None:

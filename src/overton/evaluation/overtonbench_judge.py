@@ -12,7 +12,7 @@ from overton.evaluation.judge.ask import Call, Judge, ask
 from overton.evaluation.judge.prompt import Prompt, load_prompt, mark_of, read_prompt
 from overton.evaluation.judge.reply import Rating, read_number, read_reply
 from overton.evaluation.overtonbench import Row, row_of
-from overton.evaluation.overtonbench_data import Opinion
+from overton.evaluation.overtonbench_data import Opinion, Rated
 
 Variant = Literal["published", "multi-perspective"]
 _PROMPTS = {"published": "representation", "multi-perspective": "representation-multi"}
@@ -36,12 +36,18 @@ def load_variant(variant: Variant, file: Path | None = None) -> Prompt:
 
 
 def predict_ratings(
-    judges: Sequence[Judge], prompt: Prompt, opinions: Sequence[Opinion], answers: Mapping[str, str], system: str
+    judges: Sequence[Judge],
+    prompt: Prompt,
+    opinions: Sequence[Opinion],
+    answers: Mapping[str, str],
+    system: str,
+    model: str = "",
 ) -> tuple[list[Row], list[Row]]:
     """Predict every participant's rating of one system's answers.
 
-    An answer that the participant rated in the data is not among the examples, so a system of the data can be judged
-    as if it were new.
+    An answer that the participant rated in the data is not among the examples. A model of the data is judged as if it
+    were new: each participant is asked about the answer of its that they were shown, and none of its answers is an
+    example.
 
     Args:
         judges: who is asked, once a participant and question.
@@ -49,6 +55,8 @@ def predict_ratings(
         opinions: of :func:`~overton.evaluation.overtonbench_data.read_overtonbench`.
         answers: the system's answer by question; other questions are left out.
         system: its name.
+        model: its name in the data, where it is a model of the data; ``answers`` are then for participants who were
+            shown none of it.
 
     Returns:
         One row a participant and question, as :func:`~overton.evaluation.overtonbench.question_scores` takes them
@@ -59,10 +67,11 @@ def predict_ratings(
         ModelError: a judge cannot be had at all.
     """
     asked = [opinion for opinion in opinions if opinion.question in answers]
-    calls = [
-        Call({"system": system, **row_of(opinion)}, _texts(prompt, opinion, answers[opinion.question]))
-        for opinion in asked
-    ]
+    calls = []
+    for opinion in asked:
+        answer = next((r.response for r in opinion.ratings if r.model == model), answers[opinion.question])
+        others = [r for r in opinion.ratings if r.model != model and r.response.strip() != answer.strip()]
+        calls.append(Call({"system": system, **row_of(opinion)}, _texts(prompt, opinion, answer, others)))
     own = not prompt.system  # a prompt of the user's asks for a number
     schema = None if own else Rating.model_json_schema()
     read = read_number if own else _read
@@ -121,18 +130,18 @@ def rating_agreement(rows: Sequence[Row]) -> float | None:
     return krippendorff_alpha([[j["rating"] for j in row["judges"].values()] for row in rows], "ordinal")
 
 
-def _texts(prompt: Prompt, opinion: Opinion, answer: str) -> dict[str, str]:
+def _texts(prompt: Prompt, opinion: Opinion, answer: str, examples: Sequence[Rated]) -> dict[str, str]:
     texts = {"question": opinion.text, "freeresponse": opinion.freeresponse, "llm_response": answer}
     if "{examples}" not in prompt.user:
         return texts
-    others = [r for r in opinion.ratings if r.rating is not None and r.response.strip() != answer.strip()]
-    mark = mark_of([*texts.values(), *(r.response for r in others)])
+    rated = [r for r in examples if r.rating is not None]
+    mark = mark_of([*texts.values(), *(r.response for r in rated)])
     tagged = "{mark}" in prompt.user
     shown = [
         f"<rated {mark}>\n{r.response}\n</rated {mark}>\nRating: {r.rating:g}"
         if tagged
         else f"Response: {r.response}\nRating: {r.rating:g}"
-        for r in others
+        for r in rated
     ]
     return texts | {"examples": "\n\n".join(shown) or "(none)", "mark": mark}
 
