@@ -1,4 +1,4 @@
-"""From a situation to what the policy reads, and where its answer ends.
+"""From a situation to what the policy reads, where its answer ends, and the answers that it learns from.
 
 Shared by training, generation and ``overton ask``.
 """
@@ -6,9 +6,35 @@ Shared by training, generation and ``overton ask``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from overton.errors import DataError
+from overton.rundir import read_jsonl
+
 Message = dict[str, str]
+
+
+def read_sft_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of ``data/sft.jsonl``, made by the data stage or put there: ``prompt`` and ``completion``, and what else.
+
+    Args:
+        path: the file. Both are bare text, of which :func:`build_prompt` and :func:`build_completion` make messages.
+
+    Raises:
+        DataError: as for :func:`~overton.rundir.read_jsonl`, or a row lacks one of the two, or it is empty or no text.
+    """
+    rows = read_jsonl(path)
+    for number, row in enumerate(rows, 1):
+        for name in ("prompt", "completion"):
+            value = row.get(name)
+            if not isinstance(value, str) or not value.strip():
+                found = f"found {value!r:.40}" if name in row else "there is no such column"
+                raise DataError(
+                    f"{path}, row {number}: `{name}` must be text that is not empty, {found}; fill it in or leave the "
+                    "row out"
+                )
+    return rows
 
 
 def build_prompt(situation: str, template: str, tokenizer: Any) -> str | list[Message]:

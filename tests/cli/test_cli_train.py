@@ -137,6 +137,15 @@ def test_with_data_lengths_are_counted(plan: Plan) -> None:
     assert any("make 2 steps" in p["text"] for p in found["problems"])
 
 
+@pytest.mark.parametrize("model", ["scratch", "tiny"])
+def test_an_answer_that_is_not_there_is_named(overton: Call, model: str) -> None:
+    write_data(3)
+    file = Path("runs/plan/data/sft.jsonl")
+    write_jsonl(file, [*read_jsonl(file), {"id": "s9", "prompt": "May I?"}])
+    code, _, err = overton("train", "plan.yaml", "--dry-run", "--set", f"policy.model={model}")
+    assert code == 1 and f"{file}, row 4: `completion`" in err
+
+
 def write_data(situations: int, words: int = 1) -> None:
     """A run with data, of which some questions and answers are longer than the rest."""
     rows = [

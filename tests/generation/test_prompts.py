@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from overton.errors import RecipeError
+from overton.errors import DataError, RecipeError
 from overton.generation.prompts import PLACES, USED, Prompt, load_prompts, versions
 from overton.generation.strategies import STRATEGIES
 from overton.rundir import write_jsonl
@@ -69,6 +69,9 @@ def test_examples_of_the_run_are_drawn_from_its_train_answers(tmp_path: Path) ->
     assert drawn[0].count("Question: case") == 2
     with pytest.raises(RecipeError, match="wants a run directory"):
         load_prompts(asked)
+    write_jsonl(tmp_path / "sft.jsonl", [*rows, {"prompt": "case 9"}])
+    with pytest.raises(DataError, match=r"sft\.jsonl, row 10: `completion`"):
+        load_prompts(asked, tmp_path / "sft.jsonl")
 
 
 def test_a_prompt_of_ones_own(tmp_path: Path) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from trl import SFTConfig, SFTTrainer
 
+from overton.errors import DataError
+from overton.prompting import read_sft_rows
+from overton.recipe import parse_recipe
+from overton.rundir import RunDir, write_jsonl
 from overton.testing import tiny_policy
 from overton.training.policy import load_policy
-from overton.training.sft import conversation_sizes, conversations, row_sizes, shortened, tokenized
+from overton.training.sft import conversation_sizes, conversations, row_sizes, shortened, tokenized, train_sft
+from overton.training.stage import grpo_situations
 
 ROWS = [
     {"prompt": "Is it right to lie?", "completion": "<core perspectives>\nIn the perspective of Trust, no.\n"},
@@ -42,3 +49,47 @@ def test_tokens_of_conversations_are_those_that_trl_makes(tmp_path: Path) -> Non
     arguments = SFTConfig(output_dir=str(tmp_path / "out"), max_length=None, report_to="none", use_cpu=True, bf16=False)
     trainer = SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
     assert conversation_sizes(dataset, tokenizer) == [len(row) for row in trainer.train_dataset["input_ids"]]
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"prompt": "May I?"}, "completion"),
+        ({"prompt": "May I?", "completion": None}, "completion"),
+        ({"prompt": "May I?", "completion": " \n"}, "completion"),
+        ({"prompt": "May I?", "completion": [{"role": "assistant", "content": "No."}]}, "completion"),
+        ({"completion": "No."}, "prompt"),
+        ({"prompt": 7, "completion": "No."}, "prompt"),
+    ],
+)
+def test_a_row_without_its_two_texts_is_named(tmp_path: Path, row: dict[str, Any], name: str) -> None:
+    file = tmp_path / "sft.jsonl"
+    write_jsonl(file, [*ROWS, row])
+    with pytest.raises(DataError, match=rf"sft\.jsonl, row 5: `{name}`"):
+        read_sft_rows(file)
+    write_jsonl(file, ROWS)
+    assert read_sft_rows(file) == ROWS  # as they are, with the spaces at their ends
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_no_training_learns_from_a_row_without_an_answer(tmp_path: Path, chat: bool) -> None:
+    write_jsonl(tmp_path / "sft.jsonl", [*ROWS[:2], {"prompt": "May I?", "completion": None}])
+    policy = tiny_policy(tmp_path / "policy", chat=chat)
+    recipe = parse_recipe({"name": "x", "threads": 1, "policy": {"model": str(policy)}, "training": {"bf16": False}})
+    with pytest.raises(DataError, match=r"sft\.jsonl, row 3: `completion`"):
+        train_sft(recipe, tmp_path / "sft.jsonl", tmp_path / "out", max_steps=1)
+
+
+def test_an_answer_without_an_id_is_named_where_ids_are_compared(tmp_path: Path) -> None:
+    view = {"label": "Care", "explanation": "it hurts"}
+    write_jsonl(
+        tmp_path / "data" / "train.jsonl", [{"id": n, "text": f"May {n}?", "perspectives": [view]} for n in (1, 2)]
+    )
+    answers = [{"id": 1, "prompt": "May 1?", "completion": "No."}, {"prompt": "May 2?", "completion": "No."}]
+    recipe, run = parse_recipe({"name": "x", "data": {"grpo_only": 1}}), RunDir(tmp_path)
+    write_jsonl(tmp_path / "data" / "sft.jsonl", answers)
+    with pytest.raises(DataError, match=r"sft\.jsonl, row 2: `id`"):
+        grpo_situations(recipe, run)
+    write_jsonl(tmp_path / "data" / "sft.jsonl", answers[:1])
+    # A number is an id too: situation 1 is answered, 2 comes first.
+    assert [s.id for s in grpo_situations(recipe, run)] == ["2", "1"]

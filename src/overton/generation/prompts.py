@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from overton.errors import RecipeError
+from overton.prompting import read_sft_rows
 from overton.rundir import read_jsonl
 from overton.sections_generation import SystemSection
 
@@ -75,6 +76,7 @@ def load_prompts(system: SystemSection, sft: Path | None = None, seed: int = 0) 
     Raises:
         RecipeError: a prompt that the strategy does not have, a file that cannot be read, or a missing or unknown
             place in it.
+        DataError: ``sft`` cannot be read, or a row has no ``prompt`` or no ``completion``.
     """
     names = USED[system.sampled if system.strategy == "parallel" else system.strategy]
     where = f"generation.systems, {system.name}: prompts"
@@ -115,9 +117,9 @@ def _examples(system: SystemSection, sft: Path | None, seed: int) -> str:
     if system.examples == "run":
         if sft is None:
             raise RecipeError(f"{system.name}: examples: run wants a run directory with data/sft.jsonl")
-        rows = read_jsonl(sft)
+        rows = read_sft_rows(sft)
         chosen = random.Random(seed).sample(rows, min(system.shots, len(rows)))
-        pairs = [(str(row["prompt"]), str(row["completion"])) for row in chosen]
+        pairs = [(row["prompt"], row["completion"]) for row in chosen]
     else:
         with resources.as_file(resources.files("overton.generation") / "prompts" / "examples.jsonl") as path:
             pairs = [(str(row["question"]), str(row["answer"])) for row in read_jsonl(path)][: system.shots]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import ModelError
-from overton.prompting import build_prompt, longest_prompt
+from overton.prompting import build_prompt, longest_prompt, read_sft_rows
 from overton.recipe import Recipe
-from overton.rundir import RunDir, read_jsonl
+from overton.rundir import RunDir
 from overton.training import preflight
 from overton.training.lengths import row_problems
 from overton.training.preflight import Problem
@@ -37,7 +37,7 @@ def tokenizer_at_hand(recipe: Recipe, run: RunDir, unchecked: list[str], problem
 
     model, answers = recipe.policy.model, run.path / "data" / "sft.jsonl"
     if model == "scratch":
-        return scratch_tokenizer(recipe, read_jsonl(answers)) if answers.exists() else None
+        return scratch_tokenizer(recipe, read_sft_rows(answers)) if answers.exists() else None
     folder = Path(model).expanduser()
     try:
         found = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model, trust_remote_code=False)
@@ -83,7 +83,7 @@ def data_at_hand(
         return found
     from overton.training.stage import grpo_situations
 
-    rows = read_jsonl(file)
+    rows = read_sft_rows(file)
     situations = grpo_situations(recipe, run)
     found |= {"counted": True, "sft_rows": len(rows), "situations": len(situations)}
     if tokenizer is None:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.processes import from_first
-from overton.prompting import build_completion, build_prompt, longest_prompt
+from overton.prompting import build_completion, build_prompt, longest_prompt, read_sft_rows
 from overton.recipe import Recipe
-from overton.rundir import read_jsonl
 from overton.training.arguments import sft_arguments
 from overton.training.policy import (
     build_scratch_model,
@@ -46,6 +45,7 @@ def train_sft(
         asked: situations that GRPO will ask; their prompts have to fit into the model.
 
     Raises:
+        DataError: a row lacks ``prompt`` or ``completion``, or one is empty or no text.
         RecipeError: rows do not fit into the model or ``packing``, or prompts of ``asked`` with an answer do not.
         NonFiniteError: a loss, gradient or weight is NaN or infinite; the batch is saved.
     """
@@ -58,7 +58,7 @@ def train_sft(
     from overton.training.optimizers import make_optimizer
     from overton.training.trainers import OvertonSFTTrainer, settled_heap
 
-    rows = read_jsonl(sft_file)
+    rows = read_sft_rows(sft_file)
     policy, options = recipe.policy, recipe.training.sft
     set_seed(recipe.seed)
     if start is not None:

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from overton.data.io import id_value
 from overton.processes import count, from_first, is_first, wait_for_all
 from overton.progress import console
 from overton.recipe import Recipe
@@ -51,11 +52,16 @@ def run(recipe: Recipe, run: RunDir) -> None:
 
 
 def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
-    """The train split, or ``data.grpo_only`` situations without an SFT answer and as many others."""
+    """The train split, or ``data.grpo_only`` situations without an SFT answer and as many others.
+
+    Raises:
+        DataError: a file cannot be read, or, with ``data.grpo_only``, an SFT answer has no id.
+    """
     situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
     if not recipe.data.grpo_only:
         return situations
-    answered = {row["id"] for row in read_jsonl(run.path / "data" / "sft.jsonl")}
+    file = run.path / "data" / "sft.jsonl"
+    answered = {id_value(row.get("id"), f"{file}, row {n}") for n, row in enumerate(read_jsonl(file), 1)}
     new = [s for s in situations if s.id not in answered]
     old = [s for s in situations if s.id in answered]
     return new + random.Random(recipe.seed).sample(old, min(len(new), len(old)))
