@@ -50,7 +50,7 @@ def measure(responses: Path, references: Path, cache: Path | None, estimator: st
     variants = {"base, labels stripped": _shares(whole["systems"])}
     thresholds: dict[str, float] = {"base, labels stripped": threshold}
     saved = read_saved([responses])
-    pairs, _, _ = join_saved(saved, read_references(references, saved))
+    pairs, _, _ = join_saved(saved, read_references(references))
     tuned = cache.with_suffix(".tuned") if cache else None
     encoders = {"base": (None, cache), "tuned": (estimator, tuned)} if estimator else {"base": (None, cache)}
     for name, (folder, file) in encoders.items():

@@ -14,7 +14,8 @@ from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, sco
 from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
 
-METRICS = (*SIMILARITY, *ORACLE, *NLI, *PUBLISHED, "perspectives", "units", *FORM[1:], *SPENT)
+_JUDGED = (*SIMILARITY, *ORACLE, *NLI, *PUBLISHED)
+METRICS = (*_JUDGED, "perspectives", "units", *FORM[1:], *SPENT)
 # What a ranking goes by: the first that the systems have.
 _RANKED_BY = ("oracle_f1", "nli_f1", "f1", "vendi", "words")
 _MOST = 10  # references; questions with more are one group
@@ -58,15 +59,17 @@ def compare_files(
     if asked.nli_model is not None and references is None:
         raise DataError("entailment is of references; give them with --references, or leave --nli-model out")
     saved = read_saved(paths)
-    known = read_references(references, saved)
+    known = None if references is None else read_references(references)
     pairs, unmatched, other_text = join_saved(saved, known)
-    if not pairs:
+    if known is not None and not pairs:
+        first = next(iter(known[""]))
         raise DataError(
             f"{', '.join(map(str, paths))}: none of {len(saved)} answers belongs to a row of {references} by `id` or "
-            f"`prompt` (first answer: {short(saved[0].answer.id)!r}; first reference: {short(known[''][0].id)!r})"
+            f"`prompt` (first answer: {short(saved[0].answer.id)!r}; first reference: {short(first)!r})"
+            + ("; an `id` that several tables use needs the answer's `split`" if len(known) > 2 else "")
         )
     trained, unread = parts_around(paths)
-    notes = [*_joined_notes(saved, unmatched, other_text), *unread]
+    notes = [*_joined_notes(saved, unmatched, other_text, known is not None), *unread]
     answers = [row.answer for row in saved]
     scored, threshold = score_pairs(answers, pairs, asked, notes, [row.sentences for row in saved])
     table = _Table(saved, pairs, scored)
@@ -77,6 +80,7 @@ def compare_files(
     values = {name: table.values(name) for name in order}
     comparisons = compare_systems({n: values[n] for n in reversed(order)}, resamples, seed)
     notes += table.notes()
+    notes += [f"{name}: {partial}" for name in order if (partial := table.partial(name))]
     notes += few_note([*(score for own in systems.values() for score in own.values()), *comparisons])
     return {
         "ranked_by": ranked_by,
@@ -170,6 +174,23 @@ class _Table:
     def unscored(self, name: str) -> dict[str, int]:
         return dict(Counter(r for i in self.of[name] if (r := self.rows[i]["reason"])).most_common())
 
+    def partial(self, name: str) -> str:
+        """Which of a system's scores are over fewer than its answers that have a question, and why."""
+        own = [i for i in self.of[name] if i in self.situations]
+        lacking: dict[tuple[int, ...], list[str]] = {}
+        for metric in self.metrics:
+            if metric in _JUDGED:
+                lacking.setdefault(tuple(i for i in own if self.rows[i].get(metric) is None), []).append(metric)
+        parts = []
+        for without, metrics in lacking.items():
+            if without:
+                why = "; ".join(dict.fromkeys(r for i in without if (r := self.rows[i]["reason"])))
+                parts.append(
+                    f"{', '.join(metrics)} over {len(own) - len(without)} of {len(own)} answers"
+                    + (f": {why}" * bool(why))
+                )
+        return " | ".join(parts)
+
     def notes(self) -> list[str]:
         """Questions that not all systems answered: their means are then no fair comparison."""
         asked = {name: {self.situations[i].id for i in self.of[name] if i in self.situations} for name in self.names}
@@ -183,10 +204,15 @@ class _Table:
         ]
 
 
-def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int) -> list[str]:
+def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int, referred: bool) -> list[str]:
     from overton.evaluation.join import other_text_note, short
 
-    notes = other_text_note(other_text)
+    notes = other_text_note(other_text) if referred else []
+    if other_text and not referred:
+        notes.append(
+            f"{other_text} answers were joined by `id` to a question that another file words otherwise; right when the "
+            "prompts have different templates around it, wrong when the ids are another file's"
+        )
     if unmatched:
         shown = ", ".join(short(saved[i].answer.id) for i in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
         notes.append(f"{len(unmatched)} of {len(saved)} answers have no reference and no score: {shown}")

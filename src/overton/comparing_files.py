@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from overton.errors import DataError
+from overton.evaluation.join import join, plain, short
 from overton.types import Answer, Situation
 
 K = TypeVar("K", bound=Hashable)
@@ -80,36 +81,33 @@ def tell_apart(names: Mapping[K, Sequence[str]]) -> dict[K, str]:
             length[key] += 1
 
 
-def read_references(path: Path | None, saved: Sequence[Saved]) -> dict[str, list[Situation]]:
+def read_references(path: Path) -> dict[str, dict[str, Situation]]:
     """References by split.
 
     Args:
-        path: a table (:func:`overton.data.table.read_table`), or a folder of tables, with or without labels; ``None``
-            takes the questions from the answers, without references.
-        saved: the answers.
+        path: a table (:func:`overton.data.table.read_table`), or a folder of tables, with or without labels.
 
     Returns:
-        Split -> its situations; ``""`` holds all. ``SPLIT.csv`` or ``test_SPLIT.csv`` in the folder is a split's file.
+        Split -> its situations with their own ids, by the id that they are compared under: ``TABLE/ID`` for those of a
+        folder, since two tables may use one id. ``""`` holds all. ``SPLIT.csv`` or ``test_SPLIT.csv`` in the folder is
+        a split's file.
 
     Raises:
         DataError: nothing is there, or a table is broken.
     """
     from overton.data.table import read_table
 
-    if path is None:
-        texts = {row.answer.prompt or row.answer.id for row in saved}
-        return {"": [Situation(text, text, ()) for text in sorted(texts)]}
     if not path.is_dir():
-        return {"": [row.situation for row in read_table(path, {}, labels=False)]}
+        return {"": {row.situation.id: row.situation for row in read_table(path, {}, labels=False)}}
     tables = tables_in(path)
     if not tables:
         raise DataError(f"{path}: the folder holds no table; wanted: {', '.join(_TABLES)}")
-    found: dict[str, list[Situation]] = {"": []}
+    found: dict[str, dict[str, Situation]] = {"": {}}
     for table in tables:
         rows = read_table(table, {}, labels=False)
-        own = [replace(r.situation, id=f"{table.stem}/{r.situation.id}") for r in rows]
+        own = {f"{table.stem}/{r.situation.id}": r.situation for r in rows}
         found[table.stem.removeprefix("test_")] = own
-        found[""] += own
+        found[""] |= own
     return found
 
 
@@ -119,19 +117,34 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def join_saved(
-    saved: Sequence[Saved], references: Mapping[str, Sequence[Situation]]
+    saved: Sequence[Saved], references: Mapping[str, Mapping[str, Situation]] | None
 ) -> tuple[list[tuple[int, Situation]], list[int], int]:
     """Find the situation of each answer, among those of its split when there are any.
 
+    Args:
+        saved: the answers.
+        references: of :func:`read_references`; ``None`` takes the questions from the answers, without references.
+
     Returns:
-        (index, situation) pairs in the order of the answers; indices without one; how many were joined by ``id`` to a
-        situation whose text is not their prompt.
+        (index, situation under the id it is compared under) pairs in the order of the answers; indices without one;
+        how many were joined by ``id`` to a situation whose text is not their prompt.
 
     Raises:
         DataError: two answers of one system belong to the same situation.
     """
-    from overton.evaluation.join import join
+    pairs, unmatched, other_text = _among_themselves(saved) if references is None else _by_split(saved, references)
+    taken: dict[tuple[str, str], int] = {}
+    for index, situation in pairs:
+        system = saved[index].answer.system
+        if (first := taken.setdefault((system, situation.id), index)) != index:
+            ids = " and ".join(repr(short(saved[i].answer.id)) for i in (first, index))
+            raise DataError(f"system {system!r}: answers {ids} both belong to {short(situation.id)!r}; keep one")
+    return pairs, unmatched, other_text
 
+
+def _by_split(
+    saved: Sequence[Saved], references: Mapping[str, Mapping[str, Situation]]
+) -> tuple[list[tuple[int, Situation]], list[int], int]:
     groups: dict[str, list[int]] = {}
     for index, row in enumerate(saved):
         groups.setdefault(row.split if row.split in references else "", []).append(index)
@@ -139,11 +152,44 @@ def join_saved(
     unmatched: list[int] = []
     other_text = 0
     for split, indices in groups.items():
-        joined = join([saved[i].answer for i in indices], references[split])
-        pairs += [(indices[i], situation) for i, situation in joined.pairs]
+        # An answer has a situation's own id; only where tables share one does it take the table's name as well.
+        uses = Counter(s.id for s in references[split].values())
+        name_of = {key: s.id if uses[s.id] == 1 else key for key, s in references[split].items()}
+        key_of = {name: key for key, name in name_of.items()}
+        answers = [saved[i].answer for i in indices]
+        joined = join(
+            [replace(a, id=name_of.get(a.id, a.id)) for a in answers],
+            [replace(s, id=name_of[key]) for key, s in references[split].items()],
+        )
+        pairs += [(indices[i], replace(s, id=key_of[s.id])) for i, s in joined.pairs]
         unmatched += [indices[i] for i in joined.unmatched]
         other_text += joined.other_text
     return sorted(pairs, key=lambda pair: pair[0]), sorted(unmatched), other_text
+
+
+def _among_themselves(saved: Sequence[Saved]) -> tuple[list[tuple[int, Situation]], list[int], int]:
+    """Answers to one question: those with one prompt, and those with one id where files word its prompt otherwise."""
+    ids: dict[str, set[str]] = {}
+    for row in saved:
+        if row.answer.prompt and row.answer.id != row.answer.prompt:
+            ids.setdefault(row.answer.prompt, set()).add(row.answer.id)
+    # Where one prompt has two ids, each file has numbered questions of its own, and only prompts tell.
+    one_numbering = all(len(names) == 1 for names in ids.values())
+    by_text: dict[str, Situation] = {}
+    by_id: dict[str, Situation] = {}
+    pairs: list[tuple[int, Situation]] = []
+    other_text = 0
+    # Prompts first: a question has a text where any file gives one.
+    for index in sorted(range(len(saved)), key=lambda i: not saved[i].answer.prompt):
+        answer = saved[index].answer
+        text = answer.prompt or answer.id
+        name = answer.id if one_numbering else text
+        found = by_text.get(text) or by_id.get(name) or Situation(name, text, ())
+        by_text.setdefault(text, found)
+        by_id.setdefault(name, found)
+        other_text += bool(answer.prompt) and plain(text) != plain(found.text)
+        pairs.append((index, found))
+    return sorted(pairs, key=lambda pair: pair[0]), [], other_text
 
 
 def _read_file(path: Path) -> list[Saved]:

@@ -13,7 +13,7 @@ import pytest
 from cli_material import ANSWER, write_rows
 
 from overton.comparing import compare_files
-from overton.comparing_files import read_references, read_saved
+from overton.comparing_files import join_saved, read_references, read_saved
 from overton.comparing_table import FILES, latex, markdown
 from overton.errors import DataError
 from overton.evaluation.statistics import compare, interval
@@ -221,6 +221,71 @@ def test_entailment_when_asked(good: Path, poor: Path, refs: Path, encoder: Path
     assert found["systems"]["poor"]["nli_mean"]["n"] == 3
 
 
+def test_without_references_one_id_is_one_question_whatever_its_prompt(tmp_path: Path, encoder: Path) -> None:
+    def file(name: str, rows: list[tuple[str, str]]) -> Path:
+        return write_rows(tmp_path / name, [{"id": i, "prompt": p, "answer": "One thing. Another."} for i, p in rows])
+
+    plain = file("plain.jsonl", [("q1", QUESTIONS[0]), ("q2", QUESTIONS[1])])
+    brief = file("brief.jsonl", [("q1", f"Be brief. {QUESTIONS[0]}"), ("q2", f"Be brief. {QUESTIONS[1]}")])
+    found = compare_files([plain, brief], None, strict(encoder), resamples=100)
+    assert [own["shared_by_all"] for own in found["answers"].values()] == [2, 2]
+    assert {row["n"] for row in found["comparisons"] if row["metric"] == "words"} == {2}
+    assert any("2 answers were joined by `id`" in note for note in found["notes"])
+    assert not any("not every system" in note for note in found["notes"])
+    # Where a prompt has another id in another file, the ids are no common ones.
+    other = file("other.jsonl", [("q2", QUESTIONS[2]), ("q1", QUESTIONS[1])])
+    pairs, _, other_text = join_saved(read_saved([plain, other]), None)
+    assert [s.text for _, s in pairs] == [QUESTIONS[0], QUESTIONS[1], QUESTIONS[2], QUESTIONS[1]]
+    assert other_text == 0
+
+
+def test_a_folder_of_references_is_joined_by_the_ids_in_its_tables(tmp_path: Path, refs: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    rows = list(read_jsonl(refs))
+    write_rows(folder / "5p.jsonl", rows[:3])
+    write_rows(folder / "test_6p.jsonl", [{**rows[3], "id": "q0"}])  # q0 in both tables, q1 and q2 in one
+
+    def joined(*answers: dict[str, str]) -> tuple[list[str], list[int]]:
+        path = write_rows(tmp_path / "answers.jsonl", [{"answer": "x", **row} for row in answers])
+        pairs, unmatched, _ = join_saved(read_saved([path]), read_references(folder))
+        return [s.id for _, s in pairs], unmatched
+
+    assert joined({"id": "q1"}, {"id": "q2", "split": "5p"}) == (["5p/q1", "5p/q2"], [])
+    assert joined({"id": "q0", "split": "5p"}) == (["5p/q0"], [])
+    assert joined({"id": "q0", "split": "6p"}) == (["test_6p/q0"], [])
+    assert joined({"id": "5p/q0"}, {"id": "q0"}) == (["5p/q0"], [1])
+    assert joined({"id": "other", "prompt": QUESTIONS[3]}) == (["test_6p/q0"], [])
+
+
+def test_one_question_has_one_answer_of_a_system_whatever_the_split(
+    fails: Fails, tmp_path: Path, refs: Path, encoder: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "5p.jsonl").write_bytes(refs.read_bytes())
+    rows = [
+        {"id": i, "prompt": QUESTIONS[0], "split": split, "answer": "x"} for i, split in (("a", "5p"), ("b", "dev"))
+    ]
+    path = write_rows(tmp_path / "twice.jsonl", rows)
+    said = fails("compare", path, "--references", folder, "--estimator", encoder)
+    assert "system 'twice': answers 'a' and 'b' both belong to '5p/q0'; keep one" in said
+
+
+def test_means_over_fewer_answers_are_said(
+    overton: Call, tmp_path: Path, refs: Path, encoder: Path, good: Path
+) -> None:
+    rows = [{"id": f"q{i}", "answer": "" if i else answer(VIEWS[:1])} for i in range(3)]
+    path = write_rows(tmp_path / "half.jsonl", [*rows, {"id": "stranger", "answer": "x"}])
+    _, out, _ = overton("compare", good, path, "--references", refs, "--estimator", encoder)
+    (line,) = [line for line in out.splitlines() if line.startswith("note: half:")]
+    assert "precision, uniqueness" in line
+    assert "over 1 of 3 answers" in line
+    assert "no perspective stated" in line
+    assert "half: precision" in Path("comparison/table.md").read_text()
+    assert "note: good:" not in out
+
+
 def test_published_figures_when_asked(good: Path, poor: Path, refs: Path, encoder: Path, tmp_path: Path) -> None:
     pytest.importorskip("sentence_splitter", reason="the published evaluation cuts sentences with it")
     asked = Evaluators(estimator=str(encoder), nli_model=str(tiny_nli(tmp_path / "nli")), published=True)
@@ -327,8 +392,9 @@ def test_the_published_log_is_read_whole() -> None:
     saved = read_saved([RESPONSES])
     assert len(saved) == sum(1 for _ in read_jsonl(RESPONSES)) == 7368
     assert len({row.answer.system for row in saved}) == 10
-    from overton.comparing_files import join_saved
-
-    pairs, unmatched, _ = join_saved(saved, read_references(RESPONSES.parents[1] / "op_bench", saved))
+    alone, _, other_text = join_saved(saved, None)
+    assert (len(alone), other_text) == (7368, 0)
+    assert all(s.text == saved[i].answer.prompt for i, s in alone)
+    pairs, unmatched, _ = join_saved(saved, read_references(RESPONSES.parents[1] / "op_bench"))
     assert (len(pairs), unmatched) == (7368, [])
     assert all(len(s.perspectives) == int(saved[i].split[0]) for i, s in pairs)

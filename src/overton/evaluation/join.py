@@ -35,22 +35,22 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
         DataError: two answers of one system belong to the same situation.
     """
     by_id = {s.id: s for s in situations}
-    texts = Counter(form for s in situations for form in {s.text, _plain(s.text)})
-    by_text = {form: s for s in situations for form in (s.text, _plain(s.text)) if texts[form] == 1}
+    texts = Counter(form for s in situations for form in {s.text, plain(s.text)})
+    by_text = {form: s for s in situations for form in (s.text, plain(s.text)) if texts[form] == 1}
     pairs: list[tuple[int, Situation]] = []
     unmatched: list[int] = []
     taken: dict[tuple[str, str], int] = {}
     other_text = 0
     for index, answer in enumerate(answers):
-        prompt = _plain(answer.prompt)
+        prompt = plain(answer.prompt)
         asked = answer.prompt or answer.id
-        found = by_id.get(answer.id) or by_text.get(asked) or by_text.get(prompt or _plain(answer.id))
+        found = by_id.get(answer.id) or by_text.get(asked) or by_text.get(prompt or plain(answer.id))
         if found is None:
             unmatched.append(index)
             continue
         if (first := taken.setdefault((answer.system, found.id), index)) != index:
             raise DataError(f"answers {first + 1} and {index + 1} both belong to {short(found.id)!r}; keep one")
-        other_text += bool(prompt) and prompt not in (_plain(found.text), _plain(found.id))
+        other_text += bool(prompt) and prompt not in (plain(found.text), plain(found.id))
         pairs.append((index, found))
     return Joined(pairs, unmatched, other_text)
 
@@ -70,5 +70,6 @@ def short(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A text without regard to case and white space."""
     return " ".join(text.split()).casefold()
