@@ -134,7 +134,7 @@ def refuse_nothing(rows: Sequence[Row], column: str) -> None:
         reason = next(iter(reasons(rows)))
         raise ModelError(
             f"the judges brought not one of {len(rows)} verdicts; most often: {reason}. No result was written or "
-            "replaced."
+            "replaced; replies that came are kept, and the same command goes on from there."
         )
 
 

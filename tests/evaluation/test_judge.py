@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -108,10 +109,46 @@ def test_an_endpoint_without_schemas_is_asked_in_words(tmp_path: Path, status: i
     served = Served(reply)
     with serving(served) as endpoint:
         rows, transcript = judge_answers([judge(endpoint.url, tmp_path, concurrency=1)], given, questions)
-        # Eight in a row were turned down, and the rest was not tried.
-        assert ["response_format" in body for body in endpoint.bodies] == [True] * 8 + [False] * 12
+        assert ["response_format" in body for body in endpoint.bodies] == [True] + [False] * 12
+        # Neither is anything tried or asked again: not in this run, nor by the next one.
+        again = judge(endpoint.url, tmp_path, concurrency=1)
+        assert judge_answers([again], given, questions) == (rows, transcript)
+        assert len(endpoint.bodies) == 13
+        for text in ("b", "c"):
+            judge_answers([again], [replace(answer, answer=text) for answer in given[:2]], questions)
+        assert ["response_format" in body for body in endpoint.bodies[13:]] == [True] + [False] * 4
     assert [row["depth"] for row in rows] == [2] * 12
     assert {row["reason"] for row in transcript} == {""}
+
+
+def test_a_call_that_was_turned_down_for_its_schema_counts_once(tmp_path: Path) -> None:
+    def reply(body: dict[str, Any]) -> Any:
+        served.status = 400 if "response_format" in body else 200
+        return {"error": {"message": "unknown"}} if "response_format" in body else completion(scores(2))
+
+    served = Served(reply)
+    with serving(served) as endpoint:
+        capped = judge(endpoint.url, tmp_path, concurrency=1, max_calls=2)
+        rows, _ = judge_answers([capped], answers("s", "a", "b", "c"), QUESTIONS)
+        assert len(endpoint.bodies) == 3
+    assert [row["depth"] for row in rows].count(2) == 2
+    (unasked,) = [row for row in rows if row["depth"] is None]
+    assert unasked["reason"] == "m: budget of llm.max_calls 2 is used up" and unasked["failed"]
+
+
+def test_one_question_that_is_turned_down_leaves_the_schema_to_the_others(tmp_path: Path) -> None:
+    def reply(body: dict[str, Any]) -> Any:
+        held = quoted(body, "answer") == "bad"
+        served.status = 400 if held else 200
+        return {"error": {"code": "content_filter"}} if held else completion(scores(2))
+
+    served = Served(reply)
+    with serving(served) as endpoint:
+        asked = judge(endpoint.url, tmp_path, concurrency=1)
+        rows, _ = judge_answers([asked], answers("s", "bad", "much longer", "longest of all"), QUESTIONS)
+        assert ["response_format" in body for body in endpoint.bodies] == [True, True, True, False]
+    assert [row["depth"] for row in rows] == [None, 2, 2]
+    assert "; without a schema: HTTP 400" in rows[0]["reason"] and not rows[0]["failed"]
 
 
 def test_a_dead_endpoint_leaves_reasons(tmp_path: Path) -> None:
@@ -275,4 +312,4 @@ def test_a_batch_gives_the_same_rows(tmp_path: Path) -> None:
     assert read_results([file])[results[0]["custom_id"]].declined
     write_jsonl(file, [{**results[0], "response": {"status_code": 400, "body": {"error": {"message": "too long"}}}}])
     (row, *_), _ = judge_answers([reader(file)], given, QUESTIONS)
-    assert "m: HTTP 400: too long; without a schema: " in row["reason"]
+    assert row["reason"] == "m: HTTP 400: too long" and row["failed"]

@@ -13,6 +13,7 @@ from overton.sections_model import LlmSection
 
 _BYTES_A_TOKEN = 4  # of English; other languages and code differ, so what is made of it is an estimate
 _TURN_TOKENS = 4  # marks around a message
+_REFUSED = ("HTTP 400", "HTTP 422", "HTTP 501")  # how servers turn down a field that they do not know
 
 
 @dataclass(slots=True)
@@ -64,6 +65,7 @@ class CarefulModel:
         self._cache = cache
         self._open = open_backend
         self._backend: Backend | None = None
+        self._takes_schema: bool | None = None  # not known before the first call with one
 
     def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
         """One reply a request, in their order; see :class:`~overton.llm.types.LanguageModel`."""
@@ -84,17 +86,57 @@ class CarefulModel:
         if self._backend is not None:
             with progress() as bar:
                 task = bar.add_task(description, total=len(asked))
-                for key, reply in self._backend.replies(self._within_budget(asked)):
-                    reply = clean(reply)
-                    self.budget.add(asked[key], reply)
-                    if reply.text is not None:
-                        self._cache.put(key, self.name, asked[key], reply)
+                for key, reply in self._answers(self._backend, asked):
                     replies[key] = reply
                     bar.advance(task)
         unasked = Reply(None, self.budget.exhausted())
         replies |= {key: unasked for key in asked if key not in replies}
         self._report(replies)
         return replies
+
+    def _answers(self, backend: Backend, asked: dict[str, Request]) -> Iterator[tuple[str, Reply]]:
+        """Replies as they come. What is turned down with a schema is asked without one; one call tries that first."""
+        held = [key for key, request in asked.items() if request.schema is not None]
+        first = min(held, key=lambda key: prompt_tokens(asked[key])) if held and self._takes_schema is None else None
+        refused: dict[str, str] = {}
+        if first is not None:
+            yield from self._calls(backend, {first: asked[first]}, refused)
+        rest = {key: request for key, request in asked.items() if key != first}
+        if self._takes_schema is not False:
+            yield from self._calls(backend, rest, refused)
+            rest = {}
+        if refused:
+            console.print(
+                f"{self.name}: {len(refused)} calls with a JSON schema were turned down "
+                f"({next(iter(refused.values()))}); asked without one",
+                soft_wrap=True,
+                markup=False,
+            )
+        rest |= {key: asked[key] for key in refused}
+        plain = {key: replace(request, schema=None) for key, request in rest.items()}
+        for key, reply in self._calls(backend, plain, {}):
+            both = f"{refused.get(key)}; without a schema: {reply.reason}"
+            yield key, replace(reply, reason=both) if key in refused and reply.text is None else reply
+
+    def _calls(
+        self, backend: Backend, asked: dict[str, Request], refused: dict[str, str]
+    ) -> Iterator[tuple[str, Reply]]:
+        """Replies, counted and stored; calls that are turned down with a schema go into ``refused`` instead."""
+        for key, reply in backend.replies(self._within_budget(asked)):
+            reply, request = clean(reply), asked[key]
+            if request.schema is not None and reply.text is None and reply.reason.startswith(_REFUSED):
+                refused[key] = reply.reason
+                self.budget.calls -= 1  # made again, which counts once
+                if not reply.declined and self._takes_schema is None:
+                    self._takes_schema = False
+                continue
+            self.budget.add(request, reply)
+            if reply.text is not None:
+                # Under the key of what was wanted, also when it was asked without its schema: not to be asked again.
+                self._cache.put(key, self.name, request, reply)
+                if request.schema is not None:
+                    self._takes_schema = True
+            yield key, reply
 
     def _within_budget(self, asked: dict[str, Request]) -> Iterator[tuple[str, Request]]:
         # A batch is as wide as its longest prompt, so prompts of like length go together.

@@ -17,7 +17,8 @@ class Request:
         temperature: of sampling; 0 takes the likeliest token.
         seed: of sampling. Equal requests get one reply, so samples of one question differ in their seeds.
         schema: JSON schema that an endpoint is told to keep to (``response_format``), with ``title`` as its name;
-            ``None`` for free text. A model on this machine is not held to it, so say in words what is wanted too.
+            ``None`` for free text. An endpoint that turns the first such call down (HTTP 400, 422 or 501) is asked
+            without it. A model on this machine is not held to it, so say in words what is wanted too.
         top_p: nucleus of sampling; 1 = all tokens.
     """
 

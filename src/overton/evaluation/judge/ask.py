@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -11,11 +11,9 @@ from overton.evaluation.judge.prompt import Prompt
 from overton.evaluation.judge.reply import Unreadable
 from overton.llm import LanguageModel, Reply, Request, load_llm
 from overton.llm.front import Budget
-from overton.progress import console
 from overton.sections import JudgeModel
 
 T = TypeVar("T")
-_REFUSED = ("HTTP 400", "HTTP 422", "HTTP 501")  # how servers turn down a field that they do not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +83,7 @@ def ask(
 ) -> list[Verdict[T]]:
     """One verdict a call, in their order.
 
-    An endpoint is told the schema. When it turns calls down for it (HTTP 400, 422 or 501), those are made again with
-    the prompt's own words alone.
+    An endpoint is told the schema; one that takes none gets the prompt's own words alone.
 
     Args:
         judge: who is asked.
@@ -105,17 +102,6 @@ def ask(
         Request(prompt.messages(call.texts), settings.max_tokens, settings.temperature, schema=held) for call in calls
     ]
     replies = judge.llm.complete(requests, f"{judge.name}: {description}")
-    refused = [i for i, r in enumerate(replies) if held and r.text is None and r.reason.startswith(_REFUSED)]
-    if refused:
-        console.print(
-            f"{judge.name}: {len(refused)} calls with a JSON schema were turned down; the same without one",
-            soft_wrap=True,
-            markup=False,
-        )
-        plain = [replace(requests[i], schema=None) for i in refused]
-        for i, reply in zip(refused, judge.llm.complete(plain, f"{judge.name}: {description}"), strict=True):
-            both = f"{replies[i].reason}; without a schema: {reply.reason}"
-            replies[i] = reply if reply.text is not None else replace(reply, reason=both)
     return [
         _verdict(judge.name, prompt.version, call, request, reply, read)
         for call, request, reply in zip(calls, requests, replies, strict=True)
