@@ -19,20 +19,22 @@ def read_sft_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of ``data/sft.jsonl``, made by the data stage or put there: ``prompt`` and ``completion``, and what else.
 
     Args:
-        path: the file. Both are bare text, of which :func:`build_prompt` and :func:`build_completion` make messages.
+        path: the file. Both are bare text, of which :func:`build_prompt` and :func:`build_completion` make messages. An
+            empty completion teaches to say nothing.
 
     Raises:
-        DataError: as for :func:`~overton.rundir.read_jsonl`, or a row lacks one of the two, or it is empty or no text.
+        DataError: as for :func:`~overton.rundir.read_jsonl`, or a row lacks one of the two, or it is no text, or the
+            prompt is empty.
     """
     rows = read_jsonl(path)
     for number, row in enumerate(rows, 1):
         for name in ("prompt", "completion"):
             value = row.get(name)
-            if not isinstance(value, str) or not value.strip():
+            if not isinstance(value, str) or (name == "prompt" and not value.strip()):
                 found = f"found {value!r:.40}" if name in row else "there is no such column"
+                wanted = "text that is not empty" if name == "prompt" else "text"
                 raise DataError(
-                    f"{path}, row {number}: `{name}` must be text that is not empty, {found}; fill it in or leave the "
-                    "row out"
+                    f"{path}, row {number}: `{name}` must be {wanted}, {found}; fill it in or leave the row out"
                 )
     return rows
 

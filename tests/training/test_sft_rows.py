@@ -56,9 +56,9 @@ def test_tokens_of_conversations_are_those_that_trl_makes(tmp_path: Path) -> Non
     [
         ({"prompt": "May I?"}, "completion"),
         ({"prompt": "May I?", "completion": None}, "completion"),
-        ({"prompt": "May I?", "completion": " \n"}, "completion"),
         ({"prompt": "May I?", "completion": [{"role": "assistant", "content": "No."}]}, "completion"),
         ({"completion": "No."}, "prompt"),
+        ({"prompt": " \n", "completion": "No."}, "prompt"),
         ({"prompt": 7, "completion": "No."}, "prompt"),
     ],
 )
@@ -67,8 +67,9 @@ def test_a_row_without_its_two_texts_is_named(tmp_path: Path, row: dict[str, Any
     write_jsonl(file, [*ROWS, row])
     with pytest.raises(DataError, match=rf"sft\.jsonl, row 5: `{name}`"):
         read_sft_rows(file)
-    write_jsonl(file, ROWS)
-    assert read_sft_rows(file) == ROWS  # as they are, with the spaces at their ends
+    silent = {"prompt": "May I?", "completion": ""}
+    write_jsonl(file, [*ROWS, silent])
+    assert read_sft_rows(file) == [*ROWS, silent]  # as they are, with the spaces at their ends
 
 
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
