@@ -236,6 +236,15 @@ def test_columns_may_be_arrays(shared: OvertonReward) -> None:
     assert TrlReward(shared)(**call([CARE, CARE], **arrays)) == TrlReward(shared)(**call([CARE, CARE], **rows))
 
 
+def test_each_row_has_its_own_references(shared: OvertonReward) -> None:
+    rows = [REFERENCES, list(REFERENCES), json.dumps(REFERENCES), [{"explanation": "zebras quack"}], [np.array(["x"])]]
+    found = TrlReward(shared)
+    found(**call([CARE] * 5) | {"references": rows})
+    coverage = [s.terms.get("coverage") for s in found.last_scores]
+    assert coverage[:4] == [0.5, 0.5, 0.5, 0.0] and coverage[4] is None
+    assert "found ndarray" in found.last_scores[4].reason
+
+
 @pytest.mark.parametrize(("name", "rows"), [("prompts", ["?"]), ("completion_ids", [[1]] * 3)])
 def test_rows_of_another_number_are_named(shared: OvertonReward, name: str, rows: list[Any]) -> None:
     with pytest.raises(DataError, match=f"`{name}` has {len(rows)} rows for 2 completions"):

@@ -117,7 +117,7 @@ def read_call(
             for name, prompt in zip(named, prompts, strict=True)
         ),
         ids=tuple(None if key is None else str(key) for key in ids),
-        references=tuple(_references(value) for value in columns["references"]),
+        references=_all_references(columns["references"]),
         finished=finished,
     )
 
@@ -135,6 +135,15 @@ def _plain(content: Any) -> str:
     if isinstance(content, list):
         return "\n".join(part.get("text") or "" for part in content if part.get("type") == "text")
     return content or ""
+
+
+def _all_references(values: Sequence[Any]) -> tuple[tuple[Perspective, ...] | str, ...]:
+    """Of each row. Those of a group follow each other and are equal, so they are read once."""
+    found: list[tuple[Perspective, ...] | str] = []
+    for row, value in enumerate(values):
+        plain = row > 0 and isinstance(value, list | str) and type(value) is type(values[row - 1])
+        found.append(found[-1] if plain and repr(value) == repr(values[row - 1]) else _references(value))
+    return tuple(found)
 
 
 def _references(value: Any) -> tuple[Perspective, ...] | str:

@@ -51,15 +51,22 @@ def near_threshold(
         across, within = references @ segments.T, segments @ segments.T
         np.fill_diagonal(within, 2.0)  # a segment is not compared with itself
         close, alike = _close(across, thresholds, margin), _close(within, thresholds, margin)
-        said = _close(segments @ summary.T, thresholds, margin)
         if ties and across.size:
             first = across.max(axis=0)
             level = (across > first - margin) & (first >= min(thresholds))
             close |= level & (level.sum(axis=0) > 1)
-        own = close.any(axis=0) | alike.any(axis=1) | said.any(axis=1)
-        found.append(Near(*(np.flatnonzero(hit).tolist() for hit in (close.any(axis=1), own, said.any(axis=0)))))
+        own = close.any(axis=0) | alike.any(axis=1)
+        sentences: list[int] = []
+        if len(summary):
+            said = _close(segments @ summary.T, thresholds, margin)
+            own |= said.any(axis=1)
+            sentences = np.flatnonzero(said.any(axis=0)).tolist()
+        found.append(Near(np.flatnonzero(close.any(axis=1)).tolist(), np.flatnonzero(own).tolist(), sentences))
     return found
 
 
 def _close(cosines: npt.NDArray[np.float32], thresholds: Sequence[float], margin: float) -> npt.NDArray[np.bool_]:
-    return np.any([np.abs(cosines - threshold) < margin for threshold in thresholds], axis=0)
+    close = np.abs(cosines - thresholds[0]) < margin
+    for threshold in thresholds[1:]:
+        close |= np.abs(cosines - threshold) < margin
+    return close

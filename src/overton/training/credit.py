@@ -22,6 +22,7 @@ reward-to-go and a baseline, Williams 1992, applied to segments.)
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -82,11 +83,12 @@ def token_advantages(
     if not found:
         return out
     stopped = False
+    starts = [segment.start for segment in found]
     for index, (start, end) in enumerate(spans):
         if end <= start:
             continue
-        hit = next((i for i, s in enumerate(found) if s.start <= start < s.end), None)
-        if hit is None:
+        hit = bisect_right(starts, start) - 1
+        if hit < 0 or start >= found[hit].end:
             # The first token after the last segment, white space apart, is the decision to stop.
             if start >= found[-1].end and end > found[-1].end + 1 and not stopped:
                 out[index] = decisions[-1]
