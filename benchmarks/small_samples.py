@@ -3,7 +3,7 @@
     python benchmarks/small_samples.py
 
 Prints a row a number of questions: normal differences, and differences of two shares of three references. 5% would be
-right. Half a minute on one thread.
+right. A few seconds on one thread.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 
 from overton.estimator import SimilarityEstimator
 from overton.rewards import OvertonReward
-from overton.rewards.near import near_threshold
+from overton.rewards.near import near_texts
 from overton.types import Group, Score
 
 # The ladders' values in order; a step is one to the next.
@@ -55,17 +55,8 @@ def profile(estimator: SimilarityEstimator, preset: str, groups: Sequence[Group]
         [plan.split(group, part) for plan, group, part in zip(plans, groups, np.split(whole, cuts), strict=True)]
         for whole in (rounded, np.arange(len(texts)))
     )
-    thresholds = sorted({threshold, getattr(reward.preset, "unique_threshold", threshold)})
-    ties = getattr(reward.preset, "nearest_decides", False)
-    near = {
-        int(i)
-        for own, where in zip(rows, places, strict=True)
-        for one, place in zip(near_threshold(own, thresholds, ties=ties), where, strict=True)
-        for part, hit in zip(place, one, strict=True)
-        for i in part[hit]
-    }
+    _, again = near_texts(reward.preset, threshold, rows, places)
     marks.append(time.process_time())
-    again = sorted(near)
     estimator.encode_exact([texts[i] for i in again], [contexts[i] for i in again] if alike else None, preprocess=alike)
     marks.append(time.process_time())
     for group, plan, own in zip(groups, plans, rows, strict=True):

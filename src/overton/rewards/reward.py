@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.errors import DataError
-from overton.rewards.near import near_threshold
+from overton.rewards.near import near_texts
 from overton.rewards.plan import Rows
 from overton.rewards.presets import make_preset
 from overton.types import Group, Score
@@ -113,17 +113,7 @@ class OvertonReward:
             contexts: of all.
             threshold: cosine of a match.
         """
-        thresholds = sorted({threshold, getattr(self.preset, "unique_threshold", threshold)})
-        ties = getattr(self.preset, "nearest_decides", False)
-        near = [near_threshold(own, thresholds, ties=ties) for own in rows]
-        wanted = {
-            int(i)
-            for found, where in zip(near, places, strict=True)
-            for one, place in zip(found, where, strict=True)
-            for part, hit in zip(place, one, strict=True)
-            for i in part[hit]
-        }
-        chosen = sorted(wanted)
+        near, chosen = near_texts(self.preset, threshold, rows, places)
         exact = dict(zip(chosen, self._encode(texts, contexts, chosen, exact=True), strict=True))
         for own, found, where in zip(rows, near, places, strict=True):
             for index, (one, place) in enumerate(zip(found, where, strict=True)):

@@ -45,7 +45,7 @@ def train_sft(
         asked: situations that GRPO will ask; their prompts have to fit into the model.
 
     Raises:
-        DataError: a row lacks ``prompt`` or ``completion``, or one is empty or no text.
+        DataError: a row lacks ``prompt`` or ``completion``, or one is no text, or the prompt is empty.
         RecipeError: rows do not fit into the model or ``packing``, or prompts of ``asked`` with an answer do not.
         NonFiniteError: a loss, gradient or weight is NaN or infinite; the batch is saved.
     """
