@@ -5,91 +5,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-import json
 import multiprocessing
 import pickle
-import time
 import types
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from accelerate import PartialState
 from trl.trainer.utils import get_callable_name, is_async_callable
-from trl_setup import HashEncoder, reward_file
+from trl_calls import BESIDE, CARE, NAMES, TWICE, Logs, call
+from trl_setup import HashEncoder
 
-from overton.errors import DataError, RecipeError
+from overton.errors import RecipeError
 from overton.integrations import trl as functions
 from overton.integrations.trl import AsyncTrlReward, GroupSplitError, TrlReward
-from overton.rewards import OvertonReward, shared_reward
-from overton.segment import format_answer
+from overton.rewards import OvertonReward
 from overton.types import Group, Perspective
-
-NAMES = ("pluralism", "coverage", "uniqueness", "precision", "form")
-REFERENCES = [{"label": "Care", "explanation": "Ann means well"}, {"label": "", "explanation": "it is not hers"}]
-CARE = format_answer([Perspective("Care", "Ann means well")], "Care.")
-TWICE = format_answer([Perspective("Care", "Ann means well"), Perspective("Care", "Ann means well")], "Care.")
-BESIDE = format_answer([Perspective("Law", "zebras quack")], "Law.")
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return reward_file(tmp_path_factory.mktemp("reward"), threshold=0.9)
-
-
-@pytest.fixture
-def shared(settings: Path, monkeypatch: pytest.MonkeyPatch) -> OvertonReward:
-    """The reward that the functions of this process use."""
-    monkeypatch.setenv("OVERTON_REWARD", str(settings))
-    return shared_reward()
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of answers of each scoring."""
-    calls: list[int] = []
-    score = OvertonReward.score
-
-    def watched(self: OvertonReward, groups: Any) -> Any:
-        calls.append(sum(len(group.answers) for group in groups))
-        time.sleep(0.02)
-        return score(self, groups)
-
-    monkeypatch.setattr(OvertonReward, "score", watched)
-    return calls
-
-
-class Logs:
-    """What TRL's trainer hands over for logging."""
-
-    def __init__(self) -> None:
-        self.extra: dict[str, list[Any]] = {}
-        self.metrics: dict[str, list[float]] = {}
-
-    def log_extra(self, column: str, values: list[Any]) -> None:
-        self.extra.setdefault(column, []).extend(values)
-
-    def log_metric(self, name: str, value: float) -> None:
-        self.metrics.setdefault(name, []).append(value)
-
-    def both(self) -> dict[str, Any]:
-        return {"log_extra": self.log_extra, "log_metric": self.log_metric}
-
-
-def call(texts: list[str], references: Any = REFERENCES, **columns: Any) -> dict[str, Any]:
-    """Keyword arguments of one call: answers to one question."""
-    size = len(texts)
-    return {
-        "prompts": ["May Ann read it?\n"] * size,
-        "completions": texts,
-        "completion_ids": [[1, 2, 3]] * size,
-        "references": [references] * size,
-    } | columns
-
 
 # ------------------------------------------------------------------ what they answer
 
@@ -173,122 +108,6 @@ def test_two_rewards_of_one_trainer_fill_columns_of_their_own() -> None:
     assert logs.extra["loose/coverage"] == [0.5, 0.5]
     assert logs.metrics["strict/terms/coverage"] == [0.5, 0.0]
     assert logs.metrics["loose/terms/coverage"] == [0.5, 0.5]
-
-
-# ------------------------------------------------------------------ columns of the data set
-
-
-def seen_groups(monkeypatch: pytest.MonkeyPatch, batch: dict[str, Any]) -> list[Group]:
-    found: list[Group] = []
-    score = OvertonReward.score
-
-    def watched(self: OvertonReward, groups: Any) -> Any:
-        found.extend(groups)
-        return score(self, groups)
-
-    monkeypatch.setattr(OvertonReward, "score", watched)
-    TrlReward(OvertonReward(HashEncoder()))(**batch)
-    return found
-
-
-def test_the_situation_is_the_column_or_what_the_user_asked_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    messages = [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "Hello"},
-        {"role": "assistant", "content": "Yes?"},
-        {"role": "user", "content": "May Ann read it? "},
-    ]
-    image = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "May Bo?"}]}]
-    batch = call([CARE] * 4, prompts=[messages, image, "May Cy?\n", "A template: May Di?"])
-    groups = seen_groups(monkeypatch, batch | {"situation": [None, "", None, "May Di?"]})
-    assert [g.prompt for g in groups] == ["May Ann read it?", "May Bo?", "May Cy?", "May Di?"]
-
-
-def test_rows_of_one_situation_are_one_group_unless_references_or_ids_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = [{"label": "Law", "explanation": "it is forbidden"}]
-    batch = call(["a", "b", "c", "d", "e"])
-    batch["references"] = [REFERENCES, REFERENCES, other, other, json.dumps(REFERENCES)]
-    assert [g.answers for g in seen_groups(monkeypatch, batch)] == [("a", "b", "e"), ("c", "d")]
-    numbered = batch | {"situation_id": [1, 2, 3, 3, 1]}
-    assert [g.answers for g in seen_groups(monkeypatch, numbered)] == [("a", "e"), ("b",), ("c", "d")]
-
-
-def test_messages_are_answers_too(shared: OvertonReward) -> None:
-    texts = [CARE, TWICE, ""]
-    parts = [[{"role": "assistant", "content": [{"type": "text", "text": text}]}] for text in texts]
-    tools = [[{"role": "assistant", "content": "I look."}, {"role": "assistant", "content": text}] for text in texts]
-    plain = functions.pluralism(**call(texts))
-    assert plain == functions.pluralism(**call(parts)) == functions.pluralism(**call(tools))  # type: ignore[arg-type]
-
-
-def test_what_is_no_answer_has_no_score(shared: OvertonReward) -> None:
-    found = TrlReward(shared)
-    values = found(**call([CARE, None, [], [None], 5]))  # type: ignore[list-item]
-    assert values[0] == functions.pluralism(**call([CARE]))[0] and values[1:] == [None] * 4
-    assert [s.reason for s in found.last_scores[1:]] == ["the answer is NoneType, not text"] * 4
-    silent = [{"role": "assistant", "content": None, "tool_calls": []}]
-    assert found(**call([silent])) == found(**call([""]))  # type: ignore[list-item]
-
-
-def test_columns_may_be_arrays(shared: OvertonReward) -> None:
-    rows = {"situation": ["?", "!"], "situation_id": [1, 2]}
-    arrays = {name: np.array(values) for name, values in rows.items()}
-    assert TrlReward(shared)(**call([CARE, CARE], **arrays)) == TrlReward(shared)(**call([CARE, CARE], **rows))
-
-
-def test_each_row_has_its_own_references(shared: OvertonReward) -> None:
-    rows = [REFERENCES, list(REFERENCES), json.dumps(REFERENCES), [{"explanation": "zebras quack"}], [np.array(["x"])]]
-    found = TrlReward(shared)
-    found(**call([CARE] * 5) | {"references": rows})
-    coverage = [s.terms.get("coverage") for s in found.last_scores]
-    assert coverage[:4] == [0.5, 0.5, 0.5, 0.0] and coverage[4] is None
-    assert "found ndarray" in found.last_scores[4].reason
-
-
-@pytest.mark.parametrize(("name", "rows"), [("prompts", ["?"]), ("completion_ids", [[1]] * 3)])
-def test_rows_of_another_number_are_named(shared: OvertonReward, name: str, rows: list[Any]) -> None:
-    with pytest.raises(DataError, match=f"`{name}` has {len(rows)} rows for 2 completions"):
-        TrlReward(shared)(**{**call([CARE, CARE]), name: rows})
-
-
-def test_without_references_the_error_names_what_there_is() -> None:
-    batch = call([CARE])
-    batch["perspectives"] = batch.pop("references")
-    with pytest.raises(DataError, match=r"column `references` .*handed over `perspectives`, `topic` beside `prompt`"):
-        TrlReward(OvertonReward(HashEncoder()))(**batch, topic=["x"], trainer_state=None, **Logs().both())
-    del batch["perspectives"]
-    batch["references"] = None
-    with pytest.raises(DataError, match=r"handed over no column beside .*remove_unused_columns=False"):
-        TrlReward(OvertonReward(HashEncoder()))(**batch)
-    with pytest.raises(DataError, match="column `situation` has 1 rows for 2 completions"):
-        TrlReward(OvertonReward(HashEncoder()))(**call([CARE, CARE], situation=["?"]))
-
-
-@pytest.mark.parametrize(
-    ("broken", "reason"),
-    [
-        (None, "a list of references is wanted, found NoneType"),
-        ("Privacy", "found the text 'Privacy'"),
-        ([{"label": "Care"}], "the text `explanation` is missing"),
-        ([" "], "the reference is empty"),
-        ([], "the situation has no reference perspectives"),
-    ],
-)
-def test_references_that_cannot_be_read_leave_their_row_without_a_reward(
-    shared: OvertonReward, broken: Any, reason: str
-) -> None:
-    batch = call([CARE, CARE, CARE])
-    batch["references"] = [REFERENCES, broken, REFERENCES]
-    logs = Logs()
-    with pytest.warns(UserWarning, match="could not be scored"):
-        found = functions.coverage(**batch, **logs.both())
-    assert found == [0.5, None, 0.5]
-    assert functions.pluralism(**batch)[1] is None
-    assert logs.metrics["unscored"] == [1.0]
-    assert logs.metrics["terms/coverage"] == [0.5, 0.5]
-    assert logs.extra["overton/value"][1] is logs.extra["overton/coverage"][1] is None
-    assert reason in logs.extra["overton/reason"][1]
-    assert logs.extra["overton/reason"][0] == ""
 
 
 # ------------------------------------------------------------------ what is asked of the trainer

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from overton.evaluation.nli import NliModel
+from overton.rundir import write_jsonl
 from overton.types import Answer, Perspective, Situation
 
 TEXTS = [
@@ -106,3 +107,22 @@ def vivid_nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = {name: (w * 8 if w.dim() > 1 else w).contiguous() for name, w in weights.items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two questions; on each a cluster of two people and one of a single person; two models that they rated."""
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-a-test")
+    rows = []
+    for question, split in ((1, "prism"), (2, "modelslant")):
+        for user, cluster, view, ratings in (
+            ("u1", 0, "yes", (5, 2)),
+            ("u2", 0, "yes", (4, 1)),
+            ("u3", 1, "no", (1, 4)),
+        ):
+            for model, text, rating in zip(("m1", "m2"), ("yes", "no"), ratings, strict=True):
+                row = {"user": user, "question_id": question, "question": f"Question {question}?", "source": split}
+                row |= {"freeresponse": view, "cluster_kmeans": cluster, "model": model}
+                rows.append(row | {"llm_response": f"I say {text}.", "representation_rating": rating})
+    write_jsonl(tmp_path / "bench.jsonl", rows)
+    return ["overtonbench", "--data", str(tmp_path / "bench.jsonl"), "--output", str(tmp_path / "out")]

@@ -57,3 +57,14 @@ def chooser(choose: Callable[[str, str], str]) -> Callable[[dict[str, Any]], dic
         return completion(json.dumps({"reason": "so", "winner": winner}))
 
     return reply
+
+
+def reply(body: dict[str, Any]) -> dict[str, Any]:
+    """A judge that grades by words, prefers the longer answer, and rates by whether a view is in the answer."""
+    text = body["messages"][-1]["content"]
+    if "<view" in text:
+        rating = 5 if quoted(body, "view") in quoted(body, "answer") else 2
+        return completion(json.dumps({"reason": "so", "rating": rating}))
+    if "<answer-1" in text:
+        return chooser(lambda first, second: "1" if len(first) > len(second) else "2")(body)
+    return grader(lambda answer: min(5, len(answer.split())))(body)
