@@ -24,6 +24,7 @@ GROUND = {
     "threads",
     "full_disk",
     "printing",
+    "precision",
     "progress",
     "prompting",
     "recipe",

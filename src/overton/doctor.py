@@ -149,7 +149,7 @@ def _cpu(has_torch: bool) -> dict[str, Any]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     bf16: bool | None = None
     if has_torch:
-        from overton.estimator.encode import has_fast_bf16
+        from overton.precision import has_fast_bf16
 
         bf16 = has_fast_bf16("cpu")
     return {"cores": usable, "name": _cpu_name(), "bf16": bf16}

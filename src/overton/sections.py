@@ -196,7 +196,7 @@ class EstimatorSection(Section):
         lt=1,
         description="so much of the situation's own vector is taken from each text's: what all texts of it share",
     )
-    bf16: bool = Field(True, description="bfloat16 autocast where the machine has it")
+    bf16: bool = Field(True, description="bfloat16 autocast where the machine is fast at it")
     different_per_same: float = Field(
         6.0,
         ge=0,

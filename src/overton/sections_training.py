@@ -210,7 +210,9 @@ class TrainingSection(Section):
 
     sft: SftSection = Field(default_factory=SftSection)
     grpo: GrpoSection = Field(default_factory=GrpoSection)
-    bf16: bool = Field(True, description="bfloat16 autocast: less memory, faster where the machine has it")
+    bf16: bool = Field(
+        True, description="bfloat16 autocast where the machine is fast at it (`overton doctor`): less memory, less time"
+    )
     gradient_checkpointing: bool = Field(False, description="less memory, more time; on for large models")
     use_liger_kernel: bool = Field(
         False, description="Liger's fused kernels, with the package liger-kernel and a GPU: less memory, faster"

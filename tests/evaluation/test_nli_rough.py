@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from overton.evaluation.nli_model import has_fast_bf16, load_nli
+from overton.evaluation.nli_model import load_nli
+from overton.precision import has_fast_bf16
 from overton.evaluation.nli_rough import _LaidOut, rough_copy
 
 PAIRS = [("The child has a right to some privacy.", "Trust between them will suffer."), ("A parent.", "A child.")]

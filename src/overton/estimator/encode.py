@@ -20,6 +20,7 @@ from overton.estimator.calibration import CALIBRATION_FILE, Calibration
 from overton.estimator.models import load_sentence_transformer, model_hash, overlong
 from overton.estimator.preprocess import Preprocessing, plain_layout
 from overton.estimator.store import VectorStore
+from overton.precision import has_fast_bf16
 from overton.progress import track
 from overton.rundir import is_unfinished
 
@@ -333,13 +334,3 @@ def without_situation(rows: np.ndarray, own: np.ndarray, shares: np.ndarray) -> 
 
     rest = rows - shares.astype(np.float32)[:, None] * own
     return np.asarray(rest / np.linalg.norm(rest, axis=1, keepdims=True), dtype=np.float32)
-
-
-def has_fast_bf16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 on this kind of device (``cpu``, ``cuda``)."""
-    import torch
-
-    if device == "cpu":
-        # Without the instructions torch emulates bfloat16, slower than float32.
-        return bool(torch.cpu._is_avx512_bf16_supported())
-    return device == "cuda" and torch.cuda.is_bf16_supported()

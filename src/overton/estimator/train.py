@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from overton.errors import DataError, MissingDependencyError, RecipeError
 from overton.estimator.batches import ConfusableBatches, batch_sampler, label_texts
 from overton.estimator.card import write_card
-from overton.estimator.encode import has_fast_bf16
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import ALL_PAIRS, build_loss
 from overton.estimator.models import load_sentence_transformer, overlong, resolve_base, shown_base
 from overton.estimator.preprocess import Prepare, Preprocessing
 from overton.folders import atomic_folder
+from overton.precision import has_fast_bf16
 from overton.progress import progress
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from overton.errors import ModelError
+from overton.precision import has_fast_bf16
 from overton.weights import whole_weights
 
 MAX_SENTENCES = 200  # distinct ones; the comparison of an answer with itself grows with the square
@@ -147,16 +148,6 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 32, bf
         ) from error
     index = entailment_index(labels, str(name))
     return NliModel(encoder, str(name), index, batch_size, bf16 and has_fast_bf16(encoder.device.type))
-
-
-def has_fast_bf16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 on this kind of device (``cpu``, ``cuda``)."""
-    import torch
-
-    if device == "cpu":
-        # Without the instructions torch emulates bfloat16, slower than float32.
-        return bool(torch.cpu._is_avx512_bf16_supported())
-    return device == "cuda" and torch.cuda.is_bf16_supported()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from overton.errors import ModelError
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
+from overton.precision import has_fast_bf16
 from overton.prompting import end_turns
 from overton.sections_model import LlmSection
 from overton.weights import causal_model
@@ -166,5 +167,5 @@ def best_dtype(model: Any) -> torch.dtype:
     if model.num_parameters() < _SMALL or getattr(model.config, "quantization_config", None):
         return saved
     if model.device.type == "cpu":
-        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
-    return torch.bfloat16 if saved == torch.float32 and torch.cuda.is_bf16_supported() else saved
+        return torch.bfloat16 if has_fast_bf16("cpu") else torch.float32
+    return torch.bfloat16 if saved == torch.float32 and has_fast_bf16("cuda") else saved

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from overton import processes
+from overton.precision import has_fast_bf16
 from overton.recipe import Recipe
 from overton.training.split import grpo_share, sft_share
 
@@ -119,7 +120,7 @@ def _rollout(recipe: Recipe, prompt_tokens: int, rows: int) -> dict[str, Any]:
     options = recipe.training.grpo
     if options.rollout == "continuous-batching":
         found: dict[str, Any] = {"use_transformers_continuous_batching": True}
-        if not _has_gpu():
+        if device_here() == "cpu":
             # By itself it takes most of the memory there is; this much holds all answers of the step.
             blocks = rows * -(-(prompt_tokens + options.max_completion_length) // _BLOCK)
             found["transformers_continuous_batching_config"] = {"num_blocks": blocks, "page_size": _BLOCK}
@@ -140,7 +141,7 @@ def _rollout(recipe: Recipe, prompt_tokens: int, rows: int) -> dict[str, Any]:
 def _common(recipe: Recipe, sharded: bool | None) -> dict[str, Any]:
     """What SFT and GRPO share."""
     training = recipe.training
-    cpu = not _has_gpu()
+    cpu = device_here() == "cpu"
     accelerator = {}
     if processes.shares_weights() if sharded is None else sharded:
         # Else FSDP leaves the whole gradient on each process until the last pass of a step. DeepSpeed never does.
@@ -149,7 +150,7 @@ def _common(recipe: Recipe, sharded: bool | None) -> dict[str, Any]:
         "seed": recipe.seed,
         "data_seed": recipe.seed,
         "use_cpu": cpu,
-        "bf16": training.bf16,
+        "bf16": training.bf16 and has_fast_bf16(device_here()),
         _checkpointing(): training.gradient_checkpointing,
         "use_liger_kernel": training.use_liger_kernel,
         "report_to": training.report_to or "none",
@@ -169,7 +170,8 @@ def _checkpointing() -> str:
     return new if new in TrainingArguments.__dataclass_fields__ else "gradient_checkpointing"
 
 
-def _has_gpu() -> bool:
+def device_here() -> str:
+    """The torch device type that training takes on this machine: ``cuda`` where there is one, else ``cpu``."""
     import torch
 
-    return bool(torch.cuda.is_available())
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -10,10 +10,11 @@ from typing import Any
 
 from overton import processes
 from overton.errors import RecipeError
+from overton.precision import has_fast_bf16
 from overton.recipe import Recipe
 from overton.rundir import RunDir
 from overton.training import memory, preflight
-from overton.training.arguments import grpo_arguments, sft_arguments, sft_steps
+from overton.training.arguments import device_here, grpo_arguments, sft_arguments, sft_steps
 from overton.training.at_hand import data_at_hand, encoder_parameters, shape_at_hand, tokenizer_at_hand
 from overton.training.checkpoints import KEPT
 from overton.training.cost import DECODE_SHARE, GPUS, UPDATE_SHARE, Gpu, at_once, step_seconds
@@ -75,6 +76,7 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     sharding = setting.sharding or _sharding_here()
     gpu = _gpu(setting.gpu)
     size = setting.memory_gb * GB or (gpu.memory if gpu else _memory_here())
+    bf16 = recipe.training.bf16 and (setting.elsewhere or has_fast_bf16(device_here()))
     if gpu:
         gpu = dataclasses.replace(gpu, memory=size)
     unchecked: list[str] = []
@@ -86,11 +88,12 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     data = data_at_hand(recipe, run, tokenizer, shape.context if shape else None, unchecked, problems)
     problems += _data_problems(recipe, data, unchecked)
     problems += _reward_problems(recipe, run, unchecked)
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"bf16": bf16})})
     found: dict[str, Any] = {
         "setting": {
             "processes": world,
             "sharding": sharding,
-            "precision": "bf16" if recipe.training.bf16 else "float32",
+            "precision": "bf16" if bf16 else "float32",
             "gpu": setting.gpu,
             "memory_gb": round(size / GB, 1) if size else None,
         },
@@ -106,6 +109,7 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
         for name in ("sft", "grpo") if setting.elsewhere else ():
             for key in _MACHINE:
                 found[name]["settings"].pop(key, None)
+            found[name]["settings"]["bf16"] = bf16
     if divides and shape is not None:
         loads = _loads(recipe, data, world, sharding, size or None)
         found["memory"] = _memory(recipe, shape, loads)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from overton.errors import RecipeError
+from overton.precision import has_fast_bf16
 from overton.processes import shares_weights
 from overton.sections_training import GrpoSection, SftSection
 
@@ -15,7 +16,8 @@ class BatchedMuon(torch.optim.Muon):
     """torch's Muon with the matrices of one shape orthogonalised together.
 
     Small matrices one by one cost more in calls than in arithmetic: a step over the 14 of a small Qwen2 takes
-    less than half the time. In bfloat16, as torch does it; a matrix higher than wide is turned first.
+    less than half the time. In bfloat16, as torch does it, where the device is fast at it, else in float32; a matrix
+    higher than wide is turned first.
     """
 
     @torch.no_grad()
@@ -57,7 +59,9 @@ def orthogonal(matrices: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
     """
     a, b, c = options["ns_coefficients"]
     high = matrices.shape[1] > matrices.shape[2]
-    found = (matrices.mT if high else matrices).bfloat16()
+    found = matrices.mT if high else matrices
+    if has_fast_bf16(matrices.device.type):
+        found = found.bfloat16()
     found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=options["eps"])
     for _ in range(options["ns_steps"]):
         gram = found @ found.mT

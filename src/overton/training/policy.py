@@ -12,6 +12,7 @@ from typing import Any
 
 from overton.errors import ModelError
 from overton.folders import atomic_folder
+from overton.precision import has_fast_bf16
 from overton.processes import is_first
 from overton.prompting import end_turns
 from overton.sections_training import PolicySection
@@ -150,14 +151,15 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
 
     Args:
         name: folder or hub name.
-        dtype: of the weights; ``"auto"`` keeps the saved one. Training all weights wants ``"float32"``, since
-            small steps vanish in bfloat16 weights.
+        dtype: of the weights; ``"auto"`` keeps the saved one, but for half precision on a processor that is slow at
+            it. Training all weights wants ``"float32"``, since small steps vanish in bfloat16 weights.
         load_in_4bit: of the linear layers, as in QLoRA (Dettmers et al. 2023, arXiv 2305.14314): NF4, with the scales
             quantized too.
 
     Raises:
         ModelError: it cannot be had or read, or lacks weights of a causal language model, with what to do.
     """
+    import torch
     from transformers import AutoTokenizer
 
     if fault := folder_fault(name):
@@ -179,6 +181,8 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     end_turns(model, tokenizer)
+    if dtype == "auto" and not load_in_4bit and not torch.cuda.is_available() and not has_fast_bf16("cpu"):
+        model = model.float()
     return _with_fast_attention(model), tokenizer
 
 
