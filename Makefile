@@ -36,7 +36,7 @@ quickstart: $(VENV)/.overton-run
 	$(BIN)/overton run recipes/quickstart.yaml
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.overton-dev
 	$(BIN)/python -m ruff check .

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from overton.precision import has_fast_bf16
 from overton.estimator.open import open_estimator
 from overton.estimator.suite import claim_pairs
+from overton.precision import has_fast_bf16
 from overton.rundir import read_json, versions, write_json
 
 BATCH = 64

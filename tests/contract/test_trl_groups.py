@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from trl import GRPOConfig
 from trl_setup import reward_file
 from trl_two_processes import SHAPES
 
+import preloaded
 from overton.errors import OvertonError
 from overton.integrations.trl import CheckGroups, GroupSplitError, check_groups
 from overton.testing import tiny_policy
@@ -26,14 +25,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
     folder = tmp_path_factory.mktemp("shapes")
     policy = tiny_policy(folder / "policy", max_length=96)
     script = Path(__file__).parent / "trl_two_processes.py"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*launch, str(script), str(policy), str(folder)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OVERTON_REWARD": str(reward_file(folder)), "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
+    environment = {**os.environ, "OVERTON_REWARD": str(reward_file(folder))}
+    done = preloaded.run([str(script), str(policy), str(folder)], env=environment, processes=2)
     assert done.returncode == 0, done.stderr[-4000:]
     return {s: [json.loads((folder / f"{s}-{rank}.json").read_text()) for rank in (0, 1)] for s in SHAPES}
 

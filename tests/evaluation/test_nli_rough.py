@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from overton.evaluation.nli_model import load_nli
-from overton.precision import has_fast_bf16
 from overton.evaluation.nli_rough import _LaidOut, rough_copy
+from overton.precision import has_fast_bf16
 
 PAIRS = [("The child has a right to some privacy.", "Trust between them will suffer."), ("A parent.", "A child.")]
 

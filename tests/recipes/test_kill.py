@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,26 +11,21 @@ from typing import Any
 import pytest
 from test_recipes import RECIPES, SCRATCH, SMALL
 
-import overton
+import preloaded
 from overton.pipeline import NAMES
 from overton.rundir import RunDir, read_json, read_jsonl, sha256
 
 pytestmark = pytest.mark.slow
 
 LONGER = ["training.grpo.steps=4", "training.grpo.save_steps=2", "data.train=90"]
-ENVIRONMENT = os.environ | {
-    "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": str(Path(overton.__file__).parents[1]),
-    "TOKENIZERS_PARALLELISM": "false",
-}
 
 
-def start(folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, log: Path) -> preloaded.Process:
     recipe = next(p for p in RECIPES if p.stem == "quickstart")
     changes = [part for item in SMALL + SCRATCH + LONGER for part in ("--set", item)]
-    command = [sys.executable, "-m", "overton", "run", str(recipe), "--run-dir", str(folder), *changes]
+    command = ["-m", "overton", "run", str(recipe), "--run-dir", str(folder), *changes]
     with open(log, "ab") as stream:
-        return subprocess.Popen(command, env=ENVIRONMENT, stdout=stream, stderr=stream)
+        return preloaded.start(command, stream, stream)
 
 
 def finish(folder: Path, log: Path) -> None:
@@ -60,7 +53,7 @@ def kill_at(sign: str, folder: Path, log: Path) -> bool:
             assert process.returncode == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
             return False  # the stage was over between two looks
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
     process.wait()
     return (RunDir(folder).manifest(sign.split("/")[0]) or {}).get("status") != "complete"
 

@@ -37,6 +37,7 @@ SMALL = [
     "data.triplets=160",
     "data.pairs=120",
     "estimator.batch_size=16",
+    "estimator.epochs=1",
     "training.sft.epochs=1",
     "training.sft.save_steps=2",
     "training.grpo.steps=2",

@@ -6,8 +6,6 @@ import csv
 import gzip
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+import preloaded
 from overton.rundir import read_json
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +50,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(script: str, *options: str | Path) -> str:
     environment = os.environ | {"PYTHONWARNINGS": "ignore", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, options)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = preloaded.run([str(ROOT / "benchmarks" / script), *map(str, options)], env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

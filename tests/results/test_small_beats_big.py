@@ -19,7 +19,13 @@ ROOT = Path(__file__).parents[2]
 CHOSEN = ["sft", "op-grpo", "sft-explicit", "parallel-equal", "modular", "untuned"]
 SMALL = [
     *("data.train=80", "data.grpo_only=12", "data.dev=20", "data.test=20", "data.triplets=160", "data.pairs=120"),
-    *("data.nli_pairs=100", "estimator.batch_size=16", "policy.vocab_size=400", "policy.phrases=20"),
+    *(
+        "data.nli_pairs=100",
+        "estimator.batch_size=16",
+        "estimator.epochs=1",
+        "policy.vocab_size=400",
+        "policy.phrases=20",
+    ),
     *("policy.hidden_size=24", "policy.intermediate_size=32", "training.sft.save_steps=2", "training.grpo.steps=2"),
     *("training.grpo.prompts_per_step=2", "training.grpo.num_generations=2", "training.grpo.save_steps=1"),
     *("training.grpo.max_completion_length=24", "generation.limit=6", "generation.max_new_tokens=32"),

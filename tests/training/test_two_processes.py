@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from kill_and_resume import metrics_without_clock
 from safetensors.torch import load_file
 
-import overton
+import preloaded
 from overton.rundir import RunDir, read_jsonl
 from two_processes import GENERATIONS, NAMES, UNSCORED, step
 
@@ -34,26 +33,13 @@ training:
          save_steps: 1, log_completions_steps: 1}
 """
 
-LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-
 
 def launch(
     folder: Path, parts: str, *arguments: str, script: str = "two_processes.py", **more: str
 ) -> subprocess.CompletedProcess[str]:
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(overton.__file__).parents[1]),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    return subprocess.run(
-        [*LAUNCHER, str(Path(__file__).with_name(script)), parts, str(folder), *arguments],
-        capture_output=True,
-        text=True,
-        env=environment | more,
-        timeout=600,
-        check=False,
-    )
+    command = [str(Path(__file__).with_name(script)), parts, str(folder), *arguments]
+    return preloaded.run(command, env=os.environ | more, processes=2)
 
 
 @pytest.fixture(scope="module")
