@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from overton.precision import has_fast_bf16
 from overton.recipe import Recipe, load_recipe
 from overton.rundir import read_json, read_jsonl, versions, write_json, write_text
 
@@ -45,7 +46,8 @@ def measure(recipe: Recipe, run: Path, batches: int, settle: int, seed: int) -> 
     rows = random.Random(seed).sample(read_jsonl(run / "data" / "sft.jsonl"), batches * size)
     dataset = tokenized(rows, recipe.policy.prompt_template, tokenizer)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = SFTConfig(folder, report_to="none", use_cpu=True, bf16=recipe.training.bf16)
+        bf16 = recipe.training.bf16 and has_fast_bf16("cpu")
+        arguments = SFTConfig(folder, report_to="none", use_cpu=True, bf16=bf16)
         trainer = OvertonSFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
 
     def plain(batch: dict[str, Any]) -> torch.Tensor:

@@ -178,6 +178,17 @@ def test_clusters_are_components_and_do_not_depend_on_order(data: st.DataObject,
     assert _partition(labels) == {frozenset(order[i] for i in part) for part in _partition(moved)}
 
 
+@pytest.mark.parametrize("size", [8, 9, 16, 17, 64, 65, 200])
+@pytest.mark.parametrize("share", [0.002, 0.02, 0.2, 1.0])
+def test_clusters_of_many_are_scipys(size: int, share: float) -> None:
+    half = (np.random.default_rng(size).random((size, size)) < share).astype(np.float32)
+    matrix = np.maximum(half, half.T)
+    count, components = connected_components(csr_matrix(matrix))
+    first = list(dict.fromkeys(components.tolist()))  # numbered as they appear
+    assert clusters(matrix, 0.5) == [first.index(label) for label in components]
+    assert share < 1 or count == 1
+
+
 def _partition(labels: list[int]) -> set[frozenset[int]]:
     return {frozenset(i for i, x in enumerate(labels) if x == label) for label in labels}
 

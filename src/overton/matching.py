@@ -102,21 +102,26 @@ def clusters(similarity: Matrix, threshold: float) -> list[int]:
     size = matrix.shape[0]
     linked = (matrix >= threshold) | (threshold <= matrix.T)
     np.fill_diagonal(linked, False)
-    neighbours: dict[int, list[int]] = {}
-    for one, other in np.argwhere(linked).tolist():
-        neighbours.setdefault(one, []).append(other)
+    packed = np.packbits(linked, axis=1, bitorder="little")
+    width, data = packed.shape[1], packed.tobytes()
+    # Whom each is linked to, as bits: an answer of thousands of equal lines has millions of links.
+    rows = [int.from_bytes(data[i * width : (i + 1) * width], "little") for i in range(size)]
+    free, count = (1 << size) - 1, 0
     labels = [-1] * size
-    count = 0
     for start in range(size):
         if labels[start] >= 0:
             continue
-        labels[start] = count
-        stack = neighbours.get(start, [])
+        stack = [start]
+        free &= ~(1 << start)
         while stack:
-            other = stack.pop()
-            if labels[other] < 0:
-                labels[other] = count
-                stack += neighbours[other]
+            one = stack.pop()
+            labels[one] = count
+            reached = rows[one] & free
+            free ^= reached
+            while reached:
+                other = reached & -reached
+                stack.append(other.bit_length() - 1)
+                reached ^= other
         count += 1
     return labels
 
