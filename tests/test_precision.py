@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from transformers import AutoModelForCausalLM
 
 from overton.precision import has_fast_bf16
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir
+from overton.rundir import RunDir, write_jsonl
 from overton.testing import tiny_policy
-from overton.training import arguments, dry_run, optimizers, policy
+from overton.training import arguments, dry_run, optimizers, policy, sft
 from overton.training.dry_run import Setting
+from overton.training.trainers import OvertonSFTTrainer
 
 ON_CPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and training takes it")
 
@@ -35,6 +37,27 @@ def test_training_rounds_where_that_is_fast(fast: bool, monkeypatch: pytest.Monk
         recipe = parse_recipe({"name": "x", "policy": {"model": "m"}, "training": {"bf16": wanted}})
         assert arguments.sft_arguments(recipe, Path("out"), 100, prepared=False)["bf16"] is (fast and wanted)
         assert arguments.grpo_arguments(recipe, Path("out"), 9)["bf16"] is (fast and wanted)
+
+
+@ON_CPU
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_recipe_decides_over_the_launcher(wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = []
+
+    class Watched(OvertonSFTTrainer):
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            with self.accelerator.autocast():
+                rounds.append(torch.is_autocast_enabled("cpu"))
+            return super().compute_loss(*args, **kwargs)
+
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no" if wanted else "bf16")  # as a file of accelerate's has it
+    monkeypatch.setattr(arguments, "has_fast_bf16", lambda device: True)
+    monkeypatch.setattr("overton.training.trainers.OvertonSFTTrainer", Watched)
+    tiny = {"name": "x", "threads": 1, "policy": {"model": str(tiny_policy(tmp_path / "tiny"))}}
+    write_jsonl(tmp_path / "sft.jsonl", [{"id": "a", "prompt": "May I?", "completion": "Care."}] * 2)
+    recipe = parse_recipe({**tiny, "training": {"bf16": wanted}})
+    sft.train_sft(recipe, tmp_path / "sft.jsonl", tmp_path / "out", max_steps=1)
+    assert rounds and set(rounds) == {wanted}
 
 
 @ON_CPU

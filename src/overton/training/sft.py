@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from overton.processes import from_first
 from overton.prompting import build_completion, build_prompt, longest_prompt, read_sft_rows
 from overton.recipe import Recipe
-from overton.training.arguments import sft_arguments
+from overton.training.arguments import sft_arguments, with_own_precision
 from overton.training.policy import (
     build_scratch_model,
     load_policy,
@@ -78,7 +78,8 @@ def train_sft(
     settle(problems)
     if plain and options.packing:
         dataset = packed(dataset, options.packing)
-    args = SFTConfig(**sft_arguments(recipe, folder, len(dataset), prepared=plain, max_steps=max_steps))
+    settings = sft_arguments(recipe, folder, len(dataset), prepared=plain, max_steps=max_steps)
+    args = SFTConfig(**with_own_precision(settings))
     trainer = OvertonSFTTrainer(
         model=model,
         optimizers=(make_optimizer(model, options, policy.lora_rank), None),
