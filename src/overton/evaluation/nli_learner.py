@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from overton.precision import decided_here
 from overton.progress import progress
 
 LABELS = ("contradiction", "entailment", "neutral")
@@ -154,6 +155,7 @@ def _train(
             weight_decay=0.01,
             adam_beta2=0.98,
             max_grad_norm=1.0,
+            bf16=decided_here(False),
             seed=seed,
             save_strategy="no",
             logging_strategy="no",

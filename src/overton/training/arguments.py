@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -137,16 +136,6 @@ def _rollout(recipe: Recipe, prompt_tokens: int, rows: int) -> dict[str, Any]:
     if options.rollout == "vllm-server":
         return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": options.vllm_server_url}
     return {}
-
-
-def with_own_precision(settings: dict[str, Any]) -> dict[str, Any]:
-    """The same settings, decided by the recipe: a launcher's ``mixed_precision`` would win over ``bf16: false``.
-
-    ``accelerate launch`` hands it over in the environment, which transformers reads when the arguments are made.
-    """
-    if not settings["bf16"]:
-        os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
-    return settings
 
 
 def _common(recipe: Recipe, sharded: bool | None) -> dict[str, Any]:

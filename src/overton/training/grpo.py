@@ -16,10 +16,11 @@ from trl import GRPOConfig, GRPOTrainer
 from overton.errors import ModelError, NonFiniteError
 from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
+from overton.precision import decided_here
 from overton.processes import gather, number
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
-from overton.training.arguments import grpo_arguments, with_own_precision
+from overton.training.arguments import grpo_arguments
 from overton.training.callbacks import MetricsFile, short_console
 from overton.training.checkpoints import last_checkpoint
 from overton.training.credit import line_advantages, token_advantages, token_spans
@@ -214,7 +215,9 @@ def train_grpo(
     )
     longest = longest_prompt(dataset["prompt"], tokenizer)
     settle(context_problems(recipe, longest, positions_of(model)))
-    args = GRPOConfig(**with_own_precision(grpo_arguments(recipe, folder, longest)))
+    settings = grpo_arguments(recipe, folder, longest)
+    decided_here(settings["bf16"])
+    args = GRPOConfig(**settings)
     reward = TrlReward(
         placed_reward(recipe, estimator, str(args.device)),
         folder / "completions",

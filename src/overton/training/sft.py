@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from overton.precision import decided_here
 from overton.processes import from_first
 from overton.prompting import build_completion, build_prompt, longest_prompt, read_sft_rows
 from overton.recipe import Recipe
-from overton.training.arguments import sft_arguments, with_own_precision
+from overton.training.arguments import sft_arguments
 from overton.training.policy import (
     build_scratch_model,
     load_policy,
@@ -79,7 +80,8 @@ def train_sft(
     if plain and options.packing:
         dataset = packed(dataset, options.packing)
     settings = sft_arguments(recipe, folder, len(dataset), prepared=plain, max_steps=max_steps)
-    args = SFTConfig(**with_own_precision(settings))
+    decided_here(settings["bf16"])
+    args = SFTConfig(**settings)
     trainer = OvertonSFTTrainer(
         model=model,
         optimizers=(make_optimizer(model, options, policy.lora_rank), None),
