@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from estimator_tiny import make_pairs
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
 from overton.errors import DataError, ModelError
 from overton.estimator import Calibration, SimilarityEstimator
@@ -125,25 +122,6 @@ def test_metrics_by_hand() -> None:
     # average precision 1/2 * 1 + 1/2 * 2/3; three of four mixed pairs in order; F1 of 1 hit in 2 calls
     assert found == pytest.approx([5 / 6, 3 / 4, 1 / 2, 1 / 2])
     assert np.isnan(metrics(cosines, labels, 0.6, np.array([1, 0, 1, 0]))).all()
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(-4, 4), st.booleans(), st.sampled_from([0.0, 0.25, 1.0, 3.0])), min_size=2, max_size=30
-    ),
-    st.integers(-5, 5),
-)
-def test_metrics_are_scikit_learns(rows: list[tuple[int, bool, float]], threshold: int) -> None:
-    cosines, labels, weights = (np.array(column) for column in zip(*rows, strict=True))
-    assume(0 < weights[labels].sum() < weights.sum())
-    called = cosines >= threshold
-    expected = [
-        average_precision_score(labels, cosines, sample_weight=weights),
-        roc_auc_score(labels, cosines, sample_weight=weights),
-        f1_score(labels, called, sample_weight=weights, zero_division=0),
-        accuracy_score(labels, called, sample_weight=weights),
-    ]
-    assert metrics(cosines, labels, threshold, weights) == pytest.approx(expected, abs=1e-12)
 
 
 def pairs_of(rows: list[dict[str, Any]], folder: Path) -> Pairs:

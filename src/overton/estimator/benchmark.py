@@ -21,9 +21,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from overton.errors import MissingDependencyError
 from overton.estimator.calibrate import calibration_error, pick_threshold, platt, reliability
 from overton.estimator.encode import SimilarityEstimator
-from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics
+from overton.estimator.pairs import Pairs, bootstrap, interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,13 +118,24 @@ def metrics(cosines: np.ndarray, labels: np.ndarray, threshold: float, weights: 
     """:data:`METRICS` of cosines (n,), bool labels (n,), weights (n,); NaN where a class has no weight."""
     import numpy as np
 
+    try:
+        from sklearn.metrics import average_precision_score, roc_auc_score
+    except ImportError:
+        raise MissingDependencyError("the benchmark needs scikit-learn: pip install 'overton[train]'") from None
     total, positive = weights.sum(), weights[labels].sum()
     if positive in (0, total):
         return np.full(len(METRICS), np.nan)
     called = cosines >= threshold
     hits, calls = weights[called & labels].sum(), weights[called].sum()
     right = hits + weights[~called & ~labels].sum()
-    return np.array([*ranking_metrics(cosines, labels, weights), 2 * hits / (calls + positive), right / total])
+    return np.array(
+        [
+            average_precision_score(labels, cosines, sample_weight=weights),
+            roc_auc_score(labels, cosines, sample_weight=weights),
+            2 * hits / (calls + positive),
+            right / total,
+        ]
+    )
 
 
 def false_positive_rates(cosines: np.ndarray, pairs: Pairs, threshold: float) -> dict[str, dict[str, float]]:

@@ -151,32 +151,6 @@ def bootstrap(
     return np.array(values, dtype=np.float64)
 
 
-def ranking_metrics(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Average precision and area under the ROC curve of weighted pairs.
-
-    The figures are those of scikit-learn's functions, ties included. Their checks take thirty times as long as the
-    arithmetic, and a bootstrap would make them for each resample.
-
-    Args:
-        cosines: (n,), finite.
-        labels: (n,) bool; both kinds have weight.
-        weights: (n,), at least 0.
-    """
-    import numpy as np
-
-    order = np.argsort(-cosines, kind="stable")
-    ranked, weights = cosines[order], weights[order].astype(np.float64)
-    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)
-    hits, calls = np.cumsum([weights * labels[order], weights], axis=1)[:, last_of_ties]
-    found, wrong = np.diff(hits, prepend=0.0), np.diff(calls - hits, prepend=0.0)
-    precision = hits / np.where(calls > 0, calls, 1.0)
-    positive, negative = hits[-1], calls[-1] - hits[-1]
-    return (
-        float((found * precision).sum() / positive),
-        float((wrong * (hits - found / 2)).sum() / (positive * negative)),
-    )
-
-
 def interval(values: np.ndarray) -> tuple[float, float]:
     """95% percentile interval of bootstrap values, NaN left out."""
     import numpy as np
