@@ -21,12 +21,10 @@ def has_fast_bf16(device: str) -> bool:
     return device == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
-def decided_here(bf16: bool) -> bool:
-    """The same, and what ``accelerate launch`` was told is forgotten.
+def ignore_launchers_precision() -> None:
+    """Let ``bf16`` of the training arguments that are made next decide alone.
 
-    Its ``mixed_precision`` comes in the environment, which transformers reads when training arguments are made, and
-    would win over ``bf16=False``.
+    ``accelerate launch`` hands its ``mixed_precision`` over in the environment, and transformers reads it when training
+    arguments are made: it would win over ``bf16=False``.
     """
-    if not bf16:
-        os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
-    return bf16
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)

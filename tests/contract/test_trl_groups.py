@@ -95,5 +95,6 @@ def test_async_grpo_has_whole_groups_by_construction(tmp_path: Path) -> None:
     from trl.experimental.async_grpo import AsyncGRPOConfig
 
     args = AsyncGRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none")
+    assert not hasattr(args, "steps_per_generation")  # there is no batch of answers that could be split
     check_groups(args)
     CheckGroups().on_train_begin(args, None, None)

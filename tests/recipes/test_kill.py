@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,17 @@ pytestmark = pytest.mark.slow
 LONGER = ["training.grpo.steps=4", "training.grpo.save_steps=2", "data.train=90"]
 
 
-def start(folder: Path, log: Path) -> preloaded.Process:
+def start(folder: Path, log: Path) -> BaseProcess:
     recipe = next(p for p in RECIPES if p.stem == "quickstart")
     changes = [part for item in SMALL + SCRATCH + LONGER for part in ("--set", item)]
     command = ["-m", "overton", "run", str(recipe), "--run-dir", str(folder), *changes]
-    with open(log, "ab") as stream:
-        return preloaded.start(command, stream, stream)
+    return preloaded.start(command, log, log)
 
 
 def finish(folder: Path, log: Path) -> None:
     process = start(folder, log)
-    assert process.wait(timeout=600) == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
+    process.join()
+    assert process.exitcode == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
 
 
 # What shows that a stage is in the middle of its work.
@@ -49,12 +48,12 @@ def kill_at(sign: str, folder: Path, log: Path) -> bool:
     """Start the run and kill it when a file has appeared; whether the file's stage was not over yet."""
     process = start(folder, log)
     while not (folder / sign).exists():
-        if process.poll() is not None:
-            assert process.returncode == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
+        if process.exitcode is not None:
+            assert process.exitcode == 0, log.read_text(encoding="utf-8", errors="replace")[-4000:]
             return False  # the stage was over between two looks
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     return (RunDir(folder).manifest(sign.split("/")[0]) or {}).get("status") != "complete"
 
 

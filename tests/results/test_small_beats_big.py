@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from headline.systems import POLICIES, SYSTEMS
@@ -52,9 +53,10 @@ def test_killed_and_given_again_it_goes_on_and_then_has_nothing_to_do(tmp_path: 
     while not (home / "policies" / "sft" / "manifest.json").exists():
         assert process.poll() is None, (tmp_path / "log").read_text(errors="replace")[-4000:]
         time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    time.sleep(3)  # its worker ends when it sees that nobody waits for it
+    assert not psutil.wait_procs(workers, timeout=30)[1]  # each ends when it sees that nobody waits for it
     estimator = RunDir(home).manifest("estimator")
     policies = RunDir(home / "policies")
     assert (policies.manifest("sft") or {})["status"] == "running"

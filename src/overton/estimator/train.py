@@ -17,7 +17,7 @@ from overton.estimator.losses import ALL_PAIRS, build_loss
 from overton.estimator.models import load_sentence_transformer, overlong, resolve_base, shown_base
 from overton.estimator.preprocess import Prepare, Preprocessing
 from overton.folders import atomic_folder
-from overton.precision import decided_here, has_fast_bf16
+from overton.precision import has_fast_bf16, ignore_launchers_precision
 from overton.progress import progress
 
 if TYPE_CHECKING:
@@ -113,13 +113,14 @@ def _train(
         model.transformers_model.set_attn_implementation("eager")
     losses: list[float] = []
     with tempfile.TemporaryDirectory(prefix="overton-") as scratch:
+        ignore_launchers_precision()
         arguments = SentenceTransformerTrainingArguments(
             output_dir=scratch,
             num_train_epochs=section.epochs,
             per_device_train_batch_size=min(section.batch_size, len(dataset)),
             learning_rate=section.learning_rate,
             warmup_steps=section.warmup_ratio,  # a share, when below 1
-            bf16=decided_here(section.bf16 and has_fast_bf16(model.device.type)),
+            bf16=section.bf16 and has_fast_bf16(model.device.type),
             batch_sampler=sampler,
             seed=seed,
             data_seed=seed,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from overton.precision import decided_here
+from overton.precision import ignore_launchers_precision
 from overton.progress import progress
 
 LABELS = ("contradiction", "entailment", "neutral")
@@ -145,6 +145,7 @@ def _train(
             advance()
 
     with tempfile.TemporaryDirectory() as scratch:
+        ignore_launchers_precision()
         arguments = TrainingArguments(
             output_dir=scratch,
             max_steps=steps,
@@ -155,7 +156,6 @@ def _train(
             weight_decay=0.01,
             adam_beta2=0.98,
             max_grad_norm=1.0,
-            bf16=decided_here(False),
             seed=seed,
             save_strategy="no",
             logging_strategy="no",

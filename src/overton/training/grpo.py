@@ -16,7 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 from overton.errors import ModelError, NonFiniteError
 from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
-from overton.precision import decided_here
+from overton.precision import ignore_launchers_precision
 from overton.processes import gather, number
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
@@ -215,9 +215,8 @@ def train_grpo(
     )
     longest = longest_prompt(dataset["prompt"], tokenizer)
     settle(context_problems(recipe, longest, positions_of(model)))
-    settings = grpo_arguments(recipe, folder, longest)
-    decided_here(settings["bf16"])
-    args = GRPOConfig(**settings)
+    ignore_launchers_precision()
+    args = GRPOConfig(**grpo_arguments(recipe, folder, longest))
     reward = TrlReward(
         placed_reward(recipe, estimator, str(args.device)),
         folder / "completions",

@@ -181,7 +181,8 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     end_turns(model, tokenizer)
-    if dtype == "auto" and not load_in_4bit and not torch.cuda.is_available() and not has_fast_bf16("cpu"):
+    quantized = getattr(model.config, "quantization_config", None)
+    if dtype == "auto" and not quantized and not torch.cuda.is_available() and not has_fast_bf16("cpu"):
         model = model.float()
     return _with_fast_attention(model), tokenizer
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.precision import decided_here
+from overton.precision import ignore_launchers_precision
 from overton.processes import from_first
 from overton.prompting import build_completion, build_prompt, longest_prompt, read_sft_rows
 from overton.recipe import Recipe
@@ -79,9 +79,8 @@ def train_sft(
     settle(problems)
     if plain and options.packing:
         dataset = packed(dataset, options.packing)
-    settings = sft_arguments(recipe, folder, len(dataset), prepared=plain, max_steps=max_steps)
-    decided_here(settings["bf16"])
-    args = SFTConfig(**settings)
+    ignore_launchers_precision()
+    args = SFTConfig(**sft_arguments(recipe, folder, len(dataset), prepared=plain, max_steps=max_steps))
     trainer = OvertonSFTTrainer(
         model=model,
         optimizers=(make_optimizer(model, options, policy.lora_rank), None),
