@@ -90,6 +90,15 @@ def test_weights_saved_in_half_precision_are_read_in_what_is_fast(
     assert policy.load_policy(folder, "bfloat16")[0].dtype == torch.bfloat16  # what was asked for
 
 
+@ON_CPU
+def test_quantised_weights_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = AutoModelForCausalLM.from_pretrained(tiny_policy(tmp_path / "tiny")).bfloat16()
+    saved.config.quantization_config = {"bits": 4}
+    monkeypatch.setattr(policy, "has_fast_bf16", lambda device: False)
+    monkeypatch.setattr(policy, "causal_model", lambda source, **options: saved)
+    assert policy.load_policy(tmp_path / "tiny")[0].dtype == torch.bfloat16
+
+
 def test_muon_without_bfloat16_is_the_same_within_its_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"ns_coefficients": (3.4445, -4.775, 2.0315), "ns_steps": 5, "eps": 1e-7}
     matrices = torch.randn(3, 12, 7, generator=torch.Generator().manual_seed(0))
