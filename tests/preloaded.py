@@ -57,15 +57,16 @@ def start(
 def run(
     arguments: Sequence[str], env: Mapping[str, str] | None = None, processes: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """Start it, wait, and read what it printed; arguments as of :func:`start`."""
+    """Start it, wait ten minutes at most, and read what it printed; arguments as of :func:`start`."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = start(arguments, out, err, env, processes)
         process.join(600)
+        texts = [file.read_text(encoding="utf-8", errors="replace") for file in (out, err)]
         if process.exitcode is None:
             process.kill()
             process.join()
-        texts = [file.read_text(encoding="utf-8", errors="replace") for file in (out, err)]
+            raise subprocess.TimeoutExpired(list(arguments), 600, *texts)
     return subprocess.CompletedProcess(list(arguments), process.exitcode or 0, *texts)
 
 

@@ -91,33 +91,38 @@ def training(base: Path, sentences: list[str], batch_size: int, steps: int) -> d
         base=str(base), loss="mnrl", batch_size=batch_size, epochs=1, max_seq_length=128, situation="ignore"
     )
     rng = random.Random(0)
-    found, tokens = [], 0
+    found = []
     settle(reset=True)
     with tempfile.TemporaryDirectory() as folder:
         for factor in (1, 2):
             chosen = [rng.sample(sentences, 3) for _ in range(factor * steps * batch_size)]
             rows = [{"situation": "", "anchor": a, "positive": p, "negative": n} for a, p, n in chosen]
-            found.append(train_estimator(rows, section, Path(folder) / str(factor)))
+            began = time.perf_counter()
+            steps_done = train_estimator(rows, section, Path(folder) / str(factor))["steps"]
+            found.append((steps_done, time.perf_counter() - began))
         memory = settle()
     model = load_sentence_transformer(base, 128)
     estimator = SimilarityEstimator(model)
     dense = sum(2 * m.weight.numel() for m in bert(model).encoder.modules() if isinstance(m, torch.nn.Linear))
     _, tokens, flops = needed_flops(estimator, sentences, dense)
     limit = layer_flops(bert(model).encoder, torch.bfloat16 if estimator.bf16 else torch.float32)
-    texts = 3 * batch_size * (found[1]["steps"] - found[0]["steps"])
-    # train_estimator tells tenths of a second.
-    seconds = max(found[1]["seconds"] - found[0]["seconds"], 0.1)
-    needed = 3 * flops / len(sentences) * texts
-    return {
+    (fewer, shorter), (more, longer) = found
+    texts, seconds = 3 * batch_size * (more - fewer), longer - shorter
+    row = {
         "batch_size": batch_size,
         "sentences": texts,
         "tokens_a_sentence": round(tokens / len(sentences), 1),
-        "seconds": round(seconds, 2),
+        "seconds": round(seconds, 6),
+        "limit_tflops": round(limit / 1e12, 4),
+        "peak_memory_gib": memory,
+    }
+    if seconds <= 0:  # too few steps for the noise of loading
+        return row | {"not_measured": "the longer training took no longer: more --training-steps"}
+    needed = 3 * flops / len(sentences) * texts
+    return row | {
         "sentences_a_second": round(texts / seconds, 1),
         "tflops": round(needed / seconds / 1e12, 4),
-        "limit_tflops": round(limit / 1e12, 4),
         "share_of_limit": float(f"{needed / seconds / limit:.3g}"),
-        "peak_memory_gib": memory,
     }
 
 

@@ -257,7 +257,7 @@ def main() -> int:
             "command": " ".join(["python", "benchmarks/gpu/policy_step.py", *sys.argv[1:]]),
             "device": device_name(),
             "peak_tflops": round(peak / 1e12, 1),
-            "measured_product_tflops": round(product / 1e12, 3),
+            "measured_product_tflops": digits(product / 1e12),
             "gradient_checkpointing": options.checkpointing,
             "micro_batch": options.micro_batch,
             "versions": versions(),

@@ -81,16 +81,24 @@ def test_policy_steps(data: Path, tmp_path: Path) -> None:
         assert sum(shares) == pytest.approx(1, abs=0.001) and all(share >= 0 for share in shares)
         assert (row["share_of_reward"] > 0) is row["way"].startswith("Overton")
         assert row["generated_tokens_a_second"] > 0 and row["updated_tokens_a_second"] > 0
-        assert 0 < row["utilisation"]["of_measured_product"]["step"] < 1
+        done = sum(row["flops"][part] for part in ("generation", "update")) / row["seconds"]["step"]
+        share = row["utilisation"]["of_measured_product"]["step"]
+        assert share * report["measured_product_tflops"] * 1e12 == pytest.approx(done, rel=0.05)
     assert set(report["ratios"]) == {"all weights", "LoRA"}
 
 
 @pytest.mark.slow
 def test_estimator_speed(data: Path, tmp_path: Path) -> None:
     run("gpu/estimator_speed.py", *material(data, tmp_path / "out.json"), "--tiny")
+    # How fast a busy machine was says nothing, but each figure must follow from those it is made of.
     for found in read_json(tmp_path / "out.json")["results"].values():
         for row in (*found["encoding"], found["training"]):
-            assert row["sentences_a_second"] > 0 and 0 < row["share_of_limit"] < 1
+            assert row["sentences"] > 0 and row["limit_tflops"] > 0
+            if "not_measured" in row:
+                assert row is found["training"] and row["seconds"] <= 0
+                continue
+            assert row["sentences_a_second"] == pytest.approx(row["sentences"] / row["seconds"], rel=0.02)
+            assert row["tflops"] == pytest.approx(row["share_of_limit"] * row["limit_tflops"], rel=0.1, abs=2e-4)
 
 
 @pytest.mark.slow
