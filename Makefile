@@ -51,17 +51,17 @@ format: $(VENV)/.overton-dev
 contract:
 	"$(PYTHON)" scripts/contract.py $(FRAMEWORKS)
 
-# What `overton run` needs.
+# What `overton run` needs. Python compiles a module when it is first loaded; compiling all of them takes a minute more.
 $(VENV)/.overton-run: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory environment
-	$(PIP) install -c constraints.txt -e ".[train,offline]"
+	$(PIP) install --no-compile -c constraints.txt -e ".[train,offline]"
 	@pwd -P > $(VENV)/.made-in
 	@touch $@
 
 # The same and the tools of development, in one installation.
 $(VENV)/.overton-dev: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory environment
-	$(PIP) install -c constraints.txt -e ".[train,offline,llm,search,serve,dev]"
+	$(PIP) install --no-compile -c constraints.txt -e ".[train,offline,llm,search,serve,dev]"
 	@pwd -P > $(VENV)/.made-in
 	@touch $(VENV)/.overton-run $@
 

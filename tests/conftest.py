@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import preloaded
 from fake_stages import install  # loads no torch, which reads these when it is loaded
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -16,6 +17,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that train models come first, so that no process is left with one of them at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimator's benchmarks have intervals of fewer resamples, which took longer than its training here."""
+    for name in preloaded.FEW_RESAMPLES:
+        monkeypatch.setattr(name, 50)
 
 
 @pytest.fixture

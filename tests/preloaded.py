@@ -10,6 +10,7 @@ be set for the tests as a whole.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -20,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+FEW_RESAMPLES = ("overton.estimator.benchmark.RESAMPLES", "overton.estimator.people.RESAMPLES")  # see conftest
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
@@ -78,6 +80,9 @@ def _become(arguments: list[str], out: Path, err: Path, env: Mapping[str, str], 
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
+    for name in FEW_RESAMPLES:
+        module, attribute = name.rsplit(".", 1)
+        setattr(importlib.import_module(module), attribute, 50)
     if processes:
         _launch(arguments, processes)
     else:

@@ -38,6 +38,8 @@ SMALL = [
     "data.pairs=120",
     "estimator.batch_size=16",
     "estimator.epochs=1",
+    "estimator.freeze_layers=4",
+    "estimator.learning_rate=0.001",  # the stage refuses an estimator that learnt nothing
     "training.sft.epochs=1",
     "training.sft.save_steps=2",
     "training.grpo.steps=2",
@@ -69,7 +71,6 @@ PRETRAINED = [
     "training.sft.gradient_accumulation=1",
     "training.grpo.micro_batch_size=2",
     "training.grpo.rollout=transformers",
-    "data.triplets=400",  # the stage refuses an estimator that learnt nothing
 ]
 # Recipes of models of the hub whose training alone is run, with a tiny model of the same architecture.
 ARCHITECTURES = {

@@ -24,6 +24,8 @@ SMALL = [
         "data.nli_pairs=100",
         "estimator.batch_size=16",
         "estimator.epochs=1",
+        "estimator.freeze_layers=4",
+        "estimator.learning_rate=0.001",
         "policy.vocab_size=400",
         "policy.phrases=20",
     ),

@@ -29,6 +29,7 @@ ANSWERS = [
 ]
 PROMPT = "A nurse reads a diary."
 TOKEN = "0123456789abcdef"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Server(ServerProcess):
@@ -40,7 +41,7 @@ class Server(ServerProcess):
 
     def post(self, *answers: str, **given: Any) -> httpx2.Response:
         body = {"groups": [{"prompt": PROMPT, "references": REFERENCES, "answers": answers, **given}]}
-        return httpx2.post(f"{self.url}/score", json=body, timeout=300)
+        return httpx2.post(f"{self.url}/score", json=body, headers=BEARER, timeout=300)
 
 
 pytestmark = pytest.mark.slow  # each process loads torch
@@ -111,60 +112,54 @@ def test_a_worker_that_is_killed_costs_no_answer(server: Server, source: str) ->
     assert re.search(r"^overton_worker_deaths_total [1-9]", metrics, re.MULTILINE)
 
 
-def test_it_stops_gracefully(source: str, tmp_path: Path) -> None:
-    server = Server(tmp_path, source, "--set", "threshold=0.9", "--group-wait", "100")
-    server.start()
-    worker = server.worker()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(server.post, "a", group="g", size=8)
-        while not httpx2.get(f"{server.url}/health").json()["held"]:
-            time.sleep(0.05)
-        server.process.send_signal(signal.SIGTERM)
-        reply = waiting.result()
-    assert reply.status_code == 200
-    assert reply.json()["groups"][0][0]["scored_together"] == 1
-    assert server.process.wait(timeout=120) == 0
-    assert server.text().rstrip().endswith("stopped")
-    assert not worker.is_running()
-
-
-def test_an_upload_that_is_open_when_it_stops_is_refused_without_a_traceback(source: str, tmp_path: Path) -> None:
-    server = Server(tmp_path, source, "--set", "threshold=0.9")
-    server.start()
-    address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=25) as upload:  # --drain takes longer
-        upload.sendall(
-            b"POST /score HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
-            b"Expect: 100-continue\r\n\r\n"
-        )
-        assert b"100" in upload.recv(1000)  # it reads the body
-        upload.sendall(b"{")
-        server.process.send_signal(signal.SIGTERM)
-        reply = upload.recv(10_000)
-        assert server.process.wait(timeout=25) == 0
-    assert b" 503 " in reply.splitlines()[0] and b"retry-after" in reply.lower()
-    assert "Traceback" not in server.text() and server.text().rstrip().endswith("stopped")
-
-
-def test_a_server_that_is_killed_leaves_no_worker_behind(source: str, tmp_path: Path) -> None:
-    server = Server(tmp_path, source, "--set", "threshold=0.9")
-    server.start()
+def test_a_server_that_is_killed_leaves_no_worker_behind(server: Server) -> None:
     worker = server.worker()
     server.end()
     worker.wait(timeout=120)
     assert not worker.is_running()
 
 
-def test_a_token_from_the_environment(source: str, tmp_path: Path) -> None:
-    options = (source, "--set", "threshold=0.9", "--host", "0.0.0.0", "--token-env", "MY_TOKEN")
-    server = Server(tmp_path, *options, environment={"MY_TOKEN": TOKEN})
-    server.start()
+@pytest.fixture(scope="module")
+def guarded(source: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another server, for anyone who has the token."""
+    options = (source, "--set", "threshold=0.9", "--group-wait", "100", "--host", "0.0.0.0", "--token-env", "MY_TOKEN")
+    found = Server(tmp_path_factory.mktemp("guarded"), *options, environment={"MY_TOKEN": TOKEN})
     try:
-        url = server.url.replace("0.0.0.0", "127.0.0.1")
-        assert httpx2.post(f"{url}/score", json={"groups": []}).status_code == 401
-        with_password = url.replace("//", f"//any:{TOKEN}@")
-        for address, headers in ((url, {"Authorization": f"Bearer {TOKEN}"}), (with_password, {})):
-            assert httpx2.post(f"{address}/score", json={"groups": []}, headers=headers).status_code == 200
-        assert TOKEN not in server.text()
+        found.start()
+        found.url = found.url.replace("0.0.0.0", "127.0.0.1")
+        yield found
     finally:
-        server.end()
+        found.end()
+
+
+def test_a_token_from_the_environment(guarded: Server) -> None:
+    assert httpx2.post(f"{guarded.url}/score", json={"groups": []}).status_code == 401
+    with_password = guarded.url.replace("//", f"//any:{TOKEN}@")
+    for address, headers in ((guarded.url, BEARER), (with_password, {})):
+        assert httpx2.post(f"{address}/score", json={"groups": []}, headers=headers).status_code == 200
+    assert TOKEN not in guarded.text()
+
+
+def test_it_stops_gracefully_whatever_is_open(guarded: Server) -> None:
+    """A group that waits for its siblings is scored, an upload refused, the worker gone, and nothing a traceback."""
+    worker = guarded.worker()
+    address = urlsplit(guarded.url)
+    opened = socket.create_connection((address.hostname, address.port), timeout=25)  # --drain takes longer
+    with ThreadPoolExecutor(1) as pool, opened as upload:
+        waiting = pool.submit(guarded.post, "a", group="g", size=8)
+        while not httpx2.get(f"{guarded.url}/health").json()["held"]:
+            time.sleep(0.05)
+        upload.sendall(
+            b"POST /score HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+            b"Expect: 100-continue\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\n"
+        )
+        assert b"100" in upload.recv(1000)  # it reads the body
+        upload.sendall(b"{")
+        guarded.process.send_signal(signal.SIGTERM)
+        refused = upload.recv(10_000)
+        scored = waiting.result()
+        assert guarded.process.wait(timeout=25) == 0
+    assert b" 503 " in refused.splitlines()[0] and b"retry-after" in refused.lower()
+    assert scored.status_code == 200 and scored.json()["groups"][0][0]["scored_together"] == 1
+    assert "Traceback" not in guarded.text() and guarded.text().rstrip().endswith("stopped")
+    assert not worker.is_running()
