@@ -12,6 +12,9 @@ PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	echo python3)
 endif
 
+# On all cores, where pip takes one; some packages hold templates that are no Python.
+COMPILE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+
 # A stamp says what is installed; one that was made in another folder does not count, since environments cannot move.
 ifneq ($(shell [ ! -e $(VENV)/.made-in ] || [ "$$(cat $(VENV)/.made-in)" = "$$(pwd -P)" ] || echo moved),)
 $(shell rm -f $(VENV)/.made-in $(VENV)/.overton-run $(VENV)/.overton-dev)
@@ -51,10 +54,11 @@ format: $(VENV)/.overton-dev
 contract:
 	"$(PYTHON)" scripts/contract.py $(FRAMEWORKS)
 
-# What `overton run` needs. Python compiles a module when it is first loaded; compiling all of them takes a minute more.
+# What `overton run` needs.
 $(VENV)/.overton-run: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory environment
 	$(PIP) install --no-compile -c constraints.txt -e ".[train,offline]"
+	@$(COMPILE)
 	@pwd -P > $(VENV)/.made-in
 	@touch $@
 
@@ -62,6 +66,7 @@ $(VENV)/.overton-run: pyproject.toml constraints.txt
 $(VENV)/.overton-dev: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory environment
 	$(PIP) install --no-compile -c constraints.txt -e ".[train,offline,llm,search,serve,dev]"
+	@$(COMPILE)
 	@pwd -P > $(VENV)/.made-in
 	@touch $(VENV)/.overton-run $@
 
