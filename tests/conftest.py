@@ -1,5 +1,6 @@
 """One thread a test process: the suite runs in as many processes as there are cores, and more threads only fight."""
 
+import gc
 import os
 import sys
 
@@ -17,6 +18,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that train models come first, so that no process is left with one of them at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """All modules of all tests stay in memory; each training would walk through them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
