@@ -25,6 +25,7 @@ GROUND = {
     "full_disk",
     "printing",
     "precision",
+    "notes",
     "progress",
     "prompting",
     "recipe",

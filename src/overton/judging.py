@@ -50,14 +50,18 @@ class Asking:
         return self.folder / "batch" / (_UNSAFE.sub("-", model) + ".jsonl")
 
     def keep_inputs(self, names: Sequence[str], inputs: Sequence[Path | None]) -> None:
-        """Refuse inputs that would be overwritten, by files of these names or by calls for the Batch API.
+        """Refuse inputs that would be overwritten or removed, by files of these names or by calls for the Batch API.
 
         Raises:
             RunError: there is one.
         """
+        from overton.llm.batch import request_files
         from overton.rundir import keep_inputs
 
-        batches = [self.batch_file(model) for model in self.models] if self.write_batch else []
+        batches: list[Path] = []
+        for model in self.models if self.write_batch else ():
+            path = self.batch_file(model)
+            batches += {path, *request_files(path, model)}
         keep_inputs([*(self.folder / name for name in names), *batches], inputs)
 
 

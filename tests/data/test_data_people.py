@@ -81,6 +81,7 @@ def test_perspectrum_by_hand(tmp_path: Path) -> None:
         ({"claims": []}, r"a list of objects is wanted"),
         ({"claims": [{"cId": 1, "text": "x"}]}, r"entry 1: `perspectives` is missing"),
         ({"pool": {1: " "}}, r"claim 1: `text` is empty"),
+        ({"pool": {1: "..."}}, r"claim 1: `text` has no word, found '\.\.\.'"),
     ],
 )
 def test_broken_perspectrum_files(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -152,6 +153,7 @@ def test_argkp_by_hand(tmp_path: Path) -> None:
         ("labels", ["arg_9_9", "kp_1_0", "1"], r"line 7: arg_id 'arg_9_9' is in no row"),
         ("labels", ["arg_1_0", "kp_1_0", "0"], r"line 7: arg_id 'arg_1_0' and key_point_id 'kp_1_0' have another"),
         ("arguments", ["arg_1_0", "x", "We should do it", "1"], r"line 5: arg_id 'arg_1_0' was used before"),
+        ("key_points", ["kp_1_3", "?", "We should do it", "1"], r"line 5: `key_point` has no word, found"),
         ("arguments", ["arg_1_5", "x", "We should do it", "0"], r"line 5: `stance` must be 1 or -1, found '0'"),
         ("key_points", ["kp_1_9", "", "We should do it", "1"], r"line 5: `key_point` is empty"),
     ],

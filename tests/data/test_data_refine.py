@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -171,6 +172,43 @@ def test_a_text_in_two_spellings_makes_no_triplet() -> None:
     assert all({p.sentence1, p.sentence2} != {"0 a", "0 A"} for p in with_verdicts(judged)[0].pairs)
 
 
+def test_near_pairs_that_were_not_asked_about_are_no_pairs() -> None:
+    rows = [
+        situation(*(f"0 v{i}" for i in range(15)), "90 far", name="x"),
+        situation("0 a", "1 b", name="y"),
+        situation("0 a/s", "0 b/s", *(f"0 v{i}" for i in range(13)), name="z"),
+    ]
+    tally: Counter[str] = Counter()
+    judged = judge_pairs(rows, encode, Fake(lambda q: None if "y?" in q else "yes"), 0.75, tally)
+    assert [(len(item.pairs), len(item.unasked)) for item in judged] == [(50, 55), (1, 0), (50, 55)]
+    # In z the clusters say what is the same, so nothing is left out there.
+    assert tally == {
+        "pairs judged for triplets": 101,
+        "pairs left out, for want of a verdict": 1,
+        "pairs left out, for want of a place among the 50 that are judged": 55,
+    }
+    x, z = with_verdicts(judged)  # of y nothing is known, not even that its two perspectives differ
+    labels = Counter((pair.same, "90 far" in (pair.sentence1, pair.sentence2)) for pair in x.pairs)
+    assert labels == {(True, False): 50, (False, True): 15} and z == rows[2]
+    pairs = table_pairs([x], 0, "train", 0, [])
+    assert all(row["label"] == ("90 far" not in (row["sentence1"], row["sentence2"])) for row in pairs)
+
+
+def test_of_the_pairs_beyond_the_judged_ones_none_is_more_similar() -> None:
+    row = situation(*(f"{i} v" for i in range(12)))
+    (item,) = judge_pairs([row], encode, Fake(lambda q: "no"), 0.75, Counter())
+    apart = [[b - a for a, b in pairs] for pairs in (item.pairs, item.unasked)]
+    assert sum(map(len, apart)) == 66 and max(apart[0]) <= min(apart[1])
+    assert len(with_verdicts([item])[0].pairs) == 50
+    assert (
+        len(mined_triplets(judge_pairs([row], encode, Fake(yes_to_the_first), 0.75, Counter()), 1, 0, Counter())) == 1
+    )
+
+
+def yes_to_the_first(question: str) -> str:
+    return "yes" if "A: 0 v\nB: 1 v" in question else "no"
+
+
 LONG = "People who promise something should keep to it, because others plan with it and would lose their time and trust"
 
 
@@ -196,6 +234,12 @@ def test_summaries_speak_to_every_perspective() -> None:
     assert all(len(segment(a["completion"])) == 3 and layout(a["completion"]).valid for a in answers)
     assert [r.temperature for r in llm.asked] == [0.1, 0.1]
     assert tally == {"summaries written": 1, "summaries made of the explanations, for want of a reply": 1}
+
+
+def test_a_summary_begins_where_an_explanation_has_words() -> None:
+    views = [Perspective("A", "... It hurts. It does.", None), Perspective("B", "?! Why not", None)]
+    text = extractive_summary(row_of("q", "May I?", views, "q").situation)
+    assert text == "Taken together, A holds that it hurts; and B holds that why not."
 
 
 def table(folder: Path, count: int = 20) -> Path:
@@ -238,9 +282,33 @@ def test_the_stage_refines_mines_and_counts(tmp_path: Path, monkeypatch: pytest.
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert "| near-duplicates found | 12 | 4 | 4 |" in card and "| pairs judged for triplets |" in card
     assert len(read_jsonl(folder / "triplets.jsonl")) == 12
+    assert "for want of a place" not in card
     again = RunDir(tmp_path / "again")
     with pytest.raises(RecipeError, match=r"llm\.model"):
         run(parse_recipe({"name": "r", "data": data}), again)
+
+
+def test_the_card_counts_near_pairs_that_were_not_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("overton.data.written._encoder", lambda recipe: encode)
+    llm = Fake(lambda q: "yes" if re.search(r"A: 0 v0 .*\nB: 0 v1 ", q) else "no")
+    monkeypatch.setattr("overton.llm.load_llm", lambda section, cache: llm, raising=False)
+    lines = ["id,situation,label,explanation"]
+    lines += [f"{i},Is {i} right?,L{v},0 v{v} of {i}" for i in range(6) for v in range(15)]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = {
+        "source": "table",
+        "path": str(tmp_path / "t.csv"),
+        "miner": "llm",
+        "pairs": 4,
+        "train": 4,
+        "dev": 1,
+        "test": 1,
+    }
+    run(parse_recipe({"name": "r", "data": data, "llm": {"model": "m"}}), RunDir(tmp_path / "r"))
+    card = (tmp_path / "r" / "data" / "card.md").read_text(encoding="utf-8")
+    assert "| pairs left out, for want of a place among the 50 that are judged | 220 | 55 | 55 |" in card
+    assert "- train: 220 pairs left out, for want of a place" in card
+    assert len(read_jsonl(tmp_path / "r" / "data" / "pairs.train.jsonl")) == 4 * 50
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

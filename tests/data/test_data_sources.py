@@ -16,8 +16,9 @@ from overton.data.table import read_table
 from overton.data.valueprism import valueprism_rows
 from overton.errors import DataError, RecipeError
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir
+from overton.rundir import RunDir, read_jsonl
 from overton.sections import DataPart
+from table_files import HEADER, csv_file, jsonl_file
 
 PRISM = ["situation", "vrd", "text", "explanation", "valence"]
 ROWS = [
@@ -162,6 +163,54 @@ def test_both_become_a_stage_side_by_side(tmp_path: Path) -> None:
     run(parse_recipe({"name": "r", "data": {"source": "several", "parts": parts, "pairs": 4}}), RunDir(tmp_path / "r"))
     card = (tmp_path / "r" / "data" / "card.md").read_text(encoding="utf-8")
     assert "AI2 ImpACT" in card and "a data set of the hub" in card
+
+
+def parts_without_ids(home: Path, ids: dict[str, list[str]]) -> dict[str, dict[str, str]]:
+    """A table with ids and clusters, two of answers and two of ValuePrism; ``ids`` are those of the answers."""
+    rows = [[f"{i}", f"Is {i} right?", *view] for i in range(6) for view in (
+        ["Trust", f"breaks {i}", "t"], ["Trust", f"ruins {i}", "t"], ["Care", f"aids {i}", ""],
+    )]  # fmt: skip
+    csv_file(home, rows, "own.csv", HEADER[:5])
+    for name in "xy":
+        answers = [f"In the perspective of {v}, {v} {i} in {name}." for i in range(4) for v in ("Care", "Law")]
+        pairs = [[f"Do {i} in {name}?", "\n".join(answers[2 * i : 2 * i + 2])] for i in range(4)]
+        names = ids.get(name)
+        table = [[*([names[i]] if names else []), *pair] for i, pair in enumerate(pairs)]
+        csv_file(home, table, f"{name}.csv", [*(["id"] if names else []), "situation", "answer"])
+    for name in "pq":
+        views = [[f"Act {i} in {name}", "Value", v, f"{v} {i} in {name}.", "Either"] for i in range(4) for v in "AB"]
+        csv_file(home, views, f"{name}.csv", PRISM)
+    sources = {"own": "table", "x": "table", "y": "table", "p": "valueprism", "q": "valueprism"}
+    return {name: {"source": source, "path": str(home / f"{name}.csv")} for name, source in sources.items()}
+
+
+def several(parts: dict[str, dict[str, str]], home: Path) -> set[str]:
+    """Ids of all splits of a run."""
+    run(parse_recipe({"name": "r", "data": {"source": "several", "parts": parts, "pairs": 4}}), RunDir(home))
+    return {row["id"] for name in ("train", "dev", "test") for row in read_jsonl(home / "data" / f"{name}.jsonl")}
+
+
+def test_ids_that_were_made_up_have_the_name_of_their_part(tmp_path: Path) -> None:
+    own = {str(i) for i in range(6)}
+    made = {f"{part}-{kind}-{n}" for part, kind in zip("xypq", ("row", "row", *["valueprism"] * 2), strict=True)
+            for n in range(1, 5)}  # fmt: skip
+    assert several(parts_without_ids(tmp_path, {}), tmp_path / "r") == own | made
+    # An id that was given stays, whatever it looks like.
+    given = [f"row-{n}" for n in range(1, 5)]
+    kept = {name for name in made if name[0] != "x"} | set(given)
+    assert several(parts_without_ids(tmp_path, {"x": given}), tmp_path / "given") == own | kept
+    parts = parts_without_ids(tmp_path, {"x": given, "y": ["a", "b", "c", "row-4"]})
+    with pytest.raises(DataError, match="id 'row-4' is in x and in y; rename it in one"):
+        several(parts, tmp_path / "both")
+
+
+def test_made_up_ids_do_not_hide_that_an_id_is_there_twice(tmp_path: Path) -> None:
+    answer = "In the perspective of A, x.\nIn the perspective of B, y."
+    path = jsonl_file(tmp_path, [{"situation": "Why?", "answer": answer, "id": name} for name in (None, "m-row-1")])
+    part = DataPart(source="table", path=path)
+    assert [row.situation.id for row in read_source(part, [])] == ["row-1", "m-row-1"]
+    with pytest.raises(DataError, match="row 2: id 'm-row-1' was used in row 1 already"):
+        read_source(part, [], prefix="m-")
 
 
 @pytest.mark.parametrize(

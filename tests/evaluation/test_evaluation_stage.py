@@ -181,6 +181,26 @@ def test_bad_input_is_named(run: RunDir, tmp_path: Path, tiny_cross_encoder: Pat
         stage.run(recipe(tiny_cross_encoder), run)
 
 
+def test_answers_joined_to_another_text_are_said(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = parse_recipe({"name": "t", "evaluation": {"bootstrap": 200}})
+    bare = fill(run.path, tuple(Situation(s.id, s.text, s.perspectives) for s in SITUATIONS))
+    path, summary = bare.stage("generation") / "sft.jsonl", bare.stage("evaluation") / "summary.json"
+    stage.run(plain, bare)
+    assert read_json(summary)["other_text"] == {}
+    rows = read_jsonl(path)
+    write_jsonl(path, [{**row, "prompt": "Who owns the sea?"} if i < 2 else row for i, row in enumerate(rows)])
+    capsys.readouterr()
+    stage.run(plain, bare)
+    assert "evaluation: sft: 2 answers were joined by `id`" in " ".join(capsys.readouterr().err.split())
+    found = read_json(summary)
+    assert found["other_text"] == {"sft": 2} and not found["warnings"]
+    # The ids of another order are no template.
+    write_jsonl(path, [{**row, "id": rows[i - 1]["id"]} for i, row in enumerate(rows)])
+    for read in (stage.run, stage.check):
+        with pytest.raises(DataError, match=rf"sft\.jsonl: answer 1: the id '{rows[-1]['id']}'.*'{rows[0]['id']}'"):
+            read(plain, bare)
+
+
 def test_a_file_of_several_systems_and_a_compressed_one_are_refused(run: RunDir) -> None:
     plain, mine = recipe("world"), run.stage("generation") / "mine.jsonl"
     rows = [Answer(s.id, s.text, "Yes.", system).to_json() for system in ("one", "two") for s in SITUATIONS]

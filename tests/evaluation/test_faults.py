@@ -48,6 +48,58 @@ def test_each_fault(text: str, expected: set[str]) -> None:
     assert faults(text) == expected
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        "- Privacy matters to the patient\n- Safety matters to all",
+        "## Views\n\n1. **Privacy** matters to the patient\n2. **Safety** matters to all",
+        "**1. Privacy** matters to the patient\n**2. Safety** matters to all",
+        "(a) Privacy matters\n(b) Safety matters",
+        "- Privacy\n  matters to the patient",
+        "- Live in Portland, OR\n- Take vitamin A",
+        "## What people say",
+        "| view | why |\n|---|---|\n| privacy | a diary | is private",
+        "view | why\n--- | ---\nprivacy | a diary",
+        "People differ.\n\n---",
+        "* * *",
+        '{"views": [{"label": "Privacy"}]\n}',
+        '```json\n["Privacy"]\n```',
+        "~~~\nPrivacy\n~~~",
+        "They said «perhaps»",
+        "So be kind 🙂",
+        "And *this* is **why**",
+        "And _this_ is _why_",
+    ],
+)
+def test_lists_and_other_marks_end_an_answer(end: str) -> None:
+    assert faults(f"People differ.\n{end}") == set()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "Privacy matters to the patient since what is in a file",
+        "**Privacy** matters, (in short",
+        "- Privacy: what is in a",
+        "2. **Privacy**: the patient, the doctor,",
+        "- Privacy\n  matters to the",
+        "## Views and",
+        "| privacy | a diary and",
+        '{"views": ["Privacy",',
+        "-",
+    ],
+)
+def test_a_cut_end_shows_in_prose_and_in_lists(end: str) -> None:
+    assert faults(f"People differ.\n{end}") == {"cut_end"}
+
+
+def test_names_and_entries_of_lists_begin_small_and_are_no_cut_heads() -> None:
+    for head in ("iPhones are private. Yes.", "eBay is fair.", "a) Some agree.\nb) Others do not.", "ii. Some agree."):
+        assert faults(head) == set()
+    for head in ("e.g. war is wrong.", "ing is wrong.", "a diary is private."):
+        assert faults(head) == {"cut_head"}
+
+
 def test_the_token_limit_cuts_an_end() -> None:
     assert faults("People differ.", finished=False) == {"cut_end"}
 

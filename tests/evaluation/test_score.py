@@ -40,7 +40,10 @@ def test_the_world_is_judged_by_its_oracle() -> None:
 
 def test_answers_are_joined_by_id_or_by_text(situation: Situation) -> None:
     by_text = [Answer(situation.text, situation.text, "x"), Answer("7", situation.text, "x", "b")]
-    assert [a.id for a in assign(by_text, [situation])] == ["s1", "s1"]
+    found, other_text = assign(by_text, [situation])
+    assert ([a.id for a in found], other_text) == (["s1", "s1"], 0)
+    # A template around the text is fine, another text is counted.
+    assert assign([Answer("s1", f"Be brief. {situation.text}", "x")], [situation])[1] == 1
 
 
 def test_strangers_and_doubles_are_refused(situation: Situation) -> None:
@@ -48,6 +51,18 @@ def test_strangers_and_doubles_are_refused(situation: Situation) -> None:
         assign([Answer("s1", "", "x"), Answer("other", "who?", "x")], [situation])
     with pytest.raises(DataError, match="answers 1 and 2 both belong"):
         assign([Answer("s1", "", "x"), Answer("7", situation.text, "x")], [situation])
+
+
+def test_an_id_of_one_question_with_the_text_of_another_is_refused(situation: Situation) -> None:
+    other = Situation("s2", "May a nurse read the diary?", situation.perspectives)
+    for text in (other.text, other.text.upper()):
+        swapped = [Answer("s1", situation.text, "x"), Answer("s1", text, "y", "b")]
+        with pytest.raises(DataError, match=r"answer 2: the id 's1' names 's1' \('A mother.*the text of 's2'"):
+            assign(swapped, [situation, other])
+    # A text that two questions share does not tell which is meant.
+    twin = Situation("s3", other.text, situation.perspectives)
+    assert assign([Answer("s1", other.text, "x")], [situation, other, twin])[1] == 1
+    assert assign([Answer("s2", other.text, "x")], [situation, other, twin])[1] == 0
 
 
 def test_unanswered_situations_are_named(situation: Situation, answers: list[Answer]) -> None:

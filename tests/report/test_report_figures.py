@@ -51,6 +51,18 @@ def test_names_in_drawings_are_escaped() -> None:
     assert not list(root.iter("b"))
 
 
+def test_more_than_ten_references_stand_after_ten() -> None:
+    scores = {"10": {"mean": 0.6}, ">10": {"mean": 0.4}, "²": {"mean": 0.1}, ">": {"mean": 0.1}}
+    for cells, said, shown in (
+        (scores, "sft: 10 60%, &gt;10 40%.", ["10", ">10"]),
+        ({">10": {"mean": 0.4}}, "sft: &gt;10 40%.", [">10"]),
+    ):
+        svg = figures.coverage_by_count({"sft": cells}, ["sft"])
+        texts = [t.text or "" for t in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+        assert [t for t in texts if t.lstrip(">") == "10"] == shown
+        assert said in svg
+
+
 def test_curves_of_one_point_and_beyond_a_share() -> None:
     assert "at step 3" in figures.curve("a", "Reward", [(3, 1.0)])
     assert "100%" in figures.curve("b", "Coverage", [(1, 0.5), (2, 0.6)], share=True)

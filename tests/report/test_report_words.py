@@ -11,6 +11,7 @@ import pytest
 from report_fake_run import recipe
 from rich.console import Console
 
+from overton.evaluation.statistics import compare_systems, interval
 from overton.report.estimator import estimator_part, estimator_rows
 from overton.report.files import RunFiles
 from overton.report.heat import heat_rows
@@ -26,8 +27,8 @@ from overton.report.metrics import (
     percent_change,
     value_text,
 )
-from overton.report.story import opening, warnings
-from overton.report.tables import change, headline, main_pair, other_comparisons
+from overton.report.story import alarms, opening, warnings
+from overton.report.tables import change, count_table, headline, main_pair, other_comparisons
 from overton.report.terminal import summary_table
 from overton.rundir import RunDir, write_json
 
@@ -60,6 +61,72 @@ def test_opening_tells_a_loss_and_chance() -> None:
     assert "a loss of 10.0 points (95% interval −15.0 to −5.0" in told(summary_of(-0.1, -0.15, -0.05))
     chance = told(summary_of(0.02, -0.01, 0.05))
     assert "may be chance" in chance and "gain" not in chance
+
+
+def measured(after: list[float], before: list[float]) -> dict[str, Any]:
+    """A summary of one metric, with the intervals and p-values that the evaluation gives."""
+    values = {"sft": before, "grpo": after}
+    by_id = {s: {"oracle_coverage": {str(i): x for i, x in enumerate(own)}} for s, own in values.items()}
+    return {
+        "systems": {s: {"oracle_coverage": interval(own)} for s, own in values.items()},
+        "comparisons": compare_systems(by_id),
+    }
+
+
+def test_few_questions_prove_no_gain_by_their_interval() -> None:
+    # Three of six rose: the smallest p-value that three signs can have is 2 / 2^3 = 0.25.
+    few = measured([0.8, 0.8, 0.8, 0.5, 0.5, 0.5], [0.5] * 6)
+    (row,) = few["comparisons"]
+    row["low"] = 0.05  # as narrow as intervals over few questions may be
+    assert row["p_holm"] == 0.25
+    assert change(few, METRICS["oracle_coverage"], "sft", "grpo").verdict == ""
+    assert "of +15.0 points (95% interval +5.0 to" in told(few) and told(few).endswith("p = 0.250) may be chance.")
+    (note,) = warnings(RunFiles(summary=few), headline(few))
+    assert note.startswith("Some intervals are over 6 questions only: ") and note.endswith("go by the p-values.")
+    fallen = copy.deepcopy(few)
+    fallen["comparisons"][0] |= {"metric": "oracle_precision", "difference": -0.15, "low": -0.3, "high": -0.05}
+    assert not any("fell" in line for line in warnings(RunFiles(summary=fallen), headline(fallen)))
+
+
+def test_many_questions_with_a_clear_gain_prove_it() -> None:
+    many = measured([0.6 + i % 3 / 10 for i in range(60)], [0.5] * 60)
+    assert change(many, METRICS["oracle_coverage"], "sft", "grpo").verdict == "better"
+    assert "That is a gain of 20.0 points" in told(many) and "p < 0.001" in told(many)
+    assert warnings(RunFiles(summary=many), headline(many)) == []
+
+
+@pytest.mark.parametrize(("p", "verdict"), [({}, "better"), ({"p_value": 0.049}, "better"), ({"p_value": 0.05}, "")])
+def test_the_verdict_goes_by_the_p_value_shown_where_there_is_one(p: dict[str, float], verdict: str) -> None:
+    summary = summary_of(0.2, 0.15, 0.25)
+    del summary["comparisons"][0]["p_value"]
+    summary["comparisons"][0] |= p
+    assert change(summary, METRICS["oracle_coverage"], "sft", "grpo").verdict == verdict
+    summary["comparisons"][0] |= {"p_value": 0.001, "p_holm": 0.2}
+    assert change(summary, METRICS["oracle_coverage"], "sft", "grpo").verdict == ""
+
+
+def test_answers_joined_to_another_text_are_a_warning_and_no_alarm() -> None:
+    summary = {**summary_of(0.2, 0.15, 0.25), "other_text": {"mine": 3}}
+    (line,) = warnings(RunFiles(summary=summary), headline(summary))
+    assert line.startswith("mine: 3 answers were joined by `id` to a reference whose text is not their `prompt`")
+    assert alarms(RunFiles(summary=summary)) == []
+
+
+def test_more_than_ten_references_are_a_row_after_ten() -> None:
+    score = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    summary = summary_of(0.2, 0.15, 0.25)
+    summary["by_count"] = {"sft": {">10": score, "10": score, "9": score}, "grpo": {">10": {**score, "mean": 0.7}}}
+    _, rows = count_table(summary, headline(summary))
+    assert [(name, [c.text for c in cells]) for name, cells in rows] == [
+        ("9", ["50.0%", ""]),
+        ("10", ["50.0%", ""]),
+        (">10", ["50.0%", "70.0%"]),
+    ]
+    summary["by_count"] = {s: {">10": score} for s in ("sft", "grpo")}
+    run = RunFiles(summary=summary)
+    assert "\n| \\>10 | 50.0% (40.0–60.0) | 50.0% (40.0–60.0) |" in build_markdown(recipe(), run)
+    page = build_page(recipe(), run)
+    assert '<th scope="row">&gt;10</th>' in page and "no coverage by number of perspectives" not in page
 
 
 def test_opening_without_truth_comparison_or_second_system() -> None:

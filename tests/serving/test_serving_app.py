@@ -259,6 +259,7 @@ async def test_a_path_that_is_no_route_has_an_error_of_the_same_form() -> None:
         ("Bearer gr\u00fcn", 401),
         (TOKEN, 401),
         ("Basic !!!", 401),
+        ("Basic \u00e9", 401),
         ("Basic " + base64.b64encode(TOKEN.encode()).decode(), 401),
         ("Basic " + base64.b64encode(b"\xff:\xff").decode(), 401),
         (f"Bearer {TOKEN}", 200),
@@ -356,6 +357,15 @@ async def test_samples_of_openrlhf_with_the_same_prompt_are_siblings() -> None:
         samples = [(prompt, "a" * n) for n in (1, 2, 3) for prompt in ("Q", "R")]
         found = await asyncio.gather(*(ask(*sample) for sample in samples))
         assert found == [1.3, 1.3, 2.3, 2.3, 3.3, 3.3]
+
+
+@in_loop
+async def test_samples_of_openrlhf_in_one_request_are_siblings_and_have_room() -> None:
+    prompts = [f"Q{n % 64}" for n in range(1024)]
+    body = {"query": [f"{prompt}a" for prompt in prompts], "prompts": prompts, "labels": [["x"]] * 1024}
+    async with running(group_size=16) as service, client(service) as http:
+        reply = await http.post("/get_reward", json=body)
+        assert (reply.status_code, reply.json()["rewards"]) == (200, [2.6] * 1024)
 
 
 @in_loop

@@ -9,6 +9,7 @@ from serving_material import FakeWorker, asked, in_loop, running, until, values
 
 from overton.serving import service as module
 from overton.serving.errors import Conflict, QueueFull, Refusal, TooLarge, Unavailable
+from overton.serving.jobs import Asked
 from overton.serving.service import ScoringService
 from overton.serving.settings import ServeError
 from overton.serving.worker import LoadFailed, WorkerDied
@@ -152,6 +153,32 @@ async def test_a_group_that_has_begun_finds_room_for_all_of_its_answers() -> Non
         worker.gate.set()
         assert [values((await task)[0]) for task in tasks] == [[1.3], [1.1], [1.3], [1.3]]
         assert len((await service.score([asked("a", "b", "c", "d")]))[0]) == 4
+
+
+@in_loop
+async def test_the_groups_of_one_request_take_their_places_once_each() -> None:
+    def siblings(*names: str) -> list[Asked]:
+        return [asked("a", group=name, size=2) for name in names]
+
+    worker = FakeWorker()
+    worker.gate.clear()
+    async with running(worker, max_queue=4, max_answers=4) as service:
+        with pytest.raises(TooLarge, match="take 6 places, and there are 4"):  # whenever it is sent
+            await service.score(siblings("g", "h", "i"))
+        with pytest.raises(TooLarge, match="take 5 places"):
+            await service.score([*siblings("g", "g", "h"), asked("b")])
+        first = asyncio.create_task(service.score(siblings("g", "h", "g")))
+        await until(lambda: service.held == 3)
+        with pytest.raises(QueueFull, match="holds or awaits 4 answers"):
+            await service.score(siblings("h", "h"))  # one would go to h; the other one begins another group
+        last = asyncio.create_task(service.score(siblings("h")))
+        await until(lambda: service.held == 4)
+        worker.gate.set()
+        assert [values(rows) for rows in [*await first, *await last]] == [[1.2]] * 4
+        full = await service.score(siblings("g", "g", "g", "g"))
+        assert [row["scored_together"] for rows in full for row in rows] == [2, 2, 2, 2]
+        with pytest.raises(TooLarge, match="take 5 places"):
+            await service.score([*siblings("g", "g", "g"), asked("b")])
 
 
 @in_loop

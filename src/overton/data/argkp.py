@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overton.data.io import check_columns, read_rows, text_value
+from overton.data.io import check_columns, read_rows, worded_text
 from overton.data.rows import OPPONENTS, SUPPORTERS, LabelledPair, TableRow
 from overton.errors import DataError
 from overton.types import Perspective, Situation
@@ -177,7 +177,7 @@ def _table(path: Path, kind: str, key: str) -> dict[str, dict[str, Any]]:
             raise DataError(f"{where}: {key} {row[key]!r} was used before")
         if row["stance"] not in _STANCES:
             raise DataError(f"{where}: `stance` must be 1 or -1, found {row['stance']!r}")
-        row = {name: " ".join(text_value(value, name, where).split()) for name, value in row.items()}
+        row = {name: " ".join(worded_text(value, name, where).split()) for name, value in row.items()}
         found[row[key]] = row
     return found
 

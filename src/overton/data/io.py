@@ -13,6 +13,7 @@ from typing import Any
 
 from overton.errors import DataError
 from overton.rundir import read_jsonl
+from overton.segment.masking import WORD
 from overton.types import Answer, Perspective, Situation
 
 MAX_WORDS = 10_000
@@ -20,6 +21,8 @@ MAX_CHARACTERS = 100_000
 MAX_ANSWER_CHARACTERS = 200_000
 _SITUATION_KEYS = ("id", "text", "perspectives", "metadata")
 _PERSPECTIVE_KEYS = ("label", "explanation", "stance", "cluster", "provenance")
+# Beside "nan", how data frames spell a missing cell once their columns are text.
+_NO_CLUSTER = ("none", "<na>", "null", "nat")
 _ANSWER_KEYS = tuple(field.name for field in dataclasses.fields(Answer))
 
 
@@ -33,7 +36,8 @@ def read_situations(path: Path) -> list[Situation]:
 
     Raises:
         DataError: missing or empty file, broken line, wrong encoding, unknown or missing column, empty or
-            overlong text, fewer than two references, duplicate id.
+            overlong text, an explanation without a word, metadata that JSON cannot hold, fewer than two references,
+            duplicate id.
     """
     situations: list[Situation] = []
     seen: dict[str, int] = {}
@@ -58,9 +62,7 @@ def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
     check_columns(row, required=("id", "text", "perspectives"), known=_SITUATION_KEYS, where=where)
     if not isinstance(row["perspectives"], list):
         raise DataError(f"{where}: `perspectives` must be a list, found {type(row['perspectives']).__name__}")
-    metadata = row.get("metadata")
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise DataError(f"{where}: `metadata` must be an object, found {type(metadata).__name__}")
+    metadata = _metadata(row.get("metadata"), where)
     perspectives = []
     for position, item in enumerate(row["perspectives"], 1):
         place = f"{where}, perspective {position}"
@@ -70,7 +72,7 @@ def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
         perspectives.append(
             Perspective(
                 label=optional_text(item.get("label"), "label", place) or "",
-                explanation=text_value(item["explanation"], "explanation", place),
+                explanation=worded_text(item["explanation"], "explanation", place),
                 stance=stance_value(item.get("stance"), place),
                 cluster=cluster_value(item.get("cluster"), place),
                 provenance=optional_text(item.get("provenance"), "provenance", place),
@@ -78,7 +80,36 @@ def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
         )
     check_count(len(perspectives), where)
     text = text_value(row["text"], "text", where)
-    return Situation(id_value(row["id"], where), text, tuple(perspectives), dict(metadata or {}))
+    return Situation(id_value(row["id"], where), text, tuple(perspectives), metadata)
+
+
+def _metadata(value: Any, where: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise DataError(f"{where}: `metadata` must be an object, found {_kind(value)}")
+    try:
+        found: dict[str, Any] = _json_value(value, "metadata", where)
+    except RecursionError:
+        raise DataError(f"{where}: `metadata` is nested too deeply") from None
+    return found
+
+
+def _json_value(value: Any, name: str, where: str) -> Any:
+    """A value as JSON has it, NaN as null. Parquet also holds dates, bytes and more."""
+    if isinstance(value, Mapping):
+        if other := [key for key in value if not isinstance(key, str)]:
+            raise DataError(f"{where}: `{name}` must have texts as keys, found {_kind(other[0])}")
+        return {key: _json_value(item, f"{name}.{key}", where) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item, name, where) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return None
+        raise DataError(f"{where}: `{name}` is infinite, which JSON cannot hold; save it as text or leave it out")
+    if value is not None and not isinstance(value, (str, int, float)):
+        raise DataError(f"{where}: `{name}` is {_kind(value)}, which JSON cannot hold; save it as text or leave it out")
+    return value
 
 
 def references_of(views: Sequence[Perspective]) -> tuple[Perspective, ...]:
@@ -314,6 +345,18 @@ def text_value(value: Any, name: str, where: str) -> str:
     return value.strip()
 
 
+def worded_text(value: Any, name: str, where: str) -> str:
+    """A text as in :func:`text_value` with one word at least, of any script; a number is one.
+
+    Raises:
+        DataError: as :func:`text_value`, or nothing but punctuation and signs.
+    """
+    text = text_value(value, name, where)
+    if not WORD.search(text):
+        raise DataError(f"{where}: `{name}` has no word, found {text[:40]!r}; fill it in or leave the row out")
+    return text
+
+
 def optional_text(value: Any, name: str, where: str) -> str | None:
     """Text as in :func:`text_value`, or ``None`` where there is none."""
     if value is None or (isinstance(value, str) and not value.strip()):
@@ -335,6 +378,8 @@ def id_value(value: Any, where: str) -> str:
 def cluster_value(value: Any, where: str) -> str | None:
     """The name of a cluster as text, or ``None`` where there is none: nothing, ``""``, or NaN.
 
+    The words for a missing cell, ``nan``, ``None``, ``<NA>``, ``null`` and ``NaT`` in any case, are none either.
+
     Args:
         value: text or a whole number, also as 3.0: data frames make that of numbers with gaps.
         where: "FILE, row N" for messages.
@@ -346,7 +391,8 @@ def cluster_value(value: Any, where: str) -> str | None:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return None if is_nan(value) else optional_text(value, "cluster", where)
+    missing = is_nan(value) or (isinstance(value, str) and value.strip().lower() in _NO_CLUSTER)
+    return None if missing else optional_text(value, "cluster", where)
 
 
 def is_nan(value: Any) -> bool:
@@ -355,12 +401,12 @@ def is_nan(value: Any) -> bool:
 
 
 def stance_value(value: Any, where: str) -> str | None:
-    """``"+"``, ``"-"`` or ``None``.
+    """``"+"``, ``"-"``, or ``None`` where there is none: nothing, ``""``, or NaN.
 
     Raises:
         DataError: anything else.
     """
-    if value in (None, ""):
+    if value in (None, "") or is_nan(value):
         return None
     if value not in ("+", "-"):
         raise DataError(f"{where}: `stance` must be '+', '-' or empty, found {value!r}")

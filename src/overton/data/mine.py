@@ -35,11 +35,13 @@ class Judged:
         row: the situation.
         pairs: (view, view) in falling order of cosine.
         verdicts: one a pair; ``None`` where no verdict came.
+        unasked: the other pairs that reach the cosine, beyond the number that is asked about.
     """
 
     row: TableRow
     pairs: tuple[tuple[int, int], ...]
     verdicts: tuple[bool | None, ...]
+    unasked: tuple[tuple[int, int], ...] = ()
 
 
 def judge_pairs(
@@ -52,24 +54,32 @@ def judge_pairs(
         encode: texts and their situations to unit vectors.
         llm: who says whether two are the same.
         cosine: threshold.
-        tally: pairs judged, and those without a verdict, are added.
+        tally: pairs judged, those without a verdict, and, of situations that :func:`with_verdicts` gives pairs, those
+            beyond the 50 are added.
     """
     texts = [[view.explanation for view in row.views] for row in rows]
     candidates = []
-    for own, cosines in zip(texts, matrices(encode, texts, [row.situation.text for row in rows]), strict=True):
+    all_cosines = matrices(encode, texts, [row.situation.text for row in rows])
+    for row, own, cosines in zip(rows, texts, all_cosines, strict=True):
         spelt = [one_spelling(text) for text in own]
         near = [(a, b) for a, b in combinations(range(len(own)), 2) if cosines[a, b] >= cosine and spelt[a] != spelt[b]]
-        candidates.append(tuple(sorted(near, key=lambda pair, c=cosines: -c[pair])[:_MOST]))  # type: ignore[misc]
+        near.sort(key=lambda pair, c=cosines: -c[pair])  # type: ignore[misc]
+        candidates.append((tuple(near[:_MOST]), tuple(near[_MOST:])))
+        if near[_MOST:] and not has_same(row):
+            tally[f"pairs left out, for want of a place among the {_MOST} that are judged"] += len(near[_MOST:])
     asked = [
         (row.situation.text, own[a], own[b])
-        for row, own, pairs in zip(rows, texts, candidates, strict=True)
+        for row, own, (pairs, _) in zip(rows, texts, candidates, strict=True)
         for a, b in pairs
     ]
     answers = same_perspective(llm, asked, "same perspective?")
     tally["pairs judged for triplets"] += len(answers)
     tally["pairs left out, for want of a verdict"] += answers.count(None)
     stream = iter(answers)
-    return [Judged(row, pairs, tuple(next(stream) for _ in pairs)) for row, pairs in zip(rows, candidates, strict=True)]
+    return [
+        Judged(row, pairs, tuple(next(stream) for _ in pairs), unasked)
+        for row, (pairs, unasked) in zip(rows, candidates, strict=True)
+    ]
 
 
 def mined_triplets(judged: Sequence[Judged], n: int, seed: int, tally: Counter[str]) -> list[dict[str, str]]:
@@ -97,9 +107,16 @@ def mined_triplets(judged: Sequence[Judged], n: int, seed: int, tally: Counter[s
 def with_verdicts(judged: Sequence[Judged]) -> list[TableRow]:
     """The situations with the verdicts as labelled pairs, where people labelled none and no cluster has two wordings.
 
-    Pairs that were too unlike to be judged count as different; those without a verdict are left out.
+    Pairs below the cosine count as different. Those that reach it without a verdict, be it that none came or that too
+    many were more similar to be asked about, are left out, and with them a situation that has no other pair.
     """
-    return [item.row if has_same(item.row) else replace(item.row, pairs=_pairs(item)) for item in judged]
+    found = []
+    for item in judged:
+        if has_same(item.row):
+            found.append(item.row)
+        elif pairs := _pairs(item):  # without any, all its views would count as different
+            found.append(replace(item.row, pairs=pairs))
+    return found
 
 
 def _triplet(item: Judged) -> dict[str, str] | None:
@@ -118,7 +135,7 @@ def _triplet(item: Judged) -> dict[str, str] | None:
 
 
 def _pairs(item: Judged) -> tuple[LabelledPair, ...]:
-    known = dict(zip(item.pairs, item.verdicts, strict=True))
+    known = dict.fromkeys(item.unasked) | dict(zip(item.pairs, item.verdicts, strict=True))
     found = []
     for pair in combinations(range(len(item.row.views)), 2):
         a, b = (item.row.views[index] for index in pair)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from overton.data.io import text_value
+from overton.data.io import text_value, worded_text
 from overton.data.rows import OPPONENTS, SUPPORTERS, TableRow
 from overton.errors import DataError
 from overton.rundir import read_json
@@ -32,7 +32,8 @@ def read_perspectrum(folder: Path, warnings: list[str]) -> list[TableRow]:
         warnings: what was left out is appended.
 
     Raises:
-        DataError: a file is missing or broken, or a claim points to a perspective that the pool lacks.
+        DataError: a file is missing or broken, or a claim points to a perspective that the pool lacks or
+            that has no word.
     """
     pool = {row["pId"]: row for row in _rows(folder / _POOL, ("pId", "text"))}
     official = read_json(folder / _SPLIT)
@@ -45,7 +46,7 @@ def read_perspectrum(folder: Path, warnings: list[str]) -> list[TableRow]:
             for name in cluster["pids"]:
                 if name not in pool:
                     raise DataError(f"{where}: perspective {name} is not in {_POOL}")
-                text = " ".join(text_value(pool[name]["text"], "text", where).split())
+                text = " ".join(worded_text(pool[name]["text"], "text", where).split())
                 if text.casefold() in views:
                     twice += views[text.casefold()].cluster != str(number)
                     continue

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from overton.data.io import cluster_value, optional_text, spectrum_of, text_value
+from overton.data.io import cluster_value, optional_text, spectrum_of, worded_text
 from overton.errors import DataError
-from overton.segment import MAX_LABEL
+from overton.segment import MAX_LABEL, OPENER, segment
 from overton.types import Perspective, Situation
 
 TEMPLATE = re.compile(r"</?(?:core perspectives|summary)>|\b(?:in|from) the perspective of\b", re.IGNORECASE)
-_LABEL_ENDS = re.compile(r"\s*[,.:\n]+\s*")
+# What ends a label in the answer's template, wherever it stands: a comma, a colon, any sign that is a line break.
+_ENDS = r",:\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
+_LABEL_ENDS = re.compile(rf"\s*[{_ENDS}]+\s*")
+_ENDS_AND_STOPS = re.compile(rf"\s*[{_ENDS}.]+\s*")
 
 # Labels of perspectives that name no value: who holds them.
 SUPPORTERS, OPPONENTS = "Supporters", "Opponents"
@@ -68,6 +71,7 @@ def view_of(
     provenance: str = "human",
     *,
     labels: bool = True,
+    changed: list[str] | None = None,
 ) -> Perspective:
     """One checked perspective.
 
@@ -79,22 +83,39 @@ def view_of(
         where: "FILE, row N" for messages.
         provenance: who wrote it.
         labels: whether it needs a label, which an answer to learn from names.
+        changed: a label that the answer's template cannot hold as it is, and what it became, are appended.
 
     Raises:
-        DataError: empty, overlong or not text, or the explanation holds a part of the answer's template.
+        DataError: empty, overlong or not text, or the explanation has no word or holds a part of the answer's template.
     """
     given = optional_text(label, "label", where)
     if given is None and labels:
         raise DataError(f"{where}: `label` is empty; each perspective of data to train on needs one")
-    # The answer's template ends a label at the first comma, full stop or colon.
-    name = _LABEL_ENDS.sub(" ", given or "").strip()
+    name = _label(given or "")
     if (labels and not name) or len(name) > MAX_LABEL:
         shown = f"{name[:40]}..." if len(name) > 40 else label
         raise DataError(f"{where}: `label` must have 1 to {MAX_LABEL} characters beside punctuation, found {shown!r}")
-    text = " ".join(text_value(explanation, "explanation", where).split())
+    text = " ".join(worded_text(explanation, "explanation", where).split())
     if clash := TEMPLATE.search(text):
         raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
+    if changed is not None and given and name != given.strip():
+        changed.append(f"{where}: {given.strip()!r} is {name!r}")
     return Perspective(name, text, stance, cluster_value(cluster, where), provenance)
+
+
+def _label(given: str) -> str:
+    """A label as an answer can name it: full stops stay where segmentation reads them as part of the label."""
+    name = _LABEL_ENDS.sub(" ", given).strip()
+    if "." not in name:
+        return name
+    tried = (name, name.rstrip(". "))
+    return next(filter(_reads_back, tried), _ENDS_AND_STOPS.sub(" ", given).strip())
+
+
+def _reads_back(name: str) -> bool:
+    """Whether segmentation finds the label in an answer of one line, and in one of two."""
+    line = f"{OPENER} {name}, x."
+    return all([part.label for part in segment("\n".join([line] * n))] == [name] * n for n in (1, 2))
 
 
 def distinct(views: Sequence[Perspective], where: str, twice: list[str]) -> list[Perspective]:
@@ -133,6 +154,12 @@ def joined_note(twice: Sequence[str]) -> list[str]:
     """What the card should tell about explanations that :func:`distinct` joined."""
     many = f"{len(twice)} perspectives had the explanation of an earlier one of their situation and were joined with it"
     return [f"{many}, the first: {twice[0]}"] if twice else []
+
+
+def changed_note(changed: Sequence[str]) -> list[str]:
+    """What the card should tell about labels that :func:`view_of` changed."""
+    many = f"{len(changed)} labels had punctuation or line breaks that would end them in an answer; it was left out"
+    return [f"{many}, the first: {changed[0]}"] if changed else []
 
 
 def row_of(

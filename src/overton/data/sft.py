@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from overton.data.judge import summaries
 from overton.data.rows import TableRow
 from overton.segment import format_answer, keywords
+from overton.segment.masking import WORD
 from overton.types import Situation
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def extractive_summary(situation: Situation) -> str:
 
 
 def _clause(explanation: str, situation: Situation) -> str:
-    """The explanation's first sentence, cut where a clause ends when it is long, and without its capital."""
-    text = _SENTENCE_END.split(explanation, maxsplit=1)[0].rstrip(".!? ")
+    """The explanation's first sentence with a word, cut where a clause ends when it is long, without its capital."""
+    sentences = _SENTENCE_END.split(explanation)
+    text = next((s.rstrip(".!? ") for s in sentences if WORD.search(s)), explanation)
     words = text.split()
     if len(words) > _CLAUSE_WORDS:
         ends = [m.start() for m in _CLAUSE_END.finditer(text) if 5 <= len(text[: m.start()].split()) <= _CLAUSE_WORDS]

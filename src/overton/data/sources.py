@@ -19,13 +19,14 @@ def files_of(path: Path | None) -> list[Path]:
     return [*path.glob("*.csv"), *path.glob("*_v1.0.json")]
 
 
-def read_source(part: DataPart, warnings: list[str], *, labels: bool = True) -> list[TableRow]:
+def read_source(part: DataPart, warnings: list[str], *, labels: bool = True, prefix: str = "") -> list[TableRow]:
     """Read one source.
 
     Args:
         part: what to read.
         warnings: what the card should tell is appended.
         labels: whether the perspectives of a table need labels (:func:`overton.data.table.read_table`).
+        prefix: put in front of ids that are made up for rows without one.
 
     Raises:
         DataError: a key is missing or does not belong there, or the source's data are unusable.
@@ -41,20 +42,20 @@ def read_source(part: DataPart, warnings: list[str], *, labels: bool = True) -> 
         if part.path is not None:
             raise DataError("data.path: source `hub` reads data.dataset; a folder may stand there too")
         rows = hub_rows(part.dataset, part.subset, part.hub_split)
-        return rows_of_table(rows, part.columns, part.dataset, warnings, only_ours=False)
+        return rows_of_table(rows, part.columns, part.dataset, warnings, only_ours=False, prefix=prefix)
     if part.source == "valueprism":
-        return _valueprism(part, warnings)
+        return _valueprism(part, warnings, prefix)
     if part.path is None:
         wanted = "the path of a JSONL or CSV file" if part.source == "table" else "the folder of its files"
         raise DataError(f"data.path: source `{part.source}` needs {wanted}")
     if part.source == "table":
         from overton.data.table import read_table
 
-        return read_table(part.path, part.columns, warnings, labels=labels)
+        return read_table(part.path, part.columns, warnings, labels=labels, prefix=prefix)
     return _published(part.source, part.path, warnings)
 
 
-def _valueprism(part: DataPart, warnings: list[str]) -> list[TableRow]:
+def _valueprism(part: DataPart, warnings: list[str], prefix: str) -> list[TableRow]:
     from overton.data.hub import hub_rows
     from overton.data.io import read_rows
     from overton.data.valueprism import DATASET, SUBSET, valueprism_rows
@@ -62,9 +63,9 @@ def _valueprism(part: DataPart, warnings: list[str]) -> list[TableRow]:
     if part.path is not None and part.dataset:
         raise DataError("data.path and data.dataset: source `valueprism` reads one of them; leave the other out")
     if part.path is not None:
-        return valueprism_rows(list(read_rows(part.path)), warnings)
+        return valueprism_rows(list(read_rows(part.path)), warnings, prefix)
     subset = part.subset or ("" if part.dataset else SUBSET)
-    return valueprism_rows(hub_rows(part.dataset or DATASET, subset, part.hub_split), warnings)
+    return valueprism_rows(hub_rows(part.dataset or DATASET, subset, part.hub_split), warnings, prefix)
 
 
 def _published(source: str, folder: Path, warnings: list[str]) -> list[TableRow]:

@@ -16,7 +16,7 @@ def split_table(
     """Split at random, situations that share a text together and paraphrases spread evenly.
 
     Where a text is so common that it ties many situations together, only those of the same text stay together, and
-    :func:`drop_shared` has to drop the others.
+    :func:`drop_shared` has to drop the others. A group that fits in no split is not used.
 
     Args:
         rows: the table.
@@ -27,7 +27,7 @@ def split_table(
         warnings: what the card should tell is appended.
 
     Raises:
-        DataError: fewer than three different situations.
+        DataError: fewer than three different situations, or no group fits in a split.
     """
     groups = _groups(rows)
     if len(groups) < 3:
@@ -37,16 +37,28 @@ def split_table(
     if len(rows) < wanted:
         warnings.append(f"{wanted} situations wanted, the table has {len(rows)}: divided in the same proportions")
         quota = {name: max(1.0, size * len(rows) / wanted) for name, size in quota.items()}
-    elif len(rows) > wanted:
-        warnings.append(f"{len(rows) - wanted} of the table's {len(rows)} situations are not used")
     order = groups
     random.Random(f"{seed}/split").shuffle(order)
     order.sort(key=lambda group: not any(has_same(row) for row in group))
     found: dict[str, list[TableRow]] = {name: [] for name in quota}
+    unused: list[int] = []
     for group in order:
-        name = max(quota, key=lambda split: (quota[split] - len(found[split])) / quota[split])
-        if len(rows) < wanted or len(found[name]) + len(group) <= quota[name]:
+        needy = sorted(quota, key=lambda split: (quota[split] - len(found[split])) / quota[split], reverse=True)
+        fitting = (split for split in needy if len(found[split]) + len(group) <= quota[split])
+        # A table that is too small is used whole.
+        name = needy[0] if len(rows) < wanted else next(fitting, None)
+        if name is None:
+            unused.append(len(group))
+        else:
             found[name] += group
+    for name, own in found.items():
+        if not own:
+            raise DataError(
+                f"no situation is left for the {name} split of {quota[name]:.0f}: situations that share a text stay "
+                f"together, and each group that is left has {min(unused)} or more; make data.{name} larger"
+            )
+    if unused:
+        warnings.append(f"{sum(unused)} of the table's {len(rows)} situations are not used")
     return found
 
 

@@ -33,6 +33,7 @@ from overton.data.rows import (
     SUPPORTERS,
     LabelledPair,
     TableRow,
+    changed_note,
     distinct,
     joined_note,
     one_spelling,
@@ -45,16 +46,17 @@ from overton.types import Perspective
 
 
 def read_table(
-    path: Path, columns: Mapping[str, str], warnings: list[str] | None = None, *, labels: bool = True
+    path: Path, columns: Mapping[str, str], warnings: list[str] | None = None, *, labels: bool = True, prefix: str = ""
 ) -> list[TableRow]:
     """Read and check a table.
 
     Args:
         path: ``.jsonl``, ``.csv`` (comma) or ``.tsv`` (tab) file in UTF-8, or a ``.parquet`` file.
         columns: our name -> your column. When it names any, columns that are not ours are left out.
-        warnings: what was left out or joined is appended.
+        warnings: what was left out, joined or changed is appended.
         labels: whether each perspective needs a label, as data to train on do; ``False`` for references whose
             explanations are compared and no more.
+        prefix: put in front of ids that are made up for answers without one.
 
     Raises:
         DataError: one message with file and row: missing or unknown column, empty file or text, broken line,
@@ -62,7 +64,8 @@ def read_table(
             than 10,000 words.
     """
     told = [] if warnings is None else warnings
-    return rows_of_table(list(read_rows(path)), columns, path, told, only_ours=not columns, labels=labels)
+    rows = list(read_rows(path))
+    return rows_of_table(rows, columns, path, told, only_ours=not columns, labels=labels, prefix=prefix)
 
 
 def rows_of_table(
@@ -73,6 +76,7 @@ def rows_of_table(
     *,
     only_ours: bool,
     labels: bool = True,
+    prefix: str = "",
 ) -> list[TableRow]:
     """Check the rows of a table, wherever they were read.
 
@@ -80,27 +84,29 @@ def rows_of_table(
         rows: ("FILE, row N", row) each.
         columns: our name -> your column.
         source: file or data set, for messages.
-        warnings: what was left out or joined is appended.
+        warnings: what was left out, joined or changed is appended.
         only_ours: refuse columns that are not ours, which may be ours misspelt, instead of leaving them out.
         labels: as for :func:`read_table`.
+        prefix: the same.
 
     Raises:
         DataError: as :func:`read_table`.
     """
     twice: list[str] = []
+    changed: list[str] = []
     rows, form = our_columns(rows, columns, source, only_ours, warnings, labels=labels)
     if form is SITUATION_COLUMNS:
-        found = _from_situations(rows, source, twice, labels)
+        found = _from_situations(rows, source, twice, changed, labels)
     elif form is ANSWER_COLUMNS:
-        found = _from_answers(rows, source, twice)
+        found = _from_answers(rows, source, twice, prefix)
     else:
-        found = _from_perspectives(rows, source, twice, labels)
-    warnings += joined_note(twice)
+        found = _from_perspectives(rows, source, twice, changed, labels)
+    warnings += joined_note(twice) + changed_note(changed)
     return found
 
 
 def _from_situations(
-    rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str], labels: bool
+    rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str], changed: list[str], labels: bool
 ) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
@@ -115,6 +121,7 @@ def _from_situations(
                 f"{where}, perspective {position}",
                 p.provenance or "human",
                 labels=labels,
+                changed=changed,
             )
             for position, p in enumerate(situation.perspectives, 1)
         ]
@@ -124,7 +131,7 @@ def _from_situations(
 
 
 def _from_perspectives(
-    rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str], labels: bool
+    rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str], changed: list[str], labels: bool
 ) -> list[TableRow]:
     views: dict[str, list[Perspective]] = {}
     texts: dict[str, tuple[str, str]] = {}
@@ -141,6 +148,7 @@ def _from_perspectives(
             row.get("cluster"),
             where,
             labels=labels,
+            changed=changed,
         )
         views.setdefault(name, []).append(view)
     places = {name: f"{source}, id {name!r}" for name in views}
@@ -149,10 +157,12 @@ def _from_perspectives(
     ]
 
 
-def _from_answers(rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str]) -> list[TableRow]:
+def _from_answers(
+    rows: list[tuple[str, dict[str, Any]]], source: Path | str, twice: list[str], prefix: str
+) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
-        name = id_value(row["id"], where) if row.get("id") is not None else f"row-{number}"
+        name = id_value(row["id"], where) if row.get("id") is not None else f"{prefix}row-{number}"
         check_new_id(name, number, seen, source)
         answer = text_value(row["answer"], "answer", where)
         views = []

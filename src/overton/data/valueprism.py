@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from overton.data.io import text_value
-from overton.data.rows import TableRow, distinct, joined_note, one_spelling, row_of, view_of
+from overton.data.rows import TableRow, changed_note, distinct, joined_note, one_spelling, row_of, view_of
 from overton.errors import DataError
 from overton.types import Perspective
 
@@ -22,18 +22,22 @@ _STANCES = {"supports": "+", "support": "+", "opposes": "-", "oppose": "-"}
 _AUTHOR = "gpt-4"
 
 
-def valueprism_rows(rows: Sequence[tuple[str, dict[str, Any]]], warnings: list[str]) -> list[TableRow]:
+def valueprism_rows(
+    rows: Sequence[tuple[str, dict[str, Any]]], warnings: list[str], prefix: str = ""
+) -> list[TableRow]:
     """Group the rows by situation.
 
     Args:
         rows: ("FILE, row N", row) each; columns beyond those named above are left aside.
-        warnings: what was left out is appended.
+        warnings: what was left out or changed is appended.
+        prefix: put in front of each id; the set has none of its own.
 
     Raises:
         DataError: a column is missing, or a situation, kind or valence cannot be read, or nothing is left.
     """
     read: dict[str, tuple[str, list[Perspective], dict[str, str]]] = {}
     unusable: list[str] = []
+    changed: list[str] = []
     for where, row in rows:
         missing = [name for name in _COLUMNS if name not in row]
         missing += [] if {"situation", "action"} & set(row) else ["situation"]
@@ -44,7 +48,8 @@ def valueprism_rows(rows: Sequence[tuple[str, dict[str, Any]]], warnings: list[s
         if kind not in _KINDS:
             raise DataError(f"{where}: `vrd` must be Value, Right or Duty, found {row['vrd']!r}")
         try:
-            view = view_of(row["text"], row["explanation"], _stance(row["valence"]), None, where, _AUTHOR)
+            stance = _stance(row["valence"])
+            view = view_of(row["text"], row["explanation"], stance, None, where, _AUTHOR, changed=changed)
         except DataError as error:
             unusable.append(str(error))
             continue
@@ -59,11 +64,12 @@ def valueprism_rows(rows: Sequence[tuple[str, dict[str, Any]]], warnings: list[s
     warnings += joined_note(twice)
     if few := sum(len(views) < 2 for _, views, _ in found):
         warnings.append(f"{few} situations have fewer than two perspectives and were left out")
-    situations = [
-        row_of(f"valueprism-{number}", text, views, text, metadata={"kinds": {v.label: kinds[v.label] for v in views}})
-        for number, (text, views, kinds) in enumerate(found, 1)
-        if len(views) > 1
-    ]
+    warnings += changed_note(changed)
+    situations = []
+    for number, (text, views, kinds) in enumerate(found, 1):
+        if len(views) > 1:
+            metadata = {"kinds": {view.label: kinds[view.label] for view in views}}
+            situations.append(row_of(f"{prefix}valueprism-{number}", text, views, text, metadata=metadata))
     if not situations:
         raise DataError(f"no situation has two perspectives that can be used{': ' + unusable[0] if unusable else ''}")
     return situations

@@ -84,7 +84,9 @@ def _splits(section: DataSection, seed: int, warnings: list[str]) -> Splits:
     owner: dict[str, str] = {}
     for name, part in parts.items():
         told: list[str] = []
-        rows = [replace(row, part=name) for row in read_source(part, told)]
+        # Ids made up in two parts would be the same.
+        read = read_source(part, told, prefix=f"{name}-" if name else "")
+        rows = [replace(row, part=name) for row in read]
         if twice := repeated_texts(rows):
             told.append(f"{twice} situations have the text of an earlier one under another id; they share its split")
         # One that has splits of its own only for some rows is refused there.

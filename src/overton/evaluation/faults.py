@@ -35,15 +35,23 @@ _DEBRIS = re.compile(
     r"|^[ \t]*(?:user|assistant|system|human|ai)[ \t]*(?::|$)",
     re.I | re.MULTILINE,
 )
-_NO_HEAD = re.compile(r"[ \t]*(?:[a-z]|[,;:.!?)\]}%])")
+# "iPhones" is a name, and "a) ..." or "ii. ..." the first entry of a list.
+_NO_HEAD = re.compile(r"[ \t]*(?:[a-z](?![A-Z]|[ivx]{0,3}[.)]\s)|[,;:.!?)\]}%])")
 _SMALL = re.compile(r"[a-z]")
-_ENDED = re.compile(r"[.!?…:。！？\"'”’)\]*_`>|]\Z|[^\x00-\x7f]\Z")
+# Emoji, other closing quotes and the full stops of other scripts are among what is not ASCII.
+_ENDED = re.compile(r"[.!?:\"')\]}*_`~$>|]\Z|[^\x00-\x7f]\Z")
+# Entries of lists, headings, rows of tables and what is indented under them: they seldom have a full stop.
+_ENTRY = re.compile(
+    r"[*_]*(?:[-+*•◦▪‣·●○–—→✓✔]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,4})[.):][*_]*)\s|#{1,6}\s|\||[^|]+\s\|\s|\t| {2,}\S", re.I
+)
+_RULE = re.compile(r"[-=~|:+ \t]{3,}")  # a line across the page or below a heading
 # Words that no sentence ends with. Prepositions and auxiliaries may ("who they are"), so they are left out.
 _NO_END = re.compile(
     r"(?:[,;(–-]|\b(?:a|an|the|and|or|but|nor|than|because|whether|which|whose|their|its|our|your|my|into|such as|"
     r"very))\Z",
     re.I,
 )
+_NAME_END = re.compile(r"\b(?:A|OR)\Z")  # "Vitamin A", "Portland, OR"
 
 
 def find_faults(answer: Answer, sentences: Sequence[str] | None = None) -> dict[str, str]:
@@ -68,7 +76,7 @@ def find_faults(answer: Answer, sentences: Sequence[str] | None = None) -> dict[
     if sentences is not None and (part := next((line for line in lines[1:] if _SMALL.match(line)), None)):
         found["fragment"] = _shown(part)
     last = said.splitlines()[-1].rstrip()
-    if not answer.finished or (_NO_END.search(last) if sentences is not None else not _ENDED.search(last)):
+    if not answer.finished or (_NO_END.search(last) if sentences is not None else _is_cut(last)):
         found["cut_end"] = _shown(last, end=True)
     for name, pattern in (("think", _THINK), ("label_prefix", _OPENER), ("debris", _DEBRIS)):
         if match := pattern.search(text):
@@ -85,6 +93,13 @@ def find_faults(answer: Answer, sentences: Sequence[str] | None = None) -> dict[
             break
         seen.add(line.casefold())
     return found
+
+
+def _is_cut(last: str) -> bool:
+    """Whether an answer whose last line this is was cut. Prose ends with a mark; an entry only must not end amiss."""
+    if _ENTRY.match(last):
+        return bool(_NO_END.search(last)) and not _NAME_END.search(last) and not _RULE.fullmatch(last)
+    return not _ENDED.search(last) and not _RULE.fullmatch(last)
 
 
 def count_faults(rows: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overton.errors import DataError
+from overton.notes import other_text_note as other_text_note
 from overton.types import Answer, Situation
 
 
@@ -32,7 +33,8 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
     joins nothing.
 
     Raises:
-        DataError: two answers of one system belong to the same situation.
+        DataError: two answers of one system belong to the same situation, or an answer has the ``id`` of one and the
+            text of another.
     """
     by_id = {s.id: s for s in situations}
     texts = Counter(form for s in situations for form in {s.text, plain(s.text)})
@@ -48,21 +50,18 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
         if found is None:
             unmatched.append(index)
             continue
+        same_text = prompt in (plain(found.text), plain(found.id))
+        other = (by_text.get(answer.prompt) or by_text.get(prompt)) if prompt and not same_text else None
+        if other is not None and other is not found:  # no template makes one question of another
+            raise DataError(
+                f"answer {index + 1}: the id {short(answer.id)!r} names {short(found.id)!r} ({short(found.text)!r}), "
+                f"but the prompt is the text of {short(other.id)!r}; correct the ids, or leave them out"
+            )
         if (first := taken.setdefault((answer.system, found.id), index)) != index:
             raise DataError(f"answers {first + 1} and {index + 1} both belong to {short(found.id)!r}; keep one")
-        other_text += bool(prompt) and prompt not in (plain(found.text), plain(found.id))
+        other_text += bool(prompt) and not same_text
         pairs.append((index, found))
     return Joined(pairs, unmatched, other_text)
-
-
-def other_text_note(count: int) -> list[str]:
-    """What the reader of the figures should know of :attr:`Joined.other_text`: one line, or none when it is 0."""
-    if not count:
-        return []
-    return [
-        f"{count} answers were joined by `id` to a reference whose text is not their `prompt`; right when the prompt "
-        "has a template around the situation, wrong when the ids are another file's"
-    ]
 
 
 def short(text: str) -> str:

@@ -44,7 +44,8 @@ def score_answers(
         ``unanswered``: system -> ids of situations without an answer, and ``notes``: what the reader should know.
 
     Raises:
-        DataError: an answer belongs to no situation, or two answers of one system to the same.
+        DataError: an answer belongs to no situation, two answers of one system to the same, or an answer to one by
+            its id and to another by its prompt.
     """
     by_id = {s.id: s for s in situations}
     systems: dict[str, list[Answer]] = {}
@@ -107,13 +108,18 @@ def entailment_rows(
         return nli_rows(model, answers, situations, threshold, lambda done: bar.advance(task, done))
 
 
-def assign(answers: Sequence[Answer], situations: Sequence[Situation]) -> list[Answer]:
+def assign(answers: Sequence[Answer], situations: Sequence[Situation]) -> tuple[list[Answer], int]:
     """Answers under the ids of their situations, found by id or else by the situation's text.
 
+    Returns:
+        The answers, and how many were found by an id whose situation has another text than their prompt.
+
     Raises:
-        DataError: an answer belongs to no situation, or two answers of one system to the same.
+        DataError: an answer belongs to no situation, two answers of one system to the same, or an answer to one by
+            its id and to another by its prompt.
     """
-    return [replace(answers[index], id=situation.id) for index, situation in _joined(answers, situations).pairs]
+    joined = _joined(answers, situations)
+    return [replace(answers[index], id=situation.id) for index, situation in joined.pairs], joined.other_text
 
 
 def _joined(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:

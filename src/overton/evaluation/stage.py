@@ -16,6 +16,7 @@ from overton.data import read_answers, read_situations
 from overton.errors import DataError, RunError
 from overton.evaluation.coverage import ENTAILED
 from overton.evaluation.independence import parts_of_run, shared_models
+from overton.evaluation.join import other_text_note
 from overton.evaluation.judge import load_judges
 from overton.evaluation.judge.stage import judge_part, judge_system
 from overton.evaluation.judge.summary import failure_line
@@ -68,7 +69,10 @@ def run(recipe: Recipe, run: RunDir) -> None:
     section, folder = recipe.evaluation, run.stage("evaluation")
     situations = read_situations(run.stage("data") / "test.jsonl")
     by_id = {s.id: s for s in situations}
-    systems = _read_systems(run.stage("generation"), situations)
+    systems, other_text = _read_systems(run.stage("generation"), situations)
+    for name, count in other_text.items():
+        for note in other_text_note(count):
+            console.print(f"evaluation: {name}: {note}", style="yellow", markup=False)
     timings = _Timings(folder / "timings.json")
     load = _nli_model(recipe, run, timings)
     makers: dict[str, Callable[[str, Sequence[Answer]], list[dict[str, Any]]]] = {
@@ -128,6 +132,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
                 seed=recipe.seed,
             )
         summary["settings"]["judges"] = {judge.name: judge.section.model for judge in judges}
+    summary["other_text"] = other_text
     summary["warnings"] = shared_models(parts_of_run(recipe, run))
     write_json(folder / "summary.json", summary)
     spent = ", ".join(f"{name} {sum(parts.values()):.0f} s" for name, parts in timings.seconds.items())
@@ -136,13 +141,14 @@ def run(recipe: Recipe, run: RunDir) -> None:
         raise RunError(f"{failure_line(failed)}\nWhat came is kept: run the same command again for the rest.")
 
 
-def _read_systems(folder: Path, situations: Sequence[Situation]) -> dict[str, list[Answer]]:
+def _read_systems(folder: Path, situations: Sequence[Situation]) -> tuple[dict[str, list[Answer]], dict[str, int]]:
+    """Answers by system, and how many of each were joined by ``id`` to a situation that is not their prompt."""
     if zipped := sorted(folder.glob("*.jsonl.gz")):
         raise DataError(f"{zipped[0]}: a stage reads no compressed answers; unpack the file with gunzip, or remove it")
     names = sorted(p.stem for p in folder.glob("*.jsonl"))
     if not names:
         raise RunError(f"{folder}: no answers to judge. `overton generate RECIPE` writes them.")
-    systems = {}
+    systems, other_text = {}, {}
     for name in order_systems(names):
         path = folder / f"{name}.jsonl"
         answers = read_answers(path)
@@ -154,10 +160,12 @@ def _read_systems(folder: Path, situations: Sequence[Situation]) -> dict[str, li
                 "or give this one to `overton score`"
             )
         try:
-            systems[name] = assign(answers, situations)
+            systems[name], count = assign(answers, situations)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
-    return systems
+        if count:
+            other_text[name] = count
+    return systems, other_text
 
 
 def _nli_model(recipe: Recipe, run: RunDir, timings: _Timings) -> Callable[[], NliModel] | None:

@@ -7,7 +7,7 @@ all resamples are one matrix product.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from overton.notes import few_note as few_note
+
 CONFIDENCE = 0.95
-FEW = 30  # values; with fewer, bootstrap intervals are clearly too narrow (benchmarks/small_samples.py)
 _EXACT = 25  # pairs; up to here the p-value is counted, above it is the normal approximation
 _BLOCK = 2_000_000  # counts of resamples held together
 Array = npt.NDArray[np.float64]
@@ -190,21 +191,6 @@ def bootstrap_bounds(table: Array, resamples: int, seed: int) -> tuple[Array, Ar
         tail = 100 * (1 - CONFIDENCE) / 2
         low[columns], high[columns] = np.percentile(np.concatenate(parts), [tail, 100 - tail], axis=0)
     return low, high
-
-
-def few_note(scores: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What the reader of intervals should know: a line when one is over fewer than :data:`FEW` values, else none.
-
-    Args:
-        scores: what :func:`interval` or :func:`compare` returns.
-    """
-    few = [score["n"] for score in scores if score["low"] is not None and score["n"] < FEW]
-    if not few:
-        return []
-    return [
-        f"some intervals are over {min(few)} questions only: below about {FEW}, 95% bootstrap intervals are too narrow "
-        "and one that leaves out 0 proves no difference; go by the p-values"
-    ]
 
 
 def seed_of(*parts: object) -> int:

@@ -9,6 +9,8 @@ Replies are kept in the cache of the calls that are made one by one, so neither 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ class BatchWriter:
     Args:
         section: the model and the settings of its calls.
         path: file of the requests. Beyond 50,000, and when more is asked later, files follow: ``NAME-2.jsonl`` and on.
+            A name that another model's requests or a file of the user's has is passed over; this model's files of an
+            earlier call are replaced or removed, so that the folder holds what is left to ask and nothing twice.
         cache: of the replies; what it holds is not written.
     """
 
@@ -41,7 +45,8 @@ class BatchWriter:
         self._section = section
         self._path = path
         self._cache = cache
-        self._files = 0
+        self._number = 0
+        self._old = request_files(path, section.extra.get("model", section.model))
 
     def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
         """Write the requests that the cache does not answer, equal ones once; no reply has a text."""
@@ -52,15 +57,46 @@ class BatchWriter:
             console.print(f"{self.name}: {known:,} replies are in the cache{rest}", soft_wrap=True, markup=False)
         lines = list(self._lines(asked))
         for start in range(0, len(lines), MOST_REQUESTS):
-            self._files += 1
-            path = self._path if self._files == 1 else self._path.with_stem(f"{self._path.stem}-{self._files}")
+            path = self._next()
             count = write_jsonl(path, lines[start : start + MOST_REQUESTS])
-            console.print(f"{path}: {count:,} requests", soft_wrap=True, markup=False)
+            console.print(f"{path}: {count:,} requests to {self.name}", soft_wrap=True, markup=False)
+            self._old.discard(path)
+        while self._old:  # only now, since an error above should not cost what an earlier call wrote
+            self._old.pop().unlink(missing_ok=True)
         return [Reply(None, "written for the Batch API")] * len(requests)
+
+    def _next(self) -> Path:
+        """The next file: one that is not there, or this model's of an earlier call."""
+        while True:
+            self._number += 1
+            path = self._path if self._number == 1 else self._path.with_stem(f"{self._path.stem}-{self._number}")
+            if path in self._old or not os.path.lexists(path):
+                return path
 
     def _lines(self, asked: dict[str, Request]) -> Iterator[dict[str, Any]]:
         for key, request in asked.items():
             yield {"custom_id": key, "method": "POST", "url": URL, "body": request_body(self._section, request)}
+
+
+def request_files(path: Path, model: str | None) -> set[Path]:
+    """A model's files of requests under a name, as :class:`BatchWriter` numbers them.
+
+    What they hold decides, since another model may be called ``NAME-2``, and the folder may hold the user's own files.
+    """
+    name = re.compile(rf"{re.escape(path.stem)}(?:-[0-9]+)?{re.escape(path.suffix)}")
+    there = path.parent.iterdir() if path.parent.is_dir() else ()
+    return {file for file in there if name.fullmatch(file.name) and file.is_file() and _is_of(file, model)}
+
+
+def _is_of(file: Path, model: str | None) -> bool:
+    try:
+        with open(file, encoding="utf-8") as lines:
+            row = json.loads(next(lines, ""))
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(row, dict) or set(row) != {"custom_id", "method", "url", "body"} or row["url"] != URL:
+        return False
+    return isinstance(row["body"], dict) and row["body"].get("model") == model
 
 
 class BatchResults:

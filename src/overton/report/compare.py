@@ -12,9 +12,7 @@ from overton.report.files import Row, mapping, number
 from overton.report.html import environment
 from overton.report.metrics import Metric, difference_text, interval_text, p_text, value_text
 from overton.report.svg import css_variables
-from overton.report.tables import Cell
-
-ALPHA = 0.05
+from overton.report.tables import ALPHA, Cell
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from overton.report.files import Row, mapping, number
 from overton.report.metrics import METRICS, Metric, value_text
 from overton.report.svg import COLOURS, MARKERS, Theme, draw, printable
-from overton.report.tables import GREEDY, main_pair
+from overton.report.tables import GREEDY, count_groups, main_pair
 
 Points = Sequence[tuple[float, float]]
 _WIDE = (360.0, 235.0)
@@ -124,14 +124,17 @@ def coverage_by_count(by_count: Row, systems: Sequence[str]) -> str:
         SVG, or ``""`` when there is nothing to draw.
     """
     lines: list[tuple[str, list[tuple[int, float, float, float]]]] = []
+    ticks: dict[int, str] = {}  # place -> group
     for s in systems:
-        cells = {int(k): score_of(v) for k, v in mapping(by_count.get(s)).items() if str(k).isdigit()}
-        points = [(k, *score) for k, score in sorted(cells.items()) if score]
+        cells = mapping(by_count.get(s))
+        scores = [(name, place, score_of(cells[name])) for name, place in count_groups(cells).items()]
+        points = [(place, *score) for _, place, score in scores if score]
+        ticks |= {place: name for name, place, score in scores if score}
         if points:
             lines.append((s, points))
     if not lines:
         return ""
-    said = [f"{s}: " + ", ".join(f"{k} {100 * m:.0f}%" for k, m, _, _ in points) for s, points in lines]
+    said = [f"{s}: " + ", ".join(f"{ticks[k]} {100 * m:.0f}%" for k, m, _, _ in points) for s, points in lines]
 
     def paint(axes: Any) -> None:
         for index, (s, points) in enumerate(lines):
@@ -145,7 +148,7 @@ def coverage_by_count(by_count: Row, systems: Sequence[str]) -> str:
                 markerfacecolor="none" if s.endswith(GREEDY) else colour,
                 linestyle="--" if s.endswith(GREEDY) else "-",
             )  # fmt: skip
-        axes.set_xticks(sorted({k for _, points in lines for k, *_ in points}))
+        axes.set_xticks(sorted(ticks), [ticks[k] for k in sorted(ticks)])
         axes.set_xlabel("reference perspectives of the situation")
         axes.grid(False, axis="x")
         percent_axis(axes, "y")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from overton.notes import few_note, other_text_note
 from overton.report.files import Row, RunFiles, mapping, number
 from overton.report.metrics import FORM, INDEPENDENT, METRICS, OTHER, TRUTH, Metric, metric, value_text
-from overton.report.tables import Change, Headline, change, mean
+from overton.report.tables import Change, Headline, change, comparisons, mean
 
 _MAIN = ("oracle_coverage", "coverage", "nli_mean")
 _RATIO_LIMIT = 1.15
@@ -98,13 +99,37 @@ def alarms(files: RunFiles) -> list[str]:
 def warnings(files: RunFiles, table: Headline) -> list[str]:
     """What a reader must know before trusting the figures, gravest first."""
     return [
+        *_other_text(files),
         *_divergence(files, table),
         *_losses(files, table),
+        *_few(files),
         *_length(files, table),
         *_unscored(files, table),
         *_cut_off(files, table),
         *_stages(files),
     ]
+
+
+def _other_text(files: RunFiles) -> list[str]:
+    counts = mapping(files.summary.get("other_text"))
+    return [
+        f"{system}: {note}."
+        for system, value in counts.items()
+        if (count := number(value))
+        for note in other_text_note(int(count))
+    ]
+
+
+def _few(files: RunFiles) -> list[str]:
+    """The warning of ``overton compare`` where means or comparisons are over few situations."""
+    summary = files.summary
+    scores = [score for own in mapping(summary.get("systems")).values() for score in mapping(own).values()]
+    known = [
+        {"n": int(n), "low": number(row.get("low"))}
+        for row in map(mapping, [*scores, *comparisons(summary)])
+        if (n := number(row.get("n"))) is not None
+    ]
+    return [f"{note[0].upper()}{note[1:]}." for note in few_note(known)]
 
 
 def _divergence(files: RunFiles, table: Headline) -> list[str]:

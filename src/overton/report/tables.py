@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from overton.report.files import Row, RunFiles, mapping, number
@@ -19,6 +19,7 @@ from overton.report.metrics import (
 )
 
 GREEDY = "-greedy"
+ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Change:
         interval: of the difference, as text.
         relative: signed relative change, as text.
         p: p-value as text.
-        verdict: ``"better"`` or ``"worse"`` when the interval excludes zero and the metric has a direction,
-            ``"changed"`` when it has none, else ``""``.
+        verdict: ``"better"`` or ``"worse"`` when the interval excludes zero, p is below 0.05 and the metric has a
+            direction, ``"changed"`` when it has none, else ``""``.
         raw: the difference as a number.
         raw_interval: low and high, ``None`` when missing.
         raw_relative: relative change as a number, ``None`` when the baseline is 0 or missing.
@@ -101,7 +102,7 @@ def main_pair(summary: Row, systems: Sequence[str]) -> tuple[str, str]:
     """
     if "sft" in systems and "grpo" in systems:
         return "sft", "grpo"
-    for row in _comparisons(summary):
+    for row in comparisons(summary):
         if row.get("a") in systems and row.get("b") in systems:
             return str(row["b"]), str(row["a"])
     plain = [s for s in systems if not is_greedy(s)] or list(systems)
@@ -144,7 +145,7 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
 
     The p-value is the one corrected for all comparisons; summaries of earlier releases have only the plain one.
     """
-    for row in _comparisons(summary):
+    for row in comparisons(summary):
         if row.get("metric") != m.name or {row.get("a"), row.get("b")} != {baseline, treated}:
             continue
         sign = 1.0 if row.get("a") == treated else -1.0
@@ -164,7 +165,7 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
             interval=text,
             relative="" if relative is None else percent_change(relative),
             p="" if p is None else p_text(p),
-            verdict=_verdict(m, interval),
+            verdict=_verdict(m, interval, p),
             raw=difference,
             raw_interval=None if interval is None else (interval[0], interval[1]),
             raw_relative=relative,
@@ -176,7 +177,7 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
 def other_comparisons(summary: Row, table: Headline) -> list[tuple[str, str, Metric, Change]]:
     """Comparisons that the headline table does not show: treated, baseline, metric, change."""
     found = []
-    for row in _comparisons(summary):
+    for row in comparisons(summary):
         a, b, m = str(row.get("a")), str(row.get("b")), metric(str(row.get("metric")))
         # A greedy against a sampled system says more about sampling than about training.
         if {a, b} == {table.baseline, table.treated} or is_greedy(a) != is_greedy(b):
@@ -192,9 +193,19 @@ def count_table(summary: Row, table: Headline) -> tuple[list[str], list[tuple[st
     by_count = mapping(summary.get("by_count"))
     there = [s for s in table.systems or by_count if mapping(by_count.get(s))]
     systems = [s for s in there if not is_greedy(s)] or there
-    counts = sorted({int(k) for s in systems for k in by_count[s] if str(k).isdigit()})
+    groups = count_groups(k for s in systems for k in by_count[s])
     m = METRICS["oracle_coverage"]
-    return systems, [(str(n), [_cell(m, mapping(by_count[s].get(str(n)))) for s in systems]) for n in counts]
+    return systems, [(name, [_cell(m, mapping(by_count[s].get(name))) for s in systems]) for name in groups]
+
+
+def count_groups(names: Iterable[str]) -> dict[str, int]:
+    """Groups of ``by_count`` in order, each with its place on an axis: that of ``>10`` is 11. Other names are left out.
+
+    An exact number goes before the open group of the same place.
+    """
+    places = {name: int(name.removeprefix(">")) for name in names if name.removeprefix(">").isdecimal()}
+    found = {name: place + name.startswith(">") for name, place in places.items()}
+    return dict(sorted(found.items(), key=lambda item: (item[1], item[0].startswith(">"))))
 
 
 def time_table(files: RunFiles) -> list[tuple[str, float | None, float | None, str]]:
@@ -206,7 +217,8 @@ def time_table(files: RunFiles) -> list[tuple[str, float | None, float | None, s
     ]
 
 
-def _comparisons(summary: Row) -> list[Row]:
+def comparisons(summary: Row) -> list[Row]:
+    """Rows of ``summary["comparisons"]``; what is no row is left out."""
     rows = summary.get("comparisons")
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
@@ -225,8 +237,11 @@ def _cell(m: Metric, score: Row) -> Cell:
     return Cell(value_text(m, value), "" if low is None or high is None else interval_text(m, low, high))
 
 
-def _verdict(m: Metric, interval: tuple[float, ...] | None) -> str:
+def _verdict(m: Metric, interval: tuple[float, ...] | None, p: float | None) -> str:
     if interval is None or interval[0] <= 0 <= interval[1]:
+        return ""
+    # On few situations the interval is too narrow to decide alone. Early summaries have no p-value.
+    if p is not None and p >= ALPHA:
         return ""
     if m.better != "up":
         return "changed"

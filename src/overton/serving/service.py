@@ -91,7 +91,7 @@ class ScoringService:
             Refusal: there is no room, time is up, or an answer does not fit the group it names. Nothing is scored then.
         """
         count = sum(len(one.answers) for one in asked)
-        self._admit(count, sum(map(self._siblings.needs, asked)))
+        self._admit(count, self._siblings.needs(asked))
         self.held += count
         parts: list[Part] = []
         try:
@@ -145,6 +145,11 @@ class ScoringService:
             raise stops()
         if self.state == "down":
             raise Unavailable(self._reason, round(COOLDOWN))
+        if places > limits.max_queue:  # trying again would not help
+            raise TooLarge(
+                f"the groups of one request take {places} places, and there are {limits.max_queue} (--max-queue): send "
+                "several requests"
+            )
         # Groups whose requests are gone hold no answers, but still a place until their turn comes.
         held = max(self.held, len(self._queue) + len(self._siblings)) + self._siblings.places
         if places and held + places > limits.max_queue:

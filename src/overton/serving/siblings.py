@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from overton.serving.errors import Conflict
@@ -33,11 +33,31 @@ class Siblings:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def needs(self, asked: Asked) -> int:
-        """Places that have to be free for some answers: none when their group has begun."""
-        if len(asked.answers) < asked.size and asked.group in self._groups:
+    def needs(self, asked: Sequence[Asked]) -> int:
+        """Places that have to be free for one request.
+
+        Answers of a group that has begun, here or earlier in the request, need none: their places are taken with it.
+        """
+        places = 0
+        open_: dict[Hashable, int] = {}  # answers that fit a group yet
+        for one in asked:
+            count = len(one.answers)
+            if count >= one.size:
+                places += count
+                continue
+            left = open_[one.group] if one.group in open_ else self._left(one)
+            if not left:  # new, or full by now: another group of that name begins
+                places += one.size
+                left = one.size
+            open_[one.group] = max(0, left - count)
+        return places
+
+    def _left(self, asked: Asked) -> int:
+        job = self._groups.get(asked.group)
+        if job is None:
             return 0
-        return max(asked.size, len(asked.answers))
+        job.drop_gone()
+        return job.asked.size - job.answers
 
     def add(self, part: Part) -> None:
         """Put answers into the group they name.

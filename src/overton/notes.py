@@ -1,0 +1,33 @@
+"""What the reader of figures should know, in the words that commands and report share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+FEW = 30  # values; with fewer, bootstrap intervals are clearly too narrow (benchmarks/small_samples.py)
+
+
+def few_note(scores: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What the reader of intervals should know: a line when one is over fewer than :data:`FEW` values, else none.
+
+    Args:
+        scores: what ``interval`` or ``compare`` of the evaluation returns: ``n`` and ``low``.
+    """
+    few = [score["n"] for score in scores if score["low"] is not None and score["n"] < FEW]
+    if not few:
+        return []
+    return [
+        f"some intervals are over {min(few)} questions only: below about {FEW}, 95% bootstrap intervals are too narrow "
+        "and one that leaves out 0 proves no difference; go by the p-values"
+    ]
+
+
+def other_text_note(count: int) -> list[str]:
+    """A line on answers that were joined by ``id`` to a text that is not their prompt; none when there are none."""
+    if not count:
+        return []
+    return [
+        f"{count} answers were joined by `id` to a reference whose text is not their `prompt`; right when the prompt "
+        "has a template around the situation, wrong when the ids are another file's"
+    ]
