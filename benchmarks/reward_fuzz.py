@@ -51,8 +51,8 @@ def main() -> None:
     """Measure, print the table, write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strings", type=int, default=100_000)
-    parser.add_argument("--served", type=int, default=10_000)
-    parser.add_argument("--real", type=int, default=5_000)
+    parser.add_argument("--served", type=int, default=100_000)
+    parser.add_argument("--real", type=int, default=20_000)
     parser.add_argument("--slow", type=float, default=10.0, help="CPU seconds of one string")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reward_fuzz.json"))
