@@ -29,8 +29,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """The estimator's benchmarks have intervals of fewer resamples, which took longer than its training here."""
-    for name in preloaded.FEW_RESAMPLES:
-        monkeypatch.setattr(name, 50)
+    for name, count in preloaded.FEW_RESAMPLES.items():
+        monkeypatch.setattr(name, count)
 
 
 @pytest.fixture

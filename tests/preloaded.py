@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-FEW_RESAMPLES = ("overton.estimator.benchmark.RESAMPLES", "overton.estimator.people.RESAMPLES")  # see conftest
+# See conftest.
+FEW_RESAMPLES = {"overton.estimator.benchmark.RESAMPLES": 50, "overton.estimator.people.RESAMPLES": 50}
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
@@ -80,9 +81,9 @@ def _become(arguments: list[str], out: Path, err: Path, env: Mapping[str, str], 
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    for name in FEW_RESAMPLES:
+    for name, count in FEW_RESAMPLES.items():
         module, attribute = name.rsplit(".", 1)
-        setattr(importlib.import_module(module), attribute, 50)
+        setattr(importlib.import_module(module), attribute, count)
     if processes:
         _launch(arguments, processes)
     else:
