@@ -202,7 +202,8 @@ def read_questions(path: Path) -> list[Situation]:
     Raises:
         DataError: the file cannot be read, a row has no question, or two questions share an id.
     """
-    from overton.data.io import id_value, read_rows, text_value
+    from overton.data.cells import id_value, text_value
+    from overton.data.files import read_rows
     from overton.errors import DataError
     from overton.types import Situation
 

@@ -230,7 +230,8 @@ def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[A
     Raises:
         DataError: an answer has no question.
     """
-    from overton.data.io import check_new_id, id_value, read_rows, text_value
+    from overton.data.cells import check_new_id, id_value, text_value
+    from overton.data.files import read_rows
     from overton.evaluation.join import join, other_text_note, short
     from overton.types import Situation
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from overton.data import read_situations
-from overton.data.io import cluster_value, situation_from_row, stance_value
+from overton.data.cells import cluster_value, stance_value
+from overton.data.io import situation_from_row
 from overton.data.table import read_table
 from overton.errors import DataError
 from overton.rundir import write_jsonl

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overton.data.io import check_columns, read_rows, worded_text
+from overton.data.cells import check_columns, worded_text
+from overton.data.files import read_rows
 from overton.data.rows import OPPONENTS, SUPPORTERS, LabelledPair, TableRow
 from overton.errors import DataError
 from overton.types import Perspective, Situation

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from overton.data.io import check_columns, is_nan
+from overton.data.cells import check_columns, is_nan
 from overton.errors import DataError
 
 SITUATION_COLUMNS = ("id", "text", "perspectives", "metadata")

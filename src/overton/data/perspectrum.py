@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from overton.data.io import text_value, worded_text
+from overton.data.cells import text_value, worded_text
 from overton.data.rows import OPPONENTS, SUPPORTERS, TableRow
 from overton.errors import DataError
 from overton.rundir import read_json

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from overton.data.io import cluster_value, optional_text, spectrum_of, worded_text
+from overton.data.cells import cluster_value, optional_text, worded_text
+from overton.data.io import spectrum_of
 from overton.errors import DataError
 from overton.segment import MAX_LABEL, OPENER, segment
 from overton.types import Perspective, Situation
@@ -79,7 +80,7 @@ def view_of(
         label: what stands in the table.
         explanation: the same.
         stance: ``"+"``, ``"-"`` or ``None``.
-        cluster: as :func:`overton.data.io.cluster_value` takes it.
+        cluster: as :func:`overton.data.cells.cluster_value` takes it.
         where: "FILE, row N" for messages.
         provenance: who wrote it.
         labels: whether it needs a label, which an answer to learn from names.

@@ -56,8 +56,8 @@ def read_source(part: DataPart, warnings: list[str], *, labels: bool = True, pre
 
 
 def _valueprism(part: DataPart, warnings: list[str], prefix: str) -> list[TableRow]:
+    from overton.data.files import read_rows
     from overton.data.hub import hub_rows
-    from overton.data.io import read_rows
     from overton.data.valueprism import DATASET, SUBSET, valueprism_rows
 
     if part.path is not None and part.dataset:

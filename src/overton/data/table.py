@@ -19,15 +19,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from overton.data.cells import check_new_id, id_value, stance_value, text_value
 from overton.data.columns import ANSWER_COLUMNS, SITUATION_COLUMNS, our_columns
-from overton.data.io import (
-    check_new_id,
-    id_value,
-    read_rows,
-    situation_from_row,
-    stance_value,
-    text_value,
-)
+from overton.data.files import read_rows
+from overton.data.io import situation_from_row
 from overton.data.rows import (
     OPPONENTS,
     SUPPORTERS,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from overton.data.io import text_value
+from overton.data.cells import text_value
 from overton.data.rows import TableRow, changed_note, distinct, joined_note, one_spelling, row_of, view_of
 from overton.errors import DataError
 from overton.types import Perspective

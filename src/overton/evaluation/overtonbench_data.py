@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from overton.data.cells import id_value, text_value
+from overton.data.files import read_rows
 from overton.data.hub import hub_rows
-from overton.data.io import id_value, read_rows, text_value
 from overton.errors import DataError
 from overton.progress import console
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from overton.data.io import id_value
+from overton.data.cells import id_value
 from overton.processes import count, from_first, is_first, wait_for_all
 from overton.progress import console
 from overton.recipe import Recipe
