@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from overton.sections_model import LlmSection, Section
 
+ALL_PAIRS = ("supcon", "cosent", "angle")  # losses on all pairs of a batch; the others are on triplets
+
 
 class DataPart(Section):
     """One of several sources."""
@@ -222,6 +224,8 @@ class EstimatorSection(Section):
             for name in ("stance_weight", "epoch_shares"):
                 if getattr(self, name):
                     raise ValueError(f"{name} needs train_on: pairs")
+        elif self.loss not in ALL_PAIRS:
+            raise ValueError(f"{self.loss} learns from triplets; train_on: pairs goes with {', '.join(ALL_PAIRS)}")
         return self
 
 

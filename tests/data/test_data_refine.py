@@ -15,7 +15,7 @@ import pytest
 from overton.data.judge import more_perspectives, same_perspective, summaries
 from overton.data.mine import judge_pairs, mined_triplets, with_verdicts
 from overton.data.refine import Refiner
-from overton.data.rows import TableRow, row_of
+from overton.data.rows import LabelledPair, TableRow, row_of
 from overton.data.sft import extractive_summary, table_sft
 from overton.data.stage import run
 from overton.data.table import table_pairs
@@ -192,6 +192,13 @@ def test_near_pairs_that_were_not_asked_about_are_no_pairs() -> None:
     assert labels == {(True, False): 50, (False, True): 15} and z == rows[2]
     pairs = table_pairs([x], 0, "train", 0, [])
     assert all(row["label"] == ("90 far" not in (row["sentence1"], row["sentence2"])) for row in pairs)
+
+
+def test_what_people_called_different_stays_so() -> None:
+    row = situation("0 a", "5 b", "90 c")
+    people = replace(row, pairs=(LabelledPair("0 a", "5 b", False),))
+    judged = judge_pairs([people], encode, Fake(lambda q: "yes"), 0.75, Counter())
+    assert with_verdicts(judged) == [people] and with_verdicts([replace(judged[0], row=row)])[0].pairs[0].same
 
 
 def test_of_the_pairs_beyond_the_judged_ones_none_is_more_similar() -> None:

@@ -94,3 +94,9 @@ def test_an_answer_without_an_id_is_named_where_ids_are_compared(tmp_path: Path)
     write_jsonl(tmp_path / "data" / "sft.jsonl", answers[:1])
     # A number is an id too: situation 1 is answered, 2 comes first.
     assert [s.id for s in grpo_situations(recipe, run)] == ["2", "1"]
+
+
+def test_a_train_file_put_in_place_of_the_stages_is_read_strictly(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "data" / "train.jsonl", [{"id": 1, "question": "May I?", "perspectives": []}])
+    with pytest.raises(DataError, match=r"train\.jsonl, row 1: column 'text' is missing; found: id, question"):
+        grpo_situations(parse_recipe({"name": "x"}), RunDir(tmp_path))

@@ -65,7 +65,7 @@ def judge_pairs(
         near = [(a, b) for a, b in combinations(range(len(own)), 2) if cosines[a, b] >= cosine and spelt[a] != spelt[b]]
         near.sort(key=lambda pair, c=cosines: -c[pair])  # type: ignore[misc]
         candidates.append((tuple(near[:_MOST]), tuple(near[_MOST:])))
-        if near[_MOST:] and not has_same(row):
+        if near[_MOST:] and not _labelled(row):
             tally[f"pairs left out, for want of a place among the {_MOST} that are judged"] += len(near[_MOST:])
     asked = [
         (row.situation.text, own[a], own[b])
@@ -112,11 +112,16 @@ def with_verdicts(judged: Sequence[Judged]) -> list[TableRow]:
     """
     found = []
     for item in judged:
-        if has_same(item.row):
+        if _labelled(item.row):
             found.append(item.row)
         elif pairs := _pairs(item):  # without any, all its views would count as different
             found.append(replace(item.row, pairs=pairs))
     return found
+
+
+def _labelled(row: TableRow) -> bool:
+    """Whether people said which views are the same, be it that none are."""
+    return bool(row.pairs) or has_same(row)
 
 
 def _triplet(item: Judged) -> dict[str, str] | None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from overton.sections import EstimatorSection
 
 _PARTS = 3  # more of them save little padding, and each takes calls and a sum of gradients
-ALL_PAIRS = ("supcon", "cosent", "angle")  # on all pairs of a batch; the others are on triplets
 
 
 def build_loss(model: SentenceTransformer, section: EstimatorSection, groups: TextGroups | None = None) -> nn.Module:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import MissingDependencyError
 from overton.estimator.encode import SimilarityEstimator
-from overton.estimator.losses import ALL_PAIRS
 from overton.estimator.pairs import Pairs, read_pairs
 from overton.estimator.train import train_estimator
 from overton.recipe import Recipe
 from overton.rundir import RunDir, fingerprint, read_jsonl, sha256, write_json
-from overton.sections import EstimatorSection
+from overton.sections import ALL_PAIRS, EstimatorSection
 
 if TYPE_CHECKING:
     import optuna

@@ -17,6 +17,15 @@ from overton.recipe import Recipe
 from overton.rundir import RunDir, read_jsonl, sha256, write_json
 
 
+def check(recipe: Recipe, run: RunDir) -> None:
+    """Find the base, before the stage removes the model that is there.
+
+    Raises:
+        ModelError: it is found nowhere.
+    """
+    resolve_base(recipe.estimator.base)
+
+
 def run(recipe: Recipe, run: RunDir) -> None:
     """Train, calibrate on dev pairs, compare with the untuned base on test pairs.
 

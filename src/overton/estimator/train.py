@@ -13,12 +13,13 @@ from overton.errors import DataError, MissingDependencyError, RecipeError
 from overton.estimator.batches import ConfusableBatches, batch_sampler, label_texts
 from overton.estimator.card import write_card
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts
-from overton.estimator.losses import ALL_PAIRS, build_loss
+from overton.estimator.losses import build_loss
 from overton.estimator.models import load_sentence_transformer, overlong, resolve_base, shown_base
 from overton.estimator.preprocess import Prepare, Preprocessing
 from overton.folders import atomic_folder
 from overton.precision import has_fast_bf16, ignore_launchers_precision
 from overton.progress import progress
+from overton.sections import ALL_PAIRS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,8 +56,7 @@ def train_estimator(
     Raises:
         DataError: a row lacks a column or has an empty text, or masking leaves too few distinct triplets.
         ModelError: the base cannot be found or loaded.
-        RecipeError: ``freeze_layers`` does not fit the model, the loss is not for pairs, or ``epoch_shares`` names a
-            data set that is not there.
+        RecipeError: ``freeze_layers`` does not fit the model, or ``epoch_shares`` names a data set that is not there.
     """
     start = time.monotonic()
     preprocessing = Preprocessing(
@@ -160,10 +160,6 @@ def _prepare(
     from sentence_transformers.sentence_transformer.training_args import BatchSamplers
 
     if section.train_on == "pairs":
-        if section.loss not in ALL_PAIRS:
-            raise RecipeError(
-                f"estimator.loss: {section.loss} learns from triplets; train_on: pairs goes with {', '.join(ALL_PAIRS)}"
-            )
         groups = group_texts(rows, prepare)
         dataset = Dataset.from_dict({"text": list(groups.texts), "label": list(range(len(groups.texts)))})
         pairs = sum(map(len, groups.partners)) // 2

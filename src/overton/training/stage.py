@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from overton.data import read_situations
 from overton.data.cells import id_value
 from overton.processes import count, from_first, is_first, wait_for_all
 from overton.progress import console
@@ -57,7 +58,11 @@ def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
     Raises:
         DataError: a file cannot be read, or, with ``data.grpo_only``, an SFT answer has no id.
     """
-    situations = [Situation.from_json(row) for row in read_jsonl(run.path / "data" / "train.jsonl")]
+    train = run.path / "data" / "train.jsonl"
+    try:
+        situations = [Situation.from_json(row) for row in read_jsonl(train)]
+    except (KeyError, TypeError, AttributeError, ValueError):  # not as the data stage wrote it
+        situations = read_situations(train)
     if not recipe.data.grpo_only:
         return situations
     file = run.path / "data" / "sft.jsonl"
