@@ -1,14 +1,13 @@
 """The oracle: which true perspectives an answer states, by label and by explanation, without any encoder.
 
-A line states a perspective when its label names the value and its explanation is, word by word and up to
-small slips, one of the renderings of that value and stance about this situation's people and things. Words may be
-lacking, and only words such as articles may come in for them.
+A line states a perspective when its label names the value and its explanation is, up to small slips, one of the
+renderings of that value and stance about this situation's people and things. A few words such as articles may be
+lacking or come in; all others are the same, in the same order.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,21 +15,20 @@ from functools import lru_cache
 from overton.data.world.content import STANCES, cluster, explain, load_world
 from overton.data.world.sft import slots_of
 from overton.errors import DataError
-from overton.segment import keywords, segment
+from overton.segment import segment
 from overton.types import Situation
 
 MAX_WORD_ERROR = 0.15
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SLOT = re.compile(r"\{(\w+)\}(?:'s)?")
 _ARTICLES = ("a", "an")
-# All that a text may have beside a phrasing's own words: any other could turn its meaning round ("hardly", "ignores").
+# All that may be lacking or come in: any other word could turn the meaning round ("less", "hardly", "ignores").
 _SLIPS = frozenset(
     _WORD.findall(
         "a an the this that these those it its here there of to in at by with and as than is are was be been has have "
         "who which"
     )
 )
-_NEGATIONS = frozenset(["not", "no", "never", "without", "cannot", "nobody", "nothing", "nor", "neither", "none"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +163,6 @@ class _Listener:
         self.slots = slots
         self.lengths = {name: len(words(text)) for name, text in slots.items()}
         self.longest = max(map(self._length, _index().templates))
-        # What has to be said in the same words and in the same order: the people, the thing and the act.
-        self.fillers = frozenset(words(" ".join(slots.values()))) & keywords(" ".join(slots.values()))
 
     def identify(self, label: str, explanation: str) -> str | None:
         """The perspective that a label and an explanation state together, or ``None``."""
@@ -176,15 +172,13 @@ class _Listener:
             return None
         tokens = words(explanation)
         mask = self._mask(tokens)
-        said, denied = self._said(tokens), negations(tokens)
+        said = _telling(tokens)
         best, rate = None, 1.0
         for item in index.by_value[value]:
             errors = self._errors(tokens, mask, item, MAX_WORD_ERROR)
             if errors is None or errors >= rate:
                 continue
-            rendering = self._render(item)
-            added = Counter(tokens) - Counter(rendering)
-            if self._said(rendering) == said and negations(rendering) == denied and added.keys() <= _SLIPS:
+            if _telling(self._render(item)) == said:
                 best, rate = item, errors
         if best is None:
             return None
@@ -221,18 +215,10 @@ class _Listener:
     def _render(self, item: _Template) -> tuple[str, ...]:
         return words(explain(load_world().values[item.value], item.stance, item.index, self.slots))
 
-    def _said(self, tokens: Sequence[str]) -> tuple[str, ...]:
-        return tuple(t for t in map(_stem, tokens) if t in self.fillers)
-
 
 def words(text: str) -> tuple[str, ...]:
     """Lower-case words without punctuation."""
     return tuple(w.replace("’", "'") for w in _WORD.findall(text.lower()))
-
-
-def negations(tokens: Sequence[str]) -> int:
-    """How many of the words deny something."""
-    return sum(t in _NEGATIONS or t.endswith("n't") for t in tokens)
 
 
 def word_errors(one: Sequence[str], other: Sequence[str]) -> int:
@@ -245,8 +231,8 @@ def word_errors(one: Sequence[str], other: Sequence[str]) -> int:
     return row[-1]
 
 
-def _stem(token: str) -> str:
-    return token.removesuffix("'s")
+def _telling(tokens: Sequence[str]) -> tuple[str, ...]:
+    return tuple(token.removesuffix("'s") for token in tokens if token not in _SLIPS)
 
 
 def _plain(text: str) -> str:
