@@ -71,6 +71,23 @@ def completion_text(completion: Any) -> Any:
         return None
 
 
+def plain_text(content: Any) -> Any:
+    """A message's content without what is no text (images), ``""`` where there is none."""
+    if isinstance(content, list):
+        return "\n".join(part.get("text") or "" for part in content if part.get("type") == "text")
+    return content or ""
+
+
+def marks_channels(tokenizer: Any) -> bool:
+    """Whether special tokens tell a model's answer from its thoughts, as in gpt-oss, so that they have to be read."""
+    return tokenizer.convert_tokens_to_ids("<|channel|>") not in (None, tokenizer.unk_token_id)
+
+
+def answer_text(ids: Sequence[int], tokenizer: Any) -> str:
+    """What a model wrote, without special tokens unless they mark its channels."""
+    return str(tokenizer.decode(ids, skip_special_tokens=not marks_channels(tokenizer)))
+
+
 def prompt_ids(situation: str, template: str, tokenizer: Any) -> list[int]:
     """Token ids of the prompt, ready for generation."""
     prompt = build_prompt(situation, template, tokenizer)

@@ -11,6 +11,7 @@ import types
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from overton.errors import RecipeError
 from overton.integrations import trl as functions
 from overton.integrations.trl import AsyncTrlReward, GroupSplitError, TrlReward
 from overton.rewards import OvertonReward
+from overton.rundir import read_jsonl
 from overton.types import Group, Perspective
 
 # ------------------------------------------------------------------ what they answer
@@ -142,6 +144,15 @@ def test_a_reward_object_asks_the_trainer_for_its_limit_unless_it_is_told_one() 
     assert made[7](**batch, log_metric=asked) == [-1.0, -1.0, 0.0]
     assert made[0](**batch, log_metric=asked) == [-0.5, -0.5, 0.0]
     assert made[None](**batch) == [-0.5, -0.5, 0.0]  # nobody to ask: nobody is charged
+
+
+def test_the_answers_of_a_step_are_kept_and_those_of_evaluation_are_not(tmp_path: Path) -> None:
+    reward = TrlReward(OvertonReward(HashEncoder()), tmp_path, every=5)
+    for text, step, training in ((CARE, 5, True), (TWICE, 5, True), (BESIDE, 5, False), (BESIDE, 6, True)):
+        state = types.SimpleNamespace(global_step=step)
+        reward(**call([text]), trainer_state=state, log_metric=trainer(training=training).log_metric)
+    assert [row["answer"] for row in read_jsonl(tmp_path / "step_0005.jsonl")] == [CARE, TWICE]
+    assert [path.name for path in tmp_path.iterdir()] == ["step_0005.jsonl"]
 
 
 def test_a_group_that_is_split_is_noticed(shared: OvertonReward) -> None:

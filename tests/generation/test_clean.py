@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overton.generation.clean import clean_answer
+from overton.prompting import answer_text
+from overton.training.policy import train_tokenizer
 
 ANSWER = "In the perspective of Privacy, it is hers.\n\nIn the perspective of Safety, somebody must look."
 
@@ -36,6 +38,8 @@ ANSWER = "In the perspective of Privacy, it is hers.\n\nIn the perspective of Sa
         f"{ANSWER}\n\nUser:\nWhat else?\n",
         f"{ANSWER}\n<think>\nShould I add",
         f"<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}<|return|>",
+        f"{ANSWER}</s><s>[INST] Next? [/INST] No.</s>",
+        f"<s>{ANSWER}</s>",
     ],
 )
 def test_remains_go_and_the_answer_stays(reply: str) -> None:
@@ -50,6 +54,8 @@ def test_remains_go_and_the_answer_stays(reply: str) -> None:
         "Model behaviour matters: children copy it.",
         "The user should decide.\nUsers differ.",
         "1 < 2 and 3 > 2 | so",
+        "Use <s>this</s> or that. Next view.",
+        "The role of the\nAssistant\nis to help.",
         "Think of the children, <b>all</b> of them.",
         '{"responses": [{"text": "a", "probability": 0.1}]}',
     ],
@@ -58,15 +64,32 @@ def test_answers_are_left_as_they_are(answer: str) -> None:
     assert clean_answer(answer) == answer
 
 
-@pytest.mark.parametrize("reply", ["", " \n", "<think>\nI was cut", "<think>done</think>", "<|im_end|>", "assistant\n"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("", " \n", "<think>\nI was cut", "<think>done</think>", "<|im_end|>", "assistant\n"),
+        "<|channel|>analysis<|message|>We need to think",
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary<|message|>So",
+    ],
+)
 def test_nothing_is_left_of_nothing(reply: str) -> None:
     assert clean_answer(reply) == ""
+
+
+def test_special_tokens_are_read_where_they_tell_the_answer_from_thoughts() -> None:
+    marks = ["<|channel|>", "<|message|>", "<|end|>", "<|start|>", "<|return|>"]
+    said = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>A view.<|return|>"
+    for special, wanted in ((marks, "A view."), (marks[1:], "analysisHm.assistantfinalA view.")):
+        tokenizer = train_tokenizer(["A view."], 300)
+        tokenizer.add_special_tokens({"additional_special_tokens": special})
+        text = said if special == marks else said.replace("<|channel|>", "")
+        assert clean_answer(answer_text(tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer)) == wanted
 
 
 PIECES = st.sampled_from(
     [
         *("<think>", "</think>", "<|im_start|>", "<|im_end|>", "assistant", "user", "model", ":", "\n", " ", "word"),
-        "</s>",
+        *("<s>", "</s>", "<|channel|>", "analysis", "final", "<|message|>"),
     ]
 )
 

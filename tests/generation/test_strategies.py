@@ -70,6 +70,29 @@ def test_a_model_from_nothing_reads_the_runs_template(tmp_path: Path, strategy: 
     system = section(strategy, model=model, **extras(strategy, tmp_path, {"model": model}))
     rows = answered(system, tmp_path / "llm", template="Case: {situation}").answers
     assert {row.answer for row in rows} == {TEMPLATE}
+    other = answered(system, tmp_path / "llm", template="A longer one: {situation}").answers
+    read = [[row.prompt_tokens for row in each] for each in (rows, other)]
+    assert all(new > old for old, new in zip(*read, strict=True)), "what it read before is another question"
+
+
+def test_systems_of_one_model_have_caps_of_their_own(tmp_path: Path) -> None:
+    with serving(Answer(wise)) as endpoint:
+        opened: dict[str, Any] = {}
+        for name in ("implicit", "explicit"):
+            system = section(name, base_url=endpoint.url, max_calls=2)
+            outcome = answered(system, tmp_path / "llm", opened=opened)
+            assert (len(outcome.answers), len(outcome.failed)) == (2, 1)
+        assert len(opened) == 1 and len(endpoint.bodies) == 4
+
+
+def test_thoughts_that_ran_into_the_limit_are_not_finished(tmp_path: Path) -> None:
+    def thinks(body: dict[str, Any]) -> dict[str, Any]:
+        message = {"content": None, "reasoning_content": "Hm."}
+        return {**completion(None), "choices": [{"message": message, "finish_reason": "length"}]}
+
+    with serving(Answer(thinks)) as endpoint:
+        rows = answered(section("implicit", base_url=endpoint.url), tmp_path / "llm").answers
+    assert [row.finished for row in rows] == [False] * 3 and "cut off" in rows[0].reason
 
 
 def test_samples_differ_in_their_seeds(tmp_path: Path) -> None:

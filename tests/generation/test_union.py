@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overton.errors import ModelError
+from overton.errors import ModelError, RecipeError
 from overton.generation.union import Merger, load_merger, merge
 from overton.segment import format_answer, layout, segment
 from overton.testing import tiny_encoder
@@ -95,6 +95,11 @@ def test_a_real_encoder_decides_by_its_threshold(tmp_path: Path, threshold: floa
 def test_an_encoder_without_a_threshold_asks_for_one(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="`threshold` must say"):
         load_merger(str(tiny_encoder(tmp_path / "encoder")), None)
+
+
+def test_the_encoder_of_a_run_needs_a_run() -> None:
+    with pytest.raises(RecipeError, match="encoder: run is the estimator of a run, and there is none here"):
+        load_merger("run", 0.5)
 
 
 def test_the_untuned_encoder_brings_its_threshold() -> None:

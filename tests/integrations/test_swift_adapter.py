@@ -106,6 +106,10 @@ def test_without_a_situation_the_last_message_of_the_user_counts(orms: dict[str,
     ]
     found = orms["overton"]()([HALF], references=[REFERENCES], messages=[messages])
     assert found == pytest.approx([expected(HALF).value])
+    parts = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": SITUATION.text}]}]
+    for given in ({}, {"situation": [""]}):
+        again = orms["overton"]()([HALF], references=[REFERENCES], messages=[parts], **given)
+        assert again == found
     assert orms["overton"]()([HALF], references=[REFERENCES], messages=[messages[2:]]) == [None]
     assert orms["overton"]()([HALF], references=[REFERENCES]) == [None]
 

@@ -25,6 +25,8 @@ def test_references_in_every_form_and_either_place(references: Any, channel: str
         found = compute_score("d", HALF, "another task's", {"situation": SITUATION.text, "references": references})
     else:
         found = compute_score("d", HALF, references, {"question": SITUATION.text, "num_turns": 2})
+        empty = {"situation": "", "question": SITUATION.text}
+        assert compute_score("d", HALF, references, empty) == found
     wanted = expected(HALF)
     assert found["score"] == pytest.approx(wanted.value) and found["coverage"] == 0.5
     assert {name: found[name] for name in TERMS} == pytest.approx(dict(wanted.terms))
@@ -89,6 +91,9 @@ def test_the_environment_names_the_reward(monkeypatch: pytest.MonkeyPatch, tmp_p
     (tmp_path / "r.json").write_text('{"preset": "op-grpo"}', encoding="utf-8")
     monkeypatch.setenv("OVERTON_REWARD", str(tmp_path / "r.json"))
     assert "uniqueness_ladder" in compute_score("d", GOOD, REFERENCES, EXTRA)
+    assert "uniqueness_ladder" in compute_score("d", GOOD, REFERENCES, EXTRA, tag_penalty=0.1)
+    monkeypatch.delenv("OVERTON_REWARD")
+    assert "uniqueness_ladder" not in compute_score("d", GOOD, REFERENCES, EXTRA, tag_penalty=0.1)
     monkeypatch.setenv("OVERTON_REWARD", str(tmp_path / "nowhere"))
     with pytest.raises(ModelError):
         compute_score("d", GOOD, REFERENCES, EXTRA)

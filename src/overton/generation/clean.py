@@ -9,6 +9,7 @@ _THOUGHT = r"(?:think|thinking|thought|reasoning)"
 _THOUGHT_END = re.compile(rf"</{_THOUGHT}>", re.IGNORECASE)
 # gpt-oss names its channels; the answer is in the last one.
 _CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>")
+_OTHER_CHANNEL = re.compile(r"<\|channel\|>\s*(?:analysis|commentary)\b")
 _SPECIAL = r"(?:<\|[A-Za-z_]{1,40}\|>|</?s>|<(?:start|end)_of_turn>|<[be]os>|\[/?INST\])"
 # What opens the model's turn: special tokens, its role on a line or before a colon.
 _HEAD = re.compile(
@@ -16,8 +17,12 @@ _HEAD = re.compile(
     r"|(?:assistant|model)[ \t]*:?[ \t]*(?:\n|\Z)|assistant[ \t]*:",
     re.IGNORECASE,
 )
-# What ends it: a special token, another turn's role alone on a line, or a thought without an end.
-_TAIL = re.compile(rf"{_SPECIAL}|\n[ \t]*(?:assistant|user)[ \t]*:?[ \t]*(?=\n|\Z)|<{_THOUGHT}>", re.IGNORECASE)
+# What ends it: a special token, another turn's role alone on a line, or a thought without an end; no struck-out words.
+_TAIL = re.compile(
+    rf"<s>[^<\n]+</s>|(?P<end>{_SPECIAL}|\n[ \t]*(?:assistant|user)[ \t]*:[ \t]*(?=\n|\Z)"
+    rf"|\n[ \t]*(?-i:assistant|user)[ \t]*(?=\n|\Z)|<{_THOUGHT}>)",
+    re.IGNORECASE,
+)
 
 
 def clean_answer(text: str) -> str:
@@ -46,9 +51,10 @@ def share(tokens: int, part: str, whole: str) -> int:
 def _cleaned(text: str) -> str:
     for ends in (_CHANNEL, _THOUGHT_END):
         text = text[max((match.end() for match in ends.finditer(text)), default=0) :]
+    if thought := _OTHER_CHANNEL.search(text):  # cut off before its answer
+        text = text[: thought.start()]
     text = text.strip()
     if head := _HEAD.match(text):
         text = text[head.end() :]
-    if tail := _TAIL.search(text):
-        text = text[: tail.start()]
-    return text.strip()
+    tails = (match.start() for match in _TAIL.finditer(text) if match["end"])
+    return text[: next(tails, None)].strip()

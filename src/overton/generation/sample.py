@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from overton.generation.clean import clean_answer, share
-from overton.prompting import prompt_ids
+from overton.prompting import answer_text, prompt_ids
 from overton.types import Answer, Situation
 
 
@@ -85,7 +85,7 @@ def sample_answers(
         for index, row in zip(batch, output[:, longest:].tolist(), strict=True):
             stop = next((i for i, token in enumerate(row) if token in ends), None)
             kept = row if stop is None else row[:stop]
-            raw = tokenizer.decode(kept, skip_special_tokens=True).strip()
+            raw = answer_text(kept, tokenizer).strip()
             text = clean_answer(raw)
             answers[index] = Answer(
                 id=situations[index].id,

@@ -167,7 +167,9 @@ def _said(reply: Reply) -> Said | None:
     """The reply, cleaned; ``None`` when it could not be fetched."""
     written = reply.completion_tokens
     if reply.text is None:
-        return Said("", tokens=None if written is None else 0, reason=reply.reason) if reply.declined else None
+        if not reply.declined:
+            return None
+        return Said("", "", "cut off" not in reply.reason, None if written is None else 0, reply.reason)
     text = clean_answer(reply.text)
     cut = reply.reason.startswith("cut off")
     reason = "" if text else f"nothing but thinking or remains of a template{', cut off' * cut}"

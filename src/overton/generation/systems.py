@@ -11,10 +11,13 @@ from overton.generation.session import REHEARSED, AskedModel, Said, Session, Set
 from overton.generation.strategies import STRATEGIES, Plan
 from overton.generation.union import load_merger
 from overton.llm import LanguageModel, Reply, Request, load_llm
+from overton.llm.front import Budget
 from overton.rundir import fingerprint, sha256
 from overton.sections_generation import TRAINED, SystemSection
 from overton.sections_model import LlmSection, ModelSection
 from overton.types import Answer, Situation
+
+BARE = "{situation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +30,15 @@ class Home:
         template: what policies of the run and models without a chat template read, with ``{situation}``.
         trained: folders of further models that were trained on it.
         dry_run: count calls and make none.
-        opened: models that are in use, by what they are.
+        opened: models that are in use and what they may spend, by what they are.
     """
 
     cache: Path
     run: Path | None = None
-    template: str = "{situation}"
+    template: str = BARE
     trained: tuple[str, ...] = ()
     dry_run: bool = False
-    opened: dict[str, AskedModel] = field(default_factory=dict)
+    opened: dict[str, tuple[AskedModel, Budget]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +127,12 @@ def _open(part: ModelSection, home: Home) -> AskedModel:
     key = _key(part)
     if key not in home.opened:
         home.opened[key] = _opened(part, home)
-    return home.opened[key]
+    model, budget = home.opened[key]
+    budget.calls = budget.tokens = 0  # each system has caps of its own, also with the model of the one before
+    return model
 
 
-def _opened(part: ModelSection, home: Home) -> AskedModel:
+def _opened(part: ModelSection, home: Home) -> tuple[AskedModel, Budget]:
     settings = part.model_dump(include=set(ModelSection.model_fields))
     name, trained = "", False
     if not part.base_url:
@@ -139,9 +144,12 @@ def _opened(part: ModelSection, home: Home) -> AskedModel:
             # Weights that are trained again keep their folder; their replies must not be taken for the old ones'.
             name = f"{part.model}@{sha256(folder)[:12]}"
             trained = trained or part.model in home.trained
+        if home.template != BARE:  # a model without a chat template reads it, so it decides the replies too
+            name = f"{name or part.model}+{fingerprint(home.template)[:8]}"
     section = LlmSection(**settings, dry_run=home.dry_run)
-    llm = load_llm(section, home.cache, name=name, template=home.template, trained=trained)
-    return AskedModel(_Rehearsal(llm) if home.dry_run else llm, part, trained)
+    budget = Budget(section.max_calls, section.max_budget_tokens)
+    llm = load_llm(section, home.cache, name=name, template=home.template, trained=trained, budget=budget)
+    return AskedModel(_Rehearsal(llm) if home.dry_run else llm, part, trained), budget
 
 
 class _Rehearsal:

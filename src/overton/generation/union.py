@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overton.errors import ModelError
+from overton.errors import ModelError, RecipeError
 from overton.segment import OPENER, format_answer, layout, segment
 from overton.types import Perspective
 
@@ -38,9 +38,14 @@ def load_merger(encoder: str, threshold: float | None, run: Path | None = None) 
 
     Raises:
         ModelError: the encoder cannot be had, or has no calibration and no threshold is given.
+        RecipeError: ``run``, and there is none.
     """
     from overton.estimator.open import open_estimator
 
+    if encoder == "run" and run is None:
+        raise RecipeError(
+            "encoder: run is the estimator of a run, and there is none here; give its folder, or leave it out"
+        )
     estimator, name = open_estimator(run if encoder == "run" else encoder or None)
     if threshold is None and estimator.calibration is None:
         raise ModelError(f"{name}: was never calibrated, so `threshold` must say which cosine makes two views one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future
 from threading import Lock
@@ -11,6 +12,7 @@ from typing import Any
 
 from overton.errors import DataError, RecipeError
 from overton.rewards import OvertonReward, load_reward, shared_reward
+from overton.rewards.load import VARIABLE
 from overton.types import Group, Perspective, Score
 
 _log = logging.getLogger("overton.integrations")
@@ -92,7 +94,8 @@ def load_scorer(reward: str | None = None, preset: str | None = None, **override
         OvertonError: the settings, or the estimator they name, are of no use.
     """
     shared = shared_reward() if reward is None and preset is None and not overrides else None
-    key = repr((reward, preset, sorted(overrides.items()))) if shared is None else f"shared {id(shared)}"
+    named = os.environ.get(VARIABLE) if reward is None else reward
+    key = repr((named, preset, sorted(overrides.items()))) if shared is None else f"shared {id(shared)}"
     with _lock:
         if key not in _scorers:
             _scorers[key] = Scorer(load_reward(reward, preset=preset, **overrides) if shared is None else shared)

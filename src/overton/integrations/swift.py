@@ -12,6 +12,7 @@ from typing import Any
 
 from overton.errors import DataError, MissingDependencyError, RecipeError
 from overton.integrations.common import load_scorer, log_unscored, situation_text
+from overton.prompting import plain_text
 from overton.rewards import parse_references
 from overton.types import Group, Perspective, Score
 
@@ -144,9 +145,9 @@ def _references(columns: Mapping[str, Any], row: int) -> tuple[Perspective, ...]
 
 def _situation(columns: Mapping[str, Any], row: int) -> str:
     found = _value(columns, "situation", row)
-    if found is None:
+    if found in (None, ""):
         asked = [m for m in _value(columns, "messages", row) or [] if m.get("role") == "user"]
-        found = asked[-1].get("content") if asked else None
+        found = plain_text(asked[-1].get("content")) if asked else None
     return situation_text(found, "column `situation`")
 
 

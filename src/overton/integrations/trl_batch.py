@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from overton.errors import DataError
-from overton.prompting import completion_text
+from overton.prompting import completion_text, plain_text
 from overton.rewards import parse_references
 from overton.rewards.reward import Scorer
 from overton.segment import SUMMARY_CLOSE
@@ -102,7 +102,7 @@ def read_call(
         if rows is not None and len(rows) != size:
             raise DataError(f"{name} has {len(rows)} rows for {size} completions")
     said = (completion_text(completion) for completion in completions)
-    texts = tuple(None if text is None else _plain(text) for text in said)
+    texts = tuple(None if text is None else plain_text(text) for text in said)
     named, ids = (columns.get(name, [None] * size) for name in ("situation", "situation_id"))
     finished = None
     if max_tokens and completion_ids is not None:
@@ -127,14 +127,7 @@ def prompt_text(prompt: Any) -> str:
     if isinstance(prompt, str):
         return prompt.strip()
     asked = [message for message in prompt if message.get("role") == "user"] or list(prompt)
-    return _plain(asked[-1].get("content")).strip() if asked else ""
-
-
-def _plain(content: Any) -> str:
-    """A message's content without what is no text (images)."""
-    if isinstance(content, list):
-        return "\n".join(part.get("text") or "" for part in content if part.get("type") == "text")
-    return content or ""
+    return plain_text(asked[-1].get("content")).strip() if asked else ""
 
 
 def _all_references(values: Sequence[Any]) -> tuple[tuple[Perspective, ...] | str, ...]:

@@ -48,7 +48,7 @@ class TrlReward:
         Args:
             reward: what scores.
             completions_folder: sampled answers and their matches go there as ``step_XXXX.jsonl``, those of all
-                processes.
+                processes; not those of evaluation.
             every: ... every so many steps.
             max_tokens: completions of this many tokens count as cut off, unless they end as the template does or with
                 a token that ends the trainer's answers; 0 = never, ``None`` = the trainer's ``max_completion_length``,
@@ -69,6 +69,7 @@ class TrlReward:
         self.last_scores: list[Score] = []
         self.last_texts: list[str] = []
         self.seconds = 0.0
+        self._written: tuple[int, list[dict[str, Any]]] = (-1, [])
 
     def __call__(
         self,
@@ -107,7 +108,9 @@ class TrlReward:
         if first:
             self._log(log_metric, log_extra, seconds)
         step = int(getattr(trainer_state, "global_step", 0) or 0)
-        if self.completions_folder is not None and step % self.every == 0:
+        # Evaluation has the step of the training before it.
+        trains = getattr(getattr(trainer, "model", None), "training", True)
+        if self.completions_folder is not None and step % self.every == 0 and trains:
             self._write(step, batch)
         return values
 
@@ -179,8 +182,10 @@ class TrlReward:
             for prompt, text, score in zip(batch.situations, batch.texts, self.last_scores, strict=True)
         ]
         rows = gather(rows)
+        # A step of several batches has several calls.
+        self._written = (step, [*self._written[1], *rows] if self._written[0] == step else rows)
         if is_first():
-            write_jsonl(self.completions_folder / f"step_{step:04d}.jsonl", rows)
+            write_jsonl(self.completions_folder / f"step_{step:04d}.jsonl", self._written[1])
 
 
 def _refuse_non_finite(scores: Sequence[Score]) -> None:

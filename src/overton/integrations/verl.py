@@ -66,7 +66,7 @@ def compute_score(
 def _group(where: str, answer: Any, ground_truth: Any, extra_info: Any) -> Group:
     """Raises DataError for what the row of the data set lacks."""
     extra = extra_info if isinstance(extra_info, Mapping) else {}
-    name = "situation" if extra.get("situation") is not None else "question"
+    name = "question" if extra.get("situation") in (None, "") else "situation"
     situation = situation_text(extra.get(name), f"{where}, extra_info.{name}")
     if extra.get("references") is not None:
         references = parse_references(extra["references"], f"{where}, extra_info.references")

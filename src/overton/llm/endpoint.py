@@ -1,7 +1,8 @@
 """Any OpenAI-compatible endpoint, through the ``openai`` package's client.
 
-The client does the waiting: after 429 as long as ``Retry-After`` says (up to two minutes), after 5xx, timeouts and
-lost connections longer each time. Here is what it leaves open: answers that are none, and when to give up.
+The client does the waiting: after 429 as long as ``Retry-After`` says (where that is more than two minutes, it gives
+the call up), after 5xx, timeouts and lost connections longer each time. Here is what it leaves open: answers that are
+none, and when to give up.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from overton.llm.types import Reply, Request
 from overton.llm.workers import side_by_side
 from overton.sections_model import LlmSection
 
-_GIVE_UP = 8  # calls in a row that failed alike, each after all its retries
+_GIVE_UP = 8  # calls in a row that failed alike, each after the retries it was worth
 # In words of providers and servers: a filter held the question back, or it is longer than the model reads.
 _ABOUT_THE_QUESTION = re.compile(
     r"content.?(filter|polic|management|moderation)|usage polic|inappropriate content|content exists risk"

@@ -20,7 +20,7 @@ from overton.errors import ModelError
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
 from overton.precision import has_fast_bf16
-from overton.prompting import end_turns
+from overton.prompting import answer_text, end_turns
 from overton.sections_model import LlmSection
 from overton.weights import causal_model
 
@@ -86,7 +86,7 @@ class LocalModel:
         seconds = round((time.perf_counter() - began) / len(batch), 4)
         for (key, _, ids), row in zip(batch, output[:, longest:].tolist(), strict=True):
             stop = next((i for i, token in enumerate(row) if token in self._ends), None)
-            text = self._tokenizer.decode(row[:stop], skip_special_tokens=True)
+            text = answer_text(row[:stop], self._tokenizer)
             reason = f"cut off after {len(row)} tokens" if stop is None else ""
             written = len(row) if stop is None else stop + 1
             yield key, Reply(text, reason, len(ids), written, seconds=seconds)

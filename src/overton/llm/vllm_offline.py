@@ -10,7 +10,7 @@ from typing import Any
 from overton.errors import MissingDependencyError, ModelError
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
-from overton.prompting import turn_end
+from overton.prompting import marks_channels, turn_end
 from overton.sections_model import LlmSection
 
 # Replies are stored after each block; vLLM itself decides how many of it run side by side.
@@ -47,6 +47,7 @@ class VllmModel:
         self._encoder = PromptEncoder(section, self._llm.get_tokenizer(), template, trained)
         end = turn_end(self._llm.get_tokenizer())
         self._ends = [] if end is None else [end]
+        self._skips = not marks_channels(self._llm.get_tokenizer())
         self._window: int | None = self._llm.llm_engine.model_config.max_model_len
 
     def replies(self, requests: Iterable[tuple[str, Request]]) -> Iterator[tuple[str, Reply]]:
@@ -62,7 +63,9 @@ class VllmModel:
             outputs = self._llm.generate(
                 [{"prompt_token_ids": ids} for _, _, ids in ready],
                 [
-                    self._make(**sampling_arguments(key, request), stop_token_ids=self._ends)
+                    self._make(
+                        **sampling_arguments(key, request), stop_token_ids=self._ends, skip_special_tokens=self._skips
+                    )
                     for key, request, _ in ready
                 ],
                 use_tqdm=False,
