@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overton.errors import ModelError, OvertonError
+from overton.errors import DataError, ModelError, OvertonError
+from overton.rundir import read_json
 from overton.segment import layout, segment
 from overton.types import Answer, Perspective
 
@@ -109,9 +110,15 @@ def find_model(name: str) -> Path | str:
 
 
 def run_template(source: Path | str) -> str | None:
-    """``policy.prompt_template`` of the run that a model was trained in; ``None`` when it belongs to no run."""
+    """``policy.prompt_template`` that a model of a run was trained with; ``None`` when it belongs to no run."""
     if isinstance(source, str):
         return None
+    record = source.resolve().parent / "made_from.json"
+    if record.is_file():  # the run's recipe is that of the last command
+        try:
+            return str(read_json(record)["policy"]["prompt_template"])
+        except (DataError, KeyError, TypeError):
+            pass
     for parent in source.resolve().parents[:4]:
         stored = parent / "recipe.yaml"
         if stored.is_file():

@@ -93,6 +93,9 @@ def test_an_opener_of_many_tokens_is_one_decision() -> None:
     spans = [(0, 2), (2, 6), (6, 18), (18, 21), (21, 26), (26, 37)]
     out = token_advantages(spans, segment(answer), [0.5], [1.0, 2.0])
     assert out.tolist() == [1, 1, 1, 1, 0.5, 0.5]
+    # Nothing closes the list: the end token is the decision to stop, and no other special token after it.
+    ended = token_advantages([*spans, (37, 37), (37, 37)], segment(answer), [0.5], [1.0, 2.0])
+    assert ended.tolist() == [1, 1, 1, 1, 0.5, 0.5, 2, 0]
 
 
 def test_prose_has_no_opener_and_a_cut_off_answer_no_decision_to_stop() -> None:

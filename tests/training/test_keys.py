@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from importlib import util
 from pathlib import Path
@@ -19,7 +20,7 @@ from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
 from overton.rundir import read_jsonl, write_jsonl
 from overton.testing import tiny_encoder, tiny_policy
-from overton.training.arguments import grpo_arguments, sft_arguments, sft_steps
+from overton.training.arguments import grpo_arguments, sft_arguments, sft_epochs, sft_steps
 from overton.training.grpo import train_grpo
 from overton.training.placement import placed_reward
 from overton.training.policy import load_policy
@@ -235,6 +236,28 @@ def test_steps_of_few_rows_see_all_of_them() -> None:
     # From ten steps on a last one that is not full is left out.
     assert [steps(rows) for rows in (160, 175, 75_000)] == [10, 10, 4687]
     assert steps(31, epochs=2) == 4 and steps(31, gradient_accumulation=2) == 1
+    # An epoch takes all rows, however few are left for its last step.
+    assert steps(17, epochs=10) == 19 and steps(150, epochs=2.5) == 24 and steps(75_000, epochs=0.1) == 468
+    assert steps(5, epochs=20) == 20
+    assert sft_epochs(recipe(sft={"batch_size": 16, "epochs": 10}), 17) == 9.5
+
+
+def test_an_epoch_sees_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from overton.training.trainers import OvertonSFTTrainer
+
+    seen: Counter[tuple[int, ...]] = Counter()
+    step = OvertonSFTTrainer.training_step
+
+    def counted(self: Any, model: Any, inputs: Any, *rest: Any) -> Any:
+        seen.update(tuple(row[row != model.config.pad_token_id].tolist()) for row in inputs["input_ids"])
+        return step(self, model, inputs, *rest)
+
+    monkeypatch.setattr(OvertonSFTTrainer, "training_step", counted)
+    rows = [{"prompt": f"May {i}?", "completion": "No."} for i in range(5)]
+    write_jsonl(tmp_path / "sft.jsonl", rows)
+    made = recipe({"model": str(tiny_policy(tmp_path / "tiny"))}, sft={"batch_size": 4, "epochs": 6}, bf16=False)
+    train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out")
+    assert len(seen) == 5 and set(seen.values()) <= {5, 6} and seen.total() == 6 * 4 + 5
 
 
 def test_sft_of_one_step_moves_the_weights(tmp_path: Path) -> None:

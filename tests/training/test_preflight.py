@@ -120,6 +120,24 @@ def test_a_path_that_is_no_models_folder(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("tiny", "./tiny", "~/tiny", str(tmp_path / "tiny"), "Qwen/Qwen2.5-3B-Instruct", "gpt2"):
         assert list(preflight.machine(recipe(policy={"model": name}), 1)) == []
     assert load_policy("~/tiny")[0].config.model_type == "qwen2"
+    (tmp_path / "tiny" / "adapter_config.json").write_text("{}")
+    assert (
+        "a LoRA adapter, and training goes on from" in only(preflight.machine(recipe(policy={"model": "tiny"}), 1)).text
+    )
+
+
+def test_several_gpus_want_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert "torchrun --nproc_per_node 4 -m overton train" in only(preflight.machine(recipe(), 1)).text
+    assert list(preflight.machine(recipe(), 4)) == []
+
+
+def test_a_pad_token_that_the_model_has_no_row_for_is_not_used(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy(tmp_path / "tiny"))
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    model, found = load_policy(tmp_path / "tiny")
+    assert tokenizer.pad_token_id >= model.config.vocab_size > found.pad_token_id == found.eos_token_id
 
 
 def test_a_missing_tracker_and_an_unknown_one() -> None:

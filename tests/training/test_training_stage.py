@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 import overton.estimator
 import overton.training.grpo
 import overton.training.sft
-from overton.errors import RecipeError
+from overton.errors import ModelError, RecipeError
 from overton.pipeline import find_stage, run_stage
 from overton.recipe import Recipe, override, parse_recipe
-from overton.rundir import RunDir, read_jsonl, write_jsonl
+from overton.rundir import RunDir, read_jsonl, write_jsonl, write_text
 from overton.testing import tiny_policy
 from overton.training.stage import run
 from overton.types import Perspective, Situation
@@ -260,6 +260,48 @@ def test_hidden_files_make_nothing_again(copied: RunDir) -> None:
     assert not run_stage(recipe_with(**SMALL), copied, TRAINING)
     # OP-GRPO loads the estimator, which must not be called another model either.
     assert made_again(copied, recipe_with("training.grpo.learning_rate=0.003", **SMALL))[0] == ["grpo"]
+
+
+def test_a_file_beside_the_weights_and_another_spelling_of_the_path_make_nothing_again(copied: RunDir) -> None:
+    beside = copied.path / "training" / "sft" / "model" / "model.gguf"
+    beside.write_text("a converted copy")
+    spelled = SMALL | {"policy": {"model": "./policy/"}}
+    assert made_again(copied, recipe_with(**spelled)) == ([], [])
+    assert made_again(copied, recipe_with("training.grpo.learning_rate=0.003", **spelled))[0] == ["grpo"]
+    assert beside.read_text() == "a converted copy"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ("training.sft.packing=64", RecipeError, "a row of 64 tokens is too short"),
+        ("policy.model=./typo", RecipeError, "no such folder"),
+        ("policy.model=no-org/typo", ModelError, "no tokenizer of no-org/typo"),
+        ("training.grpo.max_completion_length=500", RecipeError, "more than the 512 positions"),
+        ("reward.data_set=nope", RecipeError, "no calibration for the data set"),
+    ],
+)
+def test_what_cannot_be_trained_costs_no_finished_model(
+    copied: RunDir, change: str, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        run_stage(recipe_with(change, **SMALL), copied, TRAINING)
+    assert made_again(copied, recipe_with(**SMALL)) == ([], [])
+
+
+def test_a_run_is_asked_and_rewards_as_it_was_trained(copied: RunDir) -> None:
+    from overton.ask import run_template
+    from overton.rewards import load_reward
+
+    write_text(
+        copied.path / "recipe.yaml",
+        "name: x\nreward: {overrides: {beta: 3.0}}\npolicy: {prompt_template: 'Q: {situation}'}",
+    )
+    for source in (copied.path, copied.path / "recipe.yaml"):
+        assert load_reward(source).preset == load_reward(copied.path / "estimator").preset
+    assert run_template(copied.path / "training" / "grpo" / "model") == "{situation}"
+    shutil.rmtree(copied.path / "training")
+    assert load_reward(copied.path).preset.beta == 3.0
 
 
 def test_lost_weights_of_sft_are_made_again_and_grpo_stays_when_they_are_the_same(copied: RunDir) -> None:

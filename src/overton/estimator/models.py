@@ -168,10 +168,14 @@ def _quiet_loading() -> Iterator[None]:
 
 
 def model_hash(folder: Path) -> str:
-    """Hash of what decides a model's output: every file but the model card, its calibration and hidden files."""
-    files = {
+    """Hash of what decides a model's output."""
+    return fingerprint(model_files(folder))
+
+
+def model_files(folder: Path) -> dict[str, str]:
+    """Hashes by name of what decides a model's output: every file but model card, calibration and hidden files."""
+    return {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in visible_files(folder)
         if path.suffix != ".md" and path != folder / CALIBRATION_FILE
     }
-    return fingerprint(files)

@@ -8,9 +8,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from overton.errors import RecipeError
-from overton.rewards.presets import make_preset, read_reward_file
+from overton.errors import DataError, RecipeError
+from overton.rewards.presets import FILE_KEYS, make_preset, read_reward_file
 from overton.rewards.reward import OvertonReward
+from overton.rundir import read_json
 
 VARIABLE = "OVERTON_REWARD"
 _lock = Lock()
@@ -24,9 +25,9 @@ def load_reward(
     Args:
         source: a YAML or JSON file with ``estimator``, ``data_set``, ``preset`` and ``overrides`` (all may be
             left out); or a run directory, its recipe, an estimator's folder or a hub name, as for
-            :func:`overton.estimator.open_estimator`. A run directory brings the section ``reward`` of its recipe;
-            where a file names it as ``estimator``, the rest is the file's. ``None`` = the environment variable
-            ``OVERTON_REWARD``, and without it the untuned ``all-MiniLM-L6-v2``.
+            :func:`overton.estimator.open_estimator`. A run directory brings the reward that it was trained with, before
+            that the section ``reward`` of its recipe; where a file names it as ``estimator``, the rest is the file's.
+            ``None`` = the environment variable ``OVERTON_REWARD``, and without it the untuned ``all-MiniLM-L6-v2``.
         preset: in place of the one that ``source`` names; of another preset its overrides do not count.
         overrides: fields of the preset; they win over those of the file.
 
@@ -51,8 +52,7 @@ def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, A
         return None, {}
     path = Path(source).expanduser()
     if path.suffix not in (".yaml", ".yml", ".json"):
-        recipe = path / "recipe.yaml"
-        return source, read_reward_file(recipe)[0] if recipe.is_file() else {}
+        return source, _of_run(path)
     settings, of_recipe = read_reward_file(path)
     name = settings.get("estimator")
     if name is not None:
@@ -65,7 +65,20 @@ def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, A
             f"{path}: a recipe, and there is no estimator of its run beside it ({path.parent / 'estimator'}); name the "
             "run directory, or write a settings file with the key `estimator`"
         )
-    return path.parent, settings
+    return path.parent, _of_run(path.parent) if path.name == "recipe.yaml" else settings
+
+
+def _of_run(run: Path) -> dict[str, Any]:
+    """What the run was trained with; where it was not, what its recipe says, which the last command wrote."""
+    record = run / "training" / "grpo" / "made_from.json"
+    if record.is_file():
+        try:
+            own = read_json(record)["reward"]
+            return {key: own[key] for key in FILE_KEYS if own.get(key) is not None}
+        except (DataError, KeyError, TypeError, AttributeError):  # of an older version
+            pass
+    recipe = run / "recipe.yaml"
+    return read_reward_file(recipe)[0] if recipe.is_file() else {}
 
 
 def shared_reward() -> OvertonReward:

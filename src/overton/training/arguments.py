@@ -104,11 +104,21 @@ def grpo_arguments(
 def sft_steps(recipe: Recipe, rows: int) -> int:
     """Optimizer steps of SFT over so many rows, on any number of processes.
 
-    A last one that is not full is left out, but for fewer than :data:`FEW_STEPS`: there it may be half of the rows.
+    Each epoch goes through all rows, so its last step may have fewer; the last of all is left out then, but for fewer
+    than :data:`FEW_STEPS`, and where one step takes all rows: there it may be half of what is learnt.
     """
     options = recipe.training.sft
-    steps = rows / (options.batch_size * options.gradient_accumulation) * options.epochs
-    return int(steps) if steps >= FEW_STEPS else max(1, math.ceil(steps))
+    full = rows / (options.batch_size * options.gradient_accumulation)
+    before = math.ceil(options.epochs) - 1  # epochs before the last one, which may be a part of one
+    last = full * (options.epochs - before)
+    few = full < 1 or before * math.ceil(full) + last < FEW_STEPS
+    return max(1, before * math.ceil(full) + (math.ceil(last) if few else int(last)))
+
+
+def sft_epochs(recipe: Recipe, rows: int) -> float:
+    """Epochs that :func:`sft_steps` make, as the trainer counts them: a step that is not full is as long as others."""
+    options = recipe.training.sft
+    return sft_steps(recipe, rows) / max(1, math.ceil(rows / (options.batch_size * options.gradient_accumulation)))
 
 
 def _warmup(ratio: float, steps: int) -> int:

@@ -63,7 +63,8 @@ def data_at_hand(
         problems: gets what is wrong.
     """
     answers = recipe.data.train - recipe.data.grpo_only
-    asked = 2 * recipe.data.grpo_only or recipe.data.train
+    new = recipe.data.grpo_only
+    asked = new + min(new, answers) if new else recipe.data.train
     longest = recipe.training.grpo.max_completion_length
     limit = recipe.policy.max_length - longest if recipe.policy.model == "scratch" else ASSUMED_PROMPT
     found: dict[str, Any] = {
@@ -90,7 +91,7 @@ def data_at_hand(
         return found
     template = recipe.policy.prompt_template
     prompts = [build_prompt(s.text, template, tokenizer) for s in situations]
-    texts = [row["completion"] for row in rows[:_SAMPLE]]
+    texts = sorted((row["completion"] for row in rows), key=len)[-_SAMPLE:]  # the longest
     found["prompt_tokens"] = longest_prompt(prompts, tokenizer)
     found["answer_tokens"] = max(map(len, tokenizer(texts)["input_ids"]), default=0)
     if tokenizer.eos_token is not None:

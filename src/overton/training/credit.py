@@ -12,7 +12,8 @@ and, relative to the batch,
 
     tokens of segment t              G_t - mean of G_t over the answers that have a segment t
     token that opens segment t       G_t - mean of G_t over the answers that reached decision t
-    token that closes the list       0   - the same mean for decision T: to stop earns nothing more
+    token that closes the list, or   0   - the same mean for decision T: to stop earns nothing more
+      ends the answer right there
 
 so going on pays while the next segment is more likely than not to be a new match. The return matters for the
 label too: in a list with an order, jumping ahead gives up what is skipped. Baselines by position keep late
@@ -85,7 +86,10 @@ def token_advantages(
     stopped = False
     starts = [segment.start for segment in found]
     for index, (start, end) in enumerate(spans):
-        if end <= start:
+        if end <= start:  # a special token; the first after the last segment ends the answer, which stops as well
+            if start >= found[-1].end and not stopped:
+                out[index] = decisions[-1]
+                stopped = True
             continue
         hit = bisect_right(starts, start) - 1
         if hit < 0 or start >= found[hit].end:

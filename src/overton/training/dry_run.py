@@ -14,7 +14,7 @@ from overton.precision import has_fast_bf16
 from overton.recipe import Recipe
 from overton.rundir import RunDir
 from overton.training import memory, preflight
-from overton.training.arguments import device_here, grpo_arguments, sft_arguments, sft_steps
+from overton.training.arguments import device_here, grpo_arguments, sft_arguments, sft_epochs, sft_steps
 from overton.training.at_hand import data_at_hand, encoder_parameters, shape_at_hand, tokenizer_at_hand
 from overton.training.checkpoints import KEPT
 from overton.training.cost import DECODE_SHARE, GPUS, UPDATE_SHARE, Gpu, at_once, step_seconds
@@ -200,7 +200,7 @@ def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any], sharde
             "gradient_accumulation_steps": sft.passes,
             "rows": rows,
             "steps": steps,
-            "epochs": round(steps * sft.rows * world / max(1, rows), 3),
+            "epochs": round(sft_epochs(recipe, rows), 3),
             "settings": _changed(of_sft, SFTConfig),
         },
         "grpo": {

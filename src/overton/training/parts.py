@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import DataError
-from overton.estimator.models import model_hash
+from overton.estimator.models import model_files
 from overton.folders import empty_folder
 from overton.inputs import outside_hash
 from overton.recipe import Recipe
-from overton.rundir import RunDir, read_json, sha256, write_json, write_text
+from overton.rundir import RunDir, fingerprint, read_json, sha256, write_json
 
 RECORD = "made_from.json"
 DONE = "done"
@@ -22,7 +22,7 @@ def sft_made_from(recipe: Recipe, run: RunDir) -> dict[str, Any]:
     inputs = {"data/sft.jsonl": sha256(run.path / "data" / "sft.jsonl")}
     for folder in recipe.policy.outside:
         if folder.exists():
-            inputs[str(folder)] = outside_hash(folder, run.path)
+            inputs["policy.model"] = outside_hash(folder, run.path)
     return {**_both(recipe), "sft": recipe.training.sft.deciding(), "inputs": inputs}
 
 
@@ -43,7 +43,19 @@ def grpo_made_from(recipe: Recipe, run: RunDir) -> dict[str, Any]:
 
 
 def _both(recipe: Recipe) -> dict[str, Any]:
-    return {"seed": recipe.seed, "policy": recipe.policy.deciding(), **recipe.training.precision}
+    policy = recipe.policy.deciding()
+    if any(folder.exists() for folder in recipe.policy.outside):
+        policy["model"] = "a folder"  # its files decide, and not how its path is written
+    return {"seed": recipe.seed, "policy": policy, **recipe.training.precision}
+
+
+def is_made_from(part: Path, made_from: dict[str, Any]) -> bool:
+    """Whether a part's record says this of what it was made from; what else it holds does not count."""
+    try:
+        record = read_json(part / RECORD)
+    except DataError:
+        return False
+    return all(name in record and record[name] == value for name, value in made_from.items())
 
 
 def remove_other(part: Path, made_from: dict[str, Any]) -> None:
@@ -51,16 +63,12 @@ def remove_other(part: Path, made_from: dict[str, Any]) -> None:
 
     Args:
         part: ``training/sft`` or ``training/grpo``.
-        made_from: what it is to be made from; what else its record holds does not count.
+        made_from: what it is to be made from, as for :func:`is_made_from`.
 
     Raises:
         RunError: a file of it cannot be removed.
     """
-    try:
-        record = read_json(part / RECORD)
-    except DataError:
-        record = {}
-    if any(name not in record or record[name] != value for name, value in made_from.items()):
+    if not is_made_from(part, made_from):
         (part / DONE).unlink(missing_ok=True)  # first: what a kill leaves of the rest must not count as done
         empty_folder(part)
 
@@ -72,20 +80,29 @@ def begin(part: Path, made_from: dict[str, Any]) -> None:
 
 
 def is_finished(part: Path) -> bool:
-    """Whether the part's model is there as it was saved; if not, the part no longer says that it is done."""
+    """Whether the part's model is there as it was saved; if not, the part no longer says that it is done.
+
+    Files that came to lie beside it do not count.
+    """
     try:
-        if (part / DONE).read_text(encoding="utf-8").strip() == model_hash(part / "model"):
+        saved = read_json(part / DONE)
+        if saved and all(sha256(part / "model" / name) == digest for name, digest in saved.items()):
             return True
-    except (OSError, UnicodeDecodeError):
+    except (DataError, OSError, AttributeError):
         pass
     (part / DONE).unlink(missing_ok=True)
     return False
 
 
+def weights_of(part: Path) -> str:
+    """:func:`~overton.estimator.models.model_hash` of a finished part's model, as it was saved."""
+    return fingerprint(read_json(part / DONE))
+
+
 def finish(part: Path) -> None:
-    """Mark a part as done, with the hash of its model."""
+    """Mark a part as done, with the hashes of its model's files."""
     if not (part / DONE).exists():
-        write_text(part / DONE, model_hash(part / "model") + "\n")
+        write_json(part / DONE, model_files(part / "model"))
     # Checkpoints are only for resuming; the saved model is what later stages read. They go last, since a kill between
     # the two must not take both.
     shutil.rmtree(part / "checkpoints", ignore_errors=True)

@@ -178,7 +178,9 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
             f"{name}: cannot be loaded as a causal language model ({first}). Give a folder with config.json, "
             "tokenizer and safetensors weights, or a hub name that this machine can reach."
         ) from error
-    if tokenizer.pad_token_id is None:
+    known = getattr(model.config.get_text_config(), "vocab_size", None)
+    # A pad token that was added to the tokenizer alone has no row among the embeddings.
+    if tokenizer.pad_token_id is None or (known and tokenizer.pad_token_id >= known):
         tokenizer.pad_token = tokenizer.eos_token
     end_turns(model, tokenizer)
     quantized = getattr(model.config, "quantization_config", None)

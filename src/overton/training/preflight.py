@@ -94,6 +94,14 @@ def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
     training, policy, options = recipe.training, recipe.policy, recipe.training.grpo
     if policy.model != "scratch" and (fault := folder_fault(policy.model)):
         yield Problem("error", "policy.model", f"{policy.model}: {fault}")
+    elif (Path(policy.model).expanduser() / "adapter_config.json").is_file():
+        yield Problem(
+            "error",
+            "policy.model",
+            f"{policy.model}: a LoRA adapter, and training goes on from whole weights: merge it first (peft's "
+            "`merge_and_unload`), save model and tokenizer, and name that folder",
+        )
+    yield from _launcher(world)
     if training.use_liger_kernel:
         yield from _package("liger_kernel", "training.use_liger_kernel", "pip install liger-kernel, or set it to false")
         yield from _gpu("training.use_liger_kernel", "its kernels run on a GPU only; set it to false")
@@ -169,6 +177,18 @@ def _gpu(key: str, remedy: str, wanted: int = 1) -> Iterator[Problem]:
     if found < wanted:
         there = "no GPU that torch can use" if not found else f"{found} of the {wanted} GPUs it wants"
         yield Problem("error", key, f"this machine has {there}: {remedy}")
+
+
+def _launcher(world: int) -> Iterator[Problem]:
+    import torch
+
+    if world == 1 and (found := torch.cuda.device_count()) > 1:
+        yield Problem(
+            "error",
+            "training",
+            f"this machine has {found} GPUs, and TRL trains on one in each process. Launch one for each "
+            f"(`torchrun --nproc_per_node {found} -m overton train RECIPE`), or let it see one: CUDA_VISIBLE_DEVICES=0",
+        )
 
 
 def _answers(url: str, key: str, remedy: str) -> Iterator[Problem]:

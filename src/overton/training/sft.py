@@ -47,7 +47,8 @@ def train_sft(
 
     Raises:
         DataError: a row lacks ``prompt`` or ``completion``, or one is no text, or the prompt is empty.
-        RecipeError: rows do not fit into the model or ``packing``, or prompts of ``asked`` with an answer do not.
+        RecipeError: the tokenizer has no end token, rows do not fit into the model or ``packing``, or prompts of
+            ``asked`` with an answer do not.
         NonFiniteError: a loss, gradient or weight is NaN or infinite; the batch is saved.
     """
     from transformers import set_seed
@@ -57,6 +58,7 @@ def train_sft(
     from overton.training.checkpoints import last_checkpoint
     from overton.training.lengths import context_problems, positions_of, row_problems, settle, step_problems
     from overton.training.optimizers import make_optimizer
+    from overton.training.preflight import tokenizer_problems
     from overton.training.trainers import OvertonSFTTrainer, settled_heap
 
     rows = read_sft_rows(sft_file)
@@ -69,6 +71,7 @@ def train_sft(
         model = build_scratch_model(policy, tokenizer, recipe.seed)
     else:
         model, tokenizer = load_policy(policy.model, training_dtype(policy), policy.load_in_4bit)
+    settle(p for p in tokenizer_problems(recipe, tokenizer) if p.severity == "error")
     dataset, sizes = prepared(recipe, rows, tokenizer)
     plain = is_plain(tokenizer)
     positions = positions_of(model)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from overton.data import read_situations
 from overton.data.cells import id_value
+from overton.errors import ModelError
 from overton.processes import count, from_first, is_first, wait_for_all
 from overton.progress import console
 from overton.recipe import Recipe
@@ -18,10 +19,44 @@ from overton.rundir import RunDir, read_jsonl
 from overton.types import Situation
 
 
+def check(recipe: Recipe, run: RunDir) -> None:
+    """Find what would stop the training, where finished models would be removed for it.
+
+    Raises:
+        RecipeError: with every reason.
+        ModelError: the policy's tokenizer or configuration cannot be had.
+    """
+    from overton.prompting import build_prompt, longest_prompt, read_sft_rows
+    from overton.training import parts, preflight
+    from overton.training.at_hand import shape_at_hand, tokenizer_at_hand
+    from overton.training.lengths import context_problems, row_problems, settle
+    from overton.training.sft import prepared
+
+    sft, grpo = (run.stage("training") / part for part in ("sft", "grpo"))
+    if not any((part / parts.DONE).exists() for part in (sft, grpo)):
+        return
+    preflight.check_start(recipe, count())
+    missing: list[str] = []
+    found: list[preflight.Problem] = []
+    if kept := parts.is_finished(sft) and parts.is_made_from(sft, parts.sft_made_from(recipe, run)):
+        recipe = recipe.model_copy(update={"policy": recipe.policy.model_copy(update={"model": str(sft / "model")})})
+    tokenizer, shape = tokenizer_at_hand(recipe, run, missing, found), shape_at_hand(recipe, missing)
+    if shape is None or tokenizer is None:
+        raise ModelError("\n".join(missing))
+    if not kept and tokenizer.eos_token is not None:
+        dataset, sizes = prepared(recipe, read_sft_rows(run.path / "data" / "sft.jsonl"), tokenizer)
+        found += row_problems(recipe, sizes, len(sizes) - len(dataset), shape.context)
+    template = recipe.policy.prompt_template
+    prompts = [build_prompt(s.text, template, tokenizer) for s in grpo_situations(recipe, run)]
+    found += context_problems(recipe, longest_prompt(prompts, tokenizer), shape.context)
+    if not recipe.reward.remote:
+        found += preflight.calibration(recipe, run.path / "estimator")
+    settle(problem for problem in found if problem.severity == "error")
+
+
 def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``training/{sft,grpo}/`` with model, metrics and sampled answers."""
     from overton.estimator import SimilarityEstimator
-    from overton.estimator.models import model_hash
     from overton.training import parts
     from overton.training.grpo import train_grpo
     from overton.training.lengths import settle, situation_problems
@@ -42,7 +77,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     _make(sft, "supervised fine-tuning", lambda: train_sft(recipe, answers, sft, asked=asked))
     if is_first():
         # An SFT that had to be done again has usually the same weights.
-        parts.begin(grpo, {**grpo_from, "start": model_hash(sft / "model")})
+        parts.begin(grpo, {**grpo_from, "start": parts.weights_of(sft)})
 
     def train() -> None:
         section, home = recipe.reward, run.path / "estimator"
