@@ -135,6 +135,7 @@ def test_the_stage_keeps_what_a_kill_at_its_end_left(tmp_path: Path, monkeypatch
     part = tmp_path / "sft"
     (part / "checkpoints" / "checkpoint-4").mkdir(parents=True)
     (part / "model").mkdir()
+    (part / "model" / "model.safetensors").write_bytes(b"weights")
 
     def die() -> None:
         at_call(shutil, "rmtree", 1)
