@@ -130,6 +130,8 @@ def test_several_gpus_want_several_processes(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert "torchrun --nproc_per_node 4 -m overton train" in only(preflight.machine(recipe(), 1)).text
     assert list(preflight.machine(recipe(), 4)) == []
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert list(preflight.machine(recipe(), 1)) == []
 
 
 def test_a_pad_token_that_the_model_has_no_row_for_is_not_used(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import util
@@ -182,7 +183,8 @@ def _gpu(key: str, remedy: str, wanted: int = 1) -> Iterator[Problem]:
 def _launcher(world: int) -> Iterator[Problem]:
     import torch
 
-    if world == 1 and (found := torch.cuda.device_count()) > 1:
+    launched = "LOCAL_RANK" in os.environ  # also of one process, which then has a GPU of its own
+    if world == 1 and not launched and (found := torch.cuda.device_count()) > 1:
         yield Problem(
             "error",
             "training",
