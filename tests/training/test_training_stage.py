@@ -282,8 +282,9 @@ def test_a_file_beside_the_weights_and_another_spelling_of_the_path_make_nothing
     ],
 )
 def test_what_cannot_be_trained_costs_no_finished_model(
-    copied: RunDir, change: str, error: type[Exception], text: str
+    copied: RunDir, monkeypatch: pytest.MonkeyPatch, change: str, error: type[Exception], text: str
 ) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it tries again for a minute
     with pytest.raises(error, match=text):
         run_stage(recipe_with(change, **SMALL), copied, TRAINING)
     assert made_again(copied, recipe_with(**SMALL)) == ([], [])
