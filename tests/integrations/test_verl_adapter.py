@@ -25,8 +25,11 @@ def test_references_in_every_form_and_either_place(references: Any, channel: str
         found = compute_score("d", HALF, "another task's", {"situation": SITUATION.text, "references": references})
     else:
         found = compute_score("d", HALF, references, {"question": SITUATION.text, "num_turns": 2})
-        empty = {"situation": "", "question": SITUATION.text}
-        assert compute_score("d", HALF, references, empty) == found
+        for empty in ("", " ", None):
+            extra = {"situation": empty, "question": SITUATION.text}
+            assert compute_score("d", HALF, references, extra) == found
+        odd = {"situation": np.array(["a", "b"]), "question": SITUATION.text}
+        assert compute_score("d", HALF, references, odd)["unscored"] == 1.0
     wanted = expected(HALF)
     assert found["score"] == pytest.approx(wanted.value) and found["coverage"] == 0.5
     assert {name: found[name] for name in TERMS} == pytest.approx(dict(wanted.terms))

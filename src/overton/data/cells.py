@@ -144,6 +144,11 @@ def stance_value(value: Any, where: str) -> str | None:
 
 
 def number_value(value: Any, name: str, where: str, kind: type) -> Any:
+    """A finite number as ``kind``, int or float, or ``None`` where there is none.
+
+    Raises:
+        DataError: of another type, not finite, or a fraction where whole numbers are wanted.
+    """
     if value is None:
         return None
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
@@ -152,25 +157,41 @@ def number_value(value: Any, name: str, where: str, kind: type) -> Any:
     return kind(value)
 
 
-def raw_text(value: Any, where: str) -> str | None:
+def raw_text(value: Any, name: str, where: str) -> str | None:
+    """A text as it is, of any length, or ``None`` where there is none.
+
+    Raises:
+        DataError: of another type.
+    """
     if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: `raw` must be text, found {kind_of(value)}")
+        raise DataError(f"{where}: `{name}` must be text, found {kind_of(value)}")
     return value
 
 
-def flag_value(value: Any, where: str) -> bool:
+def flag_value(value: Any, name: str, where: str) -> bool:
+    """True or false; true where there is nothing.
+
+    Raises:
+        DataError: of another type.
+    """
     if value is None:
         return True
     if not isinstance(value, bool):
-        raise DataError(f"{where}: `finished` must be true or false, found {value!r}")
+        raise DataError(f"{where}: `{name}` must be true or false, found {value!r}")
     return value
 
 
 def kind_of(value: Any) -> str:
+    """The name of a value's type, for messages."""
     return type(value).__name__
 
 
 def metadata_value(value: Any, where: str) -> dict[str, Any]:
+    """What JSON can hold of a mapping, NaN as null; ``{}`` where there is none.
+
+    Raises:
+        DataError: it is no mapping, is nested too deeply, or holds a value or a key that JSON cannot.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):

@@ -165,7 +165,7 @@ def answers_from_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> list[Ans
                 system=system,
                 tokens=number_value(row.get("tokens"), "tokens", where, int),
                 seconds=number_value(row.get("seconds"), "seconds", where, float),
-                finished=flag_value(row.get("finished"), where),
+                finished=flag_value(row.get("finished"), "finished", where),
                 strategy=optional_text(row.get("strategy"), "strategy", where) or "",
                 model=optional_text(row.get("model"), "model", where) or "",
                 prompt_version=optional_text(row.get("prompt_version"), "prompt_version", where) or "",
@@ -174,7 +174,7 @@ def answers_from_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> list[Ans
                 completion_tokens=number_value(row.get("completion_tokens"), "completion_tokens", where, int),
                 cost=number_value(row.get("cost"), "cost", where, float),
                 retries=number_value(row.get("retries"), "retries", where, int),
-                raw=raw_text(row.get("raw"), where),
+                raw=raw_text(row.get("raw"), "raw", where),
                 reason=optional_text(row.get("reason"), "reason", where) or "",
             )
         )

@@ -145,6 +145,11 @@ def from_json_text(value: Any, where: str) -> Any:
         raise DataError(f"{where}: JSON is wanted, found the text {value[:60]!r}") from None
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing, so that another column counts in its place: ``None`` or an empty text."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def situation_text(value: Any, where: str) -> str:
     """The situation, whose words are masked before texts are compared.
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overton.errors import DataError, MissingDependencyError, RecipeError
-from overton.integrations.common import load_scorer, log_unscored, situation_text
+from overton.integrations.common import is_missing, load_scorer, log_unscored, situation_text
 from overton.prompting import plain_text
 from overton.rewards import parse_references
 from overton.types import Group, Perspective, Score
@@ -145,7 +145,7 @@ def _references(columns: Mapping[str, Any], row: int) -> tuple[Perspective, ...]
 
 def _situation(columns: Mapping[str, Any], row: int) -> str:
     found = _value(columns, "situation", row)
-    if found in (None, ""):
+    if is_missing(found):
         asked = [m for m in _value(columns, "messages", row) or [] if m.get("role") == "user"]
         found = plain_text(asked[-1].get("content")) if asked else None
     return situation_text(found, "column `situation`")

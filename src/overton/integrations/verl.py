@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from overton.errors import DataError
-from overton.integrations.common import load_lone_scorer, log_unscored, situation_text
+from overton.integrations.common import is_missing, load_lone_scorer, log_unscored, situation_text
 from overton.rewards import parse_references
 from overton.types import Group, Score
 
@@ -66,7 +66,7 @@ def compute_score(
 def _group(where: str, answer: Any, ground_truth: Any, extra_info: Any) -> Group:
     """Raises DataError for what the row of the data set lacks."""
     extra = extra_info if isinstance(extra_info, Mapping) else {}
-    name = "question" if extra.get("situation") in (None, "") else "situation"
+    name = "question" if is_missing(extra.get("situation")) else "situation"
     situation = situation_text(extra.get(name), f"{where}, extra_info.{name}")
     if extra.get("references") is not None:
         references = parse_references(extra["references"], f"{where}, extra_info.references")
