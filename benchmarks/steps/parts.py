@@ -10,6 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from overton.integrations.trl import TrlReward
+from overton.precision import has_fast_bf16
 from overton.prompting import build_prompt
 from overton.types import Group, Score
 
@@ -144,7 +145,10 @@ def answer_ids(
 
 
 def arguments(folder: Path, **settings: Any) -> Any:
-    """Settings of TRL for measuring: nothing is learnt, nothing is saved, every step is logged."""
+    """Settings of TRL for measuring: nothing is learnt, nothing is saved, every step is logged.
+
+    As in our trainers, bfloat16 only where the machine is fast at it.
+    """
     import torch
     from trl import GRPOConfig
 
@@ -159,7 +163,7 @@ def arguments(folder: Path, **settings: Any) -> Any:
             "report_to": "none",
             "disable_tqdm": True,
             "use_cpu": cpu,
-            "bf16": True,
+            "bf16": has_fast_bf16("cpu" if cpu else "cuda"),
             "dataloader_pin_memory": not cpu,
             "beta": 0.0,
         }

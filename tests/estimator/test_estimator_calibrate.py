@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from estimator_tiny import make_pairs
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from overton.errors import DataError, ModelError
 from overton.estimator import Calibration, SimilarityEstimator
@@ -25,7 +28,7 @@ from overton.estimator.calibrate import (
     reliability,
 )
 from overton.estimator.models import load_sentence_transformer
-from overton.estimator.pairs import Pairs, bootstrap, interval, read_pairs
+from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics, read_pairs
 from overton.estimator.search import mean_precision
 from overton.rundir import write_json
 
@@ -114,6 +117,21 @@ def test_bootstrap_draws_whole_groups() -> None:
 def test_interval_leaves_undefined_resamples_out() -> None:
     low, high = interval(np.append(np.arange(101.0), np.nan))
     assert (low, high) == (pytest.approx(2.5), pytest.approx(97.5))
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 3)),  # few values: ties, and pairs not drawn
+        min_size=2,
+        max_size=30,
+    )
+)
+def test_ranking_of_a_resample_is_scikit_learns(rows: list[tuple[bool, int, int]]) -> None:
+    labels, cosines, weights = (np.array(column) for column in zip(*rows, strict=True))
+    assume(0 < weights[labels].sum() < weights.sum())
+    cosines, weights = cosines / 6, weights.astype(np.float64)
+    expected = [f(labels, cosines, sample_weight=weights) for f in (average_precision_score, roc_auc_score)]
+    assert ranking_metrics(labels, cosines, weights) == pytest.approx(expected, abs=1e-12)
 
 
 def test_metrics_by_hand() -> None:

@@ -21,10 +21,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from overton.errors import MissingDependencyError
 from overton.estimator.calibrate import calibration_error, pick_threshold, platt, reliability
 from overton.estimator.encode import SimilarityEstimator
-from overton.estimator.pairs import Pairs, bootstrap, interval
+from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,10 +117,6 @@ def metrics(cosines: np.ndarray, labels: np.ndarray, threshold: float, weights: 
     """:data:`METRICS` of cosines (n,), bool labels (n,), weights (n,); NaN where a class has no weight."""
     import numpy as np
 
-    try:
-        from sklearn.metrics import average_precision_score, roc_auc_score
-    except ImportError:
-        raise MissingDependencyError("the benchmark needs scikit-learn: pip install 'overton[train]'") from None
     total, positive = weights.sum(), weights[labels].sum()
     if positive in (0, total):
         return np.full(len(METRICS), np.nan)
@@ -130,8 +125,7 @@ def metrics(cosines: np.ndarray, labels: np.ndarray, threshold: float, weights: 
     right = hits + weights[~called & ~labels].sum()
     return np.array(
         [
-            average_precision_score(labels, cosines, sample_weight=weights),
-            roc_auc_score(labels, cosines, sample_weight=weights),
+            *ranking_metrics(labels, cosines, weights),
             2 * hits / (calls + positive),
             right / total,
         ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.errors import DataError
+from overton.errors import DataError, MissingDependencyError
 from overton.rundir import read_jsonl
 
 if TYPE_CHECKING:
@@ -149,6 +149,36 @@ def bootstrap(
         drawn = np.bincount(rng.integers(0, size, size), minlength=size)
         values.append(statistic(drawn[groups]))
     return np.array(values, dtype=np.float64)
+
+
+def ranking_metrics(labels: np.ndarray, cosines: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Average precision and ROC AUC from one count, for resamples: scikit-learn's two functions count once each and
+    look at their arguments six times.
+
+    Args:
+        labels: (n,) bool, both kinds with some weight.
+        cosines: (n,) without NaN.
+        weights: (n,) not negative.
+
+    Returns:
+        What ``average_precision_score`` and ``roc_auc_score`` give.
+
+    Raises:
+        MissingDependencyError: scikit-learn is not installed, or is older than 1.8.
+    """
+    import numpy as np
+
+    try:
+        from sklearn.metrics import confusion_matrix_at_thresholds
+    except ImportError:
+        raise MissingDependencyError(
+            "the estimator's benchmark needs scikit-learn 1.8 or newer: pip install -U 'overton[train]'"
+        ) from None
+    _, false, _, true, _ = confusion_matrix_at_thresholds(labels, cosines, sample_weight=weights)
+    recall, fall_out = true / true[-1], false / false[-1]
+    steps = np.diff(recall, prepend=0.0)
+    area = np.diff(fall_out, prepend=0.0) @ (recall - steps / 2)  # trapezoids
+    return float(steps @ (true / (true + false))), float(area)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from overton.estimator.calibrate import best_f1, calibration_error, held_out_pro
 from overton.estimator.calibration import UNCALIBRATED_THRESHOLD
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.logged import LoggedAnswer, agreement
-from overton.estimator.pairs import Pairs, bootstrap, interval
+from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics
 from overton.estimator.suite import ClaimPairs, argkp_scores, claim_pairs, labelled_key_points, matching_precision
 
 if TYPE_CHECKING:
@@ -150,15 +150,13 @@ def _called(cosines: np.ndarray, pairs: Pairs, seed: int) -> np.ndarray:
 
 def _ranking(cosines: np.ndarray, called: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int) -> Figures:
     import numpy as np
-    from sklearn.metrics import average_precision_score, roc_auc_score
 
     def statistics(drawn: np.ndarray) -> np.ndarray:
         weights = drawn.astype(np.float64)
         if not (weights[labels].sum() and weights[~labels].sum()):
             return np.full(3, np.nan)
         f1 = 2 * weights[called & labels].sum() / (weights[called].sum() + weights[labels].sum())
-        ranked = (score(labels, cosines, sample_weight=weights) for score in (average_precision_score, roc_auc_score))
-        return np.array([*ranked, f1])
+        return np.array([*ranking_metrics(labels, cosines, weights), f1])
 
     found: Figures = {"pairs": len(labels), "positives": int(labels.sum())}
     if labels.all() or not labels.any():
