@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from overton.address import check_address
 
 
 class Section(BaseModel):
-    """Base of every section: unknown keys, NaN and infinity are errors; values are fixed once loaded."""
+    """Base of every section: unknown keys, NaN, infinity and a truth value for a number are errors; values are fixed
+    once loaded.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `yes`, `no`, `on` and `off` as truth values, which would count as 1 and 0."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and {annotation, *get_args(annotation)} & {int, float}:
+            raise ValueError("a number is wanted; YAML reads yes, no, on and off as true and false")
+        return value
 
     def deciding(self) -> dict[str, Any]:
         """The values that decide a stage's files, as JSON; when they change, the stage runs again."""
