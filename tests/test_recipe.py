@@ -107,6 +107,12 @@ def test_overrides_are_typed_and_make_their_sections(tmp_path: Path) -> None:
     assert recipe.data.path == Path("a=b.csv")
 
 
+def test_an_override_without_a_value_is_the_empty_text(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, "llm: {base_url: 'http://localhost:1/v1'}"), ["llm.api_key_env=", "seed=2"])
+    assert recipe.llm.api_key_env == ""
+    assert load_recipe(write(tmp_path, "seed: 1"), ["data.path=null"]).data.path is None
+
+
 def test_the_last_override_wins(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, "seed: 1"), ["seed=2", "seed=3"]).seed == 3
 

@@ -100,12 +100,7 @@ def _fill_sections(raw: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def override(raw: dict[str, Any], item: str) -> None:
-    """Apply one ``KEY.PATH=VALUE`` to a recipe that is not validated yet.
-
-    Raises:
-        RecipeError: it is malformed.
-    """
-    """Write one ``KEY.PATH=VALUE`` into a recipe that is still a dict.
+    """Write one ``KEY.PATH=VALUE`` into a recipe that is still a dict; no value is the empty text.
 
     Raises:
         RecipeError: it is not of that form, the value is not YAML, or a part of the path is a value.
@@ -114,7 +109,8 @@ def override(raw: dict[str, Any], item: str) -> None:
     if not sep or not key.strip():
         raise RecipeError(f"--set {item!r}: write KEY=VALUE, for example --set estimator.epochs=2")
     try:
-        value = read_yaml(text, f"--set {item!r}")
+        # A shell hands KEY='' over without its marks, and YAML would read nothing as null.
+        value = read_yaml(text, f"--set {item!r}") if text.strip() else ""
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {item!r}: the value is not YAML: {error}") from None
     node = raw
