@@ -107,10 +107,19 @@ def test_overrides_are_typed_and_make_their_sections(tmp_path: Path) -> None:
     assert recipe.data.path == Path("a=b.csv")
 
 
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, "{question}", "mine.txt")
+    system = "{name: a, model: gpt, base_url: 'http://localhost:1', prompts: {implicit: ~/mine.txt}}"
+    recipe = load_recipe(write(tmp_path, "data: {source: table, path: ~/t.csv}"), [f"generation.systems=[{system}]"])
+    assert recipe.data.path == tmp_path / "t.csv"
+    assert recipe.generation.outside == [tmp_path / "mine.txt"]
+
+
 def test_an_override_without_a_value_is_the_empty_text(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, "llm: {base_url: 'http://localhost:1/v1'}"), ["llm.api_key_env=", "seed=2"])
     assert recipe.llm.api_key_env == ""
-    assert load_recipe(write(tmp_path, "seed: 1"), ["data.path=null"]).data.path is None
+    assert load_recipe(write(tmp_path, "seed: 1"), ["data.path="]).data.path is None
 
 
 def test_the_last_override_wins(tmp_path: Path) -> None:

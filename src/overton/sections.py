@@ -5,18 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from overton.sections_model import LlmSection, Section
 
 ALL_PAIRS = ("supcon", "cosent", "angle")  # losses on all pairs of a batch; the others are on triplets
 
 
+def _read_path(value: Any) -> Any:
+    """A path as people write it: ``~`` is their home, as in names of models, and the empty text is none."""
+    return (Path(value).expanduser() if value else None) if isinstance(value, str) else value
+
+
+ReadPath = Annotated[Path | None, BeforeValidator(_read_path)]
+
+
 class DataPart(Section):
     """One of several sources."""
 
     source: Literal["table", "hub", "valueprism", "perspectrum", "argkp"] = Field(description="as in `data.source`")
-    path: Path | None = Field(None, description="as in `data.path`")
+    path: ReadPath = Field(None, description="as in `data.path`")
     dataset: str = Field("", description="as in `data.dataset`")
     subset: str = Field("", description="as in `data.subset`")
     hub_split: str = Field("train", description="as in `data.hub_split`")
@@ -65,7 +73,7 @@ class DataSection(Section):
         description="bundled world, a JSONL/CSV/Parquet file of your own, a data set of the hub, ValuePrism, the "
         "published files of PERSPECTRUM or of Key Point Analysis 2021, or several of these (`parts`)",
     )
-    path: Path | None = Field(None, description="file of source `table` or `valueprism`, folder of the published files")
+    path: ReadPath = Field(None, description="file of source `table` or `valueprism`, folder of the published files")
     dataset: str = Field(
         "", description="`hub` and `valueprism`: name of the data set, or a folder; nothing = allenai/ValuePrism"
     )

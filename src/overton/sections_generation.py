@@ -151,7 +151,7 @@ class GenerationSection(Section):
         """Models' folders, unless these are hub names, and prompts outside the run that decide answers."""
         folders = [Path(name).expanduser() for name in self.local_models]
         prompts = {name for system in self.others for name in system.prompts.values()}
-        return folders + [path for name in sorted(prompts) if (path := Path(name)).is_file()]
+        return folders + [path for name in sorted(prompts) if (path := Path(name).expanduser()).is_file()]
 
     def deciding(self) -> dict[str, Any]:
         """Not how replies are fetched."""

@@ -106,3 +106,12 @@ def test_a_prompt_that_cannot_be_used_is_named(tmp_path: Path, text: bytes | Non
 def test_a_prompt_that_the_strategy_does_not_ask_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"prompts\.rewrite: strategy explicit asks only explicit"):
         load_prompts(system("explicit", prompts={"rewrite": "explicit"}))
+
+
+def test_a_prompt_may_lie_at_home_and_begin_with_a_mark_of_its_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.txt").write_text("\ufeffSo: {question}", encoding="utf-8")
+    prompts = load_prompts(system("implicit", prompts={"implicit": "~/mine.txt"}))
+    assert prompts["implicit"].fill(question="why?") == "So: why?"

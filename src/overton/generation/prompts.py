@@ -98,7 +98,7 @@ def _load(name: str, source: str, where: str) -> Prompt:
         prompt = Prompt(source, text)
     else:
         try:
-            prompt = Prompt(Path(source).stem, Path(source).read_text(encoding="utf-8"))
+            prompt = Prompt(Path(source).stem, Path(source).expanduser().read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(
                 f"{where}.{name}: {source} is neither a file in UTF-8 that can be read nor one of "
