@@ -122,6 +122,20 @@ def test_an_override_without_a_value_is_the_empty_text(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, "seed: 1"), ["data.path="]).data.path is None
 
 
+def test_an_override_reaches_a_judge_whose_name_holds_a_dot(tmp_path: Path) -> None:
+    path = write(tmp_path, "evaluation: {judge: {models: {gpt-4.1: {max_calls: 3}, gpt-4: {}}}}")
+    key = "evaluation.judge.models.gpt-4.1"
+    models = load_recipe(path, [f"{key}.max_tokens=7"]).evaluation.judge.models
+    assert (models["gpt-4.1"].max_calls, models["gpt-4.1"].max_tokens, models["gpt-4"].max_tokens) == (3, 7, 1000)
+    assert load_recipe(path, [f"{key}={{}}"]).evaluation.judge.models["gpt-4.1"].max_calls == 0
+
+
+def test_an_override_changes_one_place_of_an_anchor(tmp_path: Path) -> None:
+    path = write(tmp_path, "evaluation: {judge: {models: {a: &one {max_calls: 3}, b: *one}}}")
+    models = load_recipe(path, ["evaluation.judge.models.a.max_calls=7"]).evaluation.judge.models
+    assert (models["a"].max_calls, models["b"].max_calls) == (7, 3)
+
+
 def test_the_last_override_wins(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, "seed: 1"), ["seed=2", "seed=3"]).seed == 3
 

@@ -113,14 +113,19 @@ def override(raw: dict[str, Any], item: str) -> None:
         value = read_yaml(text, f"--set {item!r}") if text.strip() else ""
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {item!r}: the value is not YAML: {error}") from None
-    node = raw
-    *parents, last = key.strip().split(".")
-    for part in parents:
-        child = node.setdefault(part, {})
+    node, parts = raw, key.strip().split(".")
+    while parts:
+        # A name of the user's own may hold dots, as that of a judge called gpt-4.1.
+        count = next((n for n in range(len(parts), 1, -1) if ".".join(parts[:n]) in node), 1)
+        part, parts = ".".join(parts[:count]), parts[count:]
+        if not parts:
+            node[part] = value
+            return
+        child = node.get(part, {})
         if not isinstance(child, dict):
             raise RecipeError(f"--set {item!r}: {part} is a value, not a section")
-        node = child
-    node[last] = value
+        node[part] = dict(child)  # an anchor's mapping is one object in all its places
+        node = node[part]
 
 
 def _explain(error: Any) -> str:
