@@ -7,7 +7,8 @@ import yaml
 
 from overton.errors import OvertonError, RecipeError
 from overton.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
-from overton.sections import Section
+from overton.sections import JudgeModel
+from overton.sections_model import Section
 
 
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
@@ -19,6 +20,11 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
 def test_an_empty_section_and_a_missing_name_take_the_defaults(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, "estimator:\ntraining:\n  grpo:\n  # steps: 3\nseed: 7\n"))
     assert recipe == Recipe(name="mine", seed=7)
+
+
+def test_a_judge_without_a_key_takes_the_defaults(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, "evaluation:\n  judge:\n    models:\n      gpt-4.1:\ndata:\n  parts:\n"))
+    assert recipe.evaluation.judge.models == {"gpt-4.1": JudgeModel()} and recipe.data.parts == {}
 
 
 def test_values_are_read_and_the_rest_stays(tmp_path: Path) -> None:

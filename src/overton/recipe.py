@@ -91,12 +91,19 @@ def dump_recipe(recipe: Recipe) -> str:
 def _fill_sections(raw: dict[str, Any], model: type[BaseModel]) -> None:
     """A section whose keys are all commented out reads as nothing in YAML; it means the defaults."""
     for name, field in model.model_fields.items():
-        section = field.annotation
-        if name in raw and isinstance(section, type) and issubclass(section, Section):
-            if raw[name] is None:
-                raw[name] = {}
-            if isinstance(raw[name], dict):
-                _fill_sections(raw[name], section)
+        section, named = field.annotation, typing.get_origin(field.annotation) is dict
+        if name not in raw or not (named or (isinstance(section, type) and issubclass(section, Section))):
+            continue
+        if raw[name] is None:
+            raw[name] = {}
+        inner = _section_in(section)
+        if inner is None or not isinstance(raw[name], dict):
+            continue
+        if named:  # sections under names of the user's own, such as judges
+            raw[name] = {own: {} if part is None else part for own, part in raw[name].items()}
+        for part in raw[name].values() if named else [raw[name]]:
+            if isinstance(part, dict):
+                _fill_sections(part, inner)
 
 
 def override(raw: dict[str, Any], item: str) -> None:
