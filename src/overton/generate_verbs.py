@@ -225,11 +225,11 @@ def _as_recipe(asked: Answering) -> Recipe:
     from overton.recipe import override, parse_recipe
 
     system = dict(asked.system)
-    if not system["name"]:
-        last = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(system["model"]).name).lstrip("._-")
-        system["name"] = f"{last or 'model'}-{system['strategy']}"
     for item in asked.changes:
         override(system, item)
+    if not system["name"]:  # of what is asked, also where --set says so
+        last = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(str(system["model"])).name).lstrip("._-")
+        system["name"] = f"{last or 'model'}-{system['strategy']}"
     return parse_recipe({"name": "generate", "generation": {**asked.generation, "systems": [system]}}, "options")
 
 

@@ -96,6 +96,14 @@ def test_a_model_here_and_the_run_it_was_trained_in(tmp_path: Path, monkeypatch:
     assert reply["model"].startswith("runs/a/training/grpo/model@"), "new weights get a cache of their own"
 
 
+def test_the_default_name_tells_the_strategy_that_set_gives(tmp_path: Path) -> None:
+    with serving(Answer(wise)) as endpoint:
+        keys = ["--set", "model=other", "--set", "strategy=explicit"]
+        assert generate(tmp_path, "--model", "m", "--base-url", endpoint.url, *keys) == 0
+    [row, *_] = read_jsonl(tmp_path / "a.jsonl")
+    assert (row["system"], row["strategy"], row["model"]) == ("other-explicit", "explicit", "other")
+
+
 def test_further_keys_of_the_system_and_a_community(tmp_path: Path) -> None:
     with serving(Answer(wise)) as endpoint:
         member = f"{{base_url: '{endpoint.url}', model: c}}"
