@@ -87,6 +87,8 @@ def open_judges(asking: Asking) -> list[Judge]:
     settings: Row = {"base_url": asking.base_url}
     for item in asking.overrides:
         override(settings, item)
+    if "model" in settings:
+        raise RecipeError(f"--set model={settings['model']}: judges are named with --model {settings['model']}")
     if asking.dry_run:
         settings["dry_run"] = True
     models = {name: {**settings, "model": name} for name in asking.models}

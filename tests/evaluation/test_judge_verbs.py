@@ -346,6 +346,7 @@ def test_a_killed_command_goes_on_without_repeating_or_losing_a_call(tmp_path: P
     ("more", "message"),
     [
         (["--set", "concurrncy=4"], "did you mean evaluation.judge.models.gpt-4.1.concurrency?"),
+        (["--set", "model=gpt-5"], "--set model=gpt-5: judges are named with --model gpt-5"),
         (["--set", "concurrency=0"], "greater than or equal to 1"),
         (["--base-url", "http://example.org/v1"], "another machine"),
         (["--pairwise", "long", "nobody"], "no answers of system 'nobody'; systems in the files: long, short"),
