@@ -79,6 +79,17 @@ def test_a_copy_of_the_rewards_weights_is_found_in_a_run(tmp_path: Path) -> None
     assert hashes_of({"model_hash": "m"}, nli) == {"m", sha256(nli / "model.safetensors")}
 
 
+def test_a_further_nli_model_is_looked_at_and_so_is_a_renamed_base(tmp_path: Path) -> None:
+    tiny_encoder(tmp_path / "base")
+    nli = tiny_nli(tmp_path / "nli")
+    shutil.copy(tmp_path / "base" / "model.safetensors", nli / "model.safetensors")
+    recipe = parse_recipe(
+        {"name": "r", "estimator": {"base": str(tmp_path / "base")}, "evaluation": {"nli_also": [str(nli)]}}
+    )
+    (line,) = shared_models(parts_of_run(recipe, RunDir(tmp_path / "run")))
+    assert "base of the reward estimator and the NLI model are one model (same weights: base)" in line
+
+
 def test_roles_come_from_the_recipe(tmp_path: Path) -> None:
     recipe = parse_recipe(
         {

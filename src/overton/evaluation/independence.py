@@ -109,11 +109,13 @@ def parts_of_run(recipe: Recipe, run: RunDir) -> list[Part]:
         run: the run directory; what is missing in it is not known.
     """
     section = recipe.evaluation
-    parts = [_reward_estimator(run), Part("base of the reward estimator", recipe.estimator.base)]
+    base = recipe.estimator.base
+    parts = [_reward_estimator(run), Part("base of the reward estimator", base, hashes_of({}, Path(base).expanduser()))]
     if recipe.policy.model != "scratch":
         parts.append(Part("policy", recipe.policy.model))
-    if section.nli_model != "world":
-        parts.append(Part("NLI model", section.nli_model, hashes_of({}, Path(section.nli_model))))
+    for name in (section.nli_model, *section.nli_also):
+        if name != "world":
+            parts.append(Part("NLI model", name, hashes_of({}, Path(name).expanduser())))
     parts += [Part("judge", judge.model) for judge in section.judge.models.values()]
     if recipe.data.asks and recipe.llm.model:
         parts.append(Part("data model", recipe.llm.model))
