@@ -276,8 +276,9 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
 
         check_start(settings, count())
     asked = "" if settings.llm.base_url else settings.llm.model
-    models = [settings.policy.model, settings.evaluation.nli_model, asked, *settings.generation.local_models]
-    prefer_cache([*models, *settings.evaluation.judge.local_models, *settings.data.datasets])
+    models = [settings.policy.model, asked, *settings.generation.local_models]
+    judging = [settings.evaluation.nli_model, *settings.evaluation.nli_also, *settings.evaluation.judge.local_models]
+    prefer_cache([*models, *judging, *settings.data.datasets])
     try:
         run_stages(settings, folder, first, last)
     except OSError as error:

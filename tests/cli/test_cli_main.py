@@ -214,3 +214,16 @@ def test_libraries_are_told_to_be_quiet_but_the_users_word_counts(
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"
     assert os.environ["TOKENIZERS_PARALLELISM"] == "true"
+
+
+def test_no_model_of_the_hub_is_forgotten_where_the_hub_may_be_out_of_reach(
+    overton: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("overton.hub.prefer_cache", asked.extend)
+    monkeypatch.setattr("overton.pipeline.run_stages", lambda *_: None)
+    Path("r.yaml").write_text(
+        "evaluation: {nli_model: a/b, nli_also: [c/d], judge: {models: {j: {model: e/f, base_url: ''}}}}"
+    )
+    assert overton("evaluate", "r.yaml")[0] == 0
+    assert {"a/b", "c/d", "e/f"} <= set(asked)
