@@ -57,6 +57,11 @@ def test_opening_tells_a_gain() -> None:
     )
 
 
+def test_opening_tells_an_evaluation_without_coverage_from_none() -> None:
+    assert told({"systems": {"mine": {"words": {"mean": 9.0, "n": 3}}}}).startswith("No coverage of mine was measured")
+    assert told({}).startswith("No evaluation has been read")
+
+
 def test_opening_tells_a_loss_and_chance() -> None:
     assert "a loss of 10.0 points (95% interval −15.0 to −5.0" in told(summary_of(-0.1, -0.15, -0.05))
     chance = told(summary_of(0.02, -0.01, 0.05))
