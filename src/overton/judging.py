@@ -96,6 +96,11 @@ def open_judges(asking: Asking) -> list[Judge]:
     sections = recipe.evaluation.judge.models
     if (asking.write_batch or asking.read_batch) and any(section.dry_run for section in sections.values()):
         raise RecipeError("dry_run goes with neither --write-batch nor --read-batch; leave one of them out")
+    if asking.write_batch and any(section.max_calls or section.max_budget_tokens for section in sections.values()):
+        raise RecipeError(
+            "max_calls and max_budget_tokens cannot hold for calls that others make; leave them out of --write-batch, "
+            "and see with --dry-run what all calls may cost"
+        )
     folder = asking.folder / "llm"
     if not any(section.dry_run for section in sections.values()):
         _make_writable(asking.folder, folder)

@@ -238,6 +238,7 @@ def test_the_batch_form_gives_the_same_files(files: list[str], tmp_path: Path) -
         assert judge(files, endpoint.url) == 0
         assert len(endpoint.bodies) == 6
     assert judge(files, "http://localhost:1", "--dry-run", "--write-batch") == 2
+    assert judge(files, "http://localhost:1", "--write-batch", "--set", "max_calls=3") == 1  # all would be paid for
 
 
 def write_results(path: Path, calls: list[dict[str, Any]]) -> str:
