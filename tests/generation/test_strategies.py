@@ -295,7 +295,9 @@ def test_a_dry_run_counts_every_step_and_asks_nothing(tmp_path: Path, capfd: Any
             community = [{"model": "c", "base_url": endpoint.url}] if strategy == "modular" else []
             system = section(strategy, base_url=endpoint.url, community=community, **prices)
             answered(system, tmp_path / "llm", dry_run=True, format_retries=3)
-            lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("dry run: 3 calls")]
+            said = capfd.readouterr().err.splitlines()
+            assert said[0].startswith(f"{system.name}: the first try of each call is counted")
+            lines = [line for line in said if line.startswith("dry run: 3 calls")]
             assert len(lines) == steps
             assert "at most about $0.00" in lines[-1]
         assert endpoint.bodies == []

@@ -112,6 +112,11 @@ class Session:
     def __post_init__(self) -> None:
         self.spent = [Spent() for _ in range(self.count)]
 
+    @property
+    def tries(self) -> int:
+        """Calls for one reply at most; at temperature 0 another one would say the same."""
+        return 1 + (self.settings.format_retries if self.settings.temperature else 0)
+
     def ask(
         self,
         model: AskedModel,
@@ -136,8 +141,7 @@ class Session:
         """
         said: list[Said | None] = [None] * self.count
         open_ = [i for i, prompt in enumerate(prompts) if prompt is not None and i not in self.failed]
-        tries = 1 + (self.settings.format_retries if self.settings.temperature else 0)
-        for turn in range(tries):
+        for turn in range(self.tries):
             if not open_:
                 break
             asked = [self._request(str(prompts[i]), sample, turn) for i in open_]

@@ -12,6 +12,7 @@ from overton.generation.strategies import STRATEGIES, Plan
 from overton.generation.union import load_merger
 from overton.llm import LanguageModel, Reply, Request, load_llm
 from overton.llm.front import Budget
+from overton.progress import console
 from overton.rundir import fingerprint, sha256
 from overton.sections_generation import TRAINED, SystemSection
 from overton.sections_model import LlmSection, ModelSection
@@ -71,6 +72,13 @@ def answers_of(system: SystemSection, questions: Sequence[Situation], settings: 
         settings = replace(settings, temperature=system.temperature)
     plan = _plan(system, settings, home)
     session = Session(settings, len(questions))
+    if home.dry_run and session.tries > 1:  # how many replies break the format is not known before
+        console.print(
+            f"{system.name}: the first try of each call is counted; with format_retries it may be up to "
+            f"{session.tries} times as much",
+            soft_wrap=True,
+            markup=False,
+        )
     replies = STRATEGIES[system.strategy](session, plan, [question.text for question in questions])
     label = versions(list(plan.prompts.values()))
     answers = [
