@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import random
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.report.examples import MAX_CHARACTERS, choose, cut
-from overton.report.files import RunFiles
+from overton.report.files import RunFiles, read_run
+from overton.rundir import RunDir, write_jsonl
 
 
 def test_examples_are_drawn_by_seed_and_not_by_quality(files: RunFiles) -> None:
@@ -26,6 +28,22 @@ def test_examples_are_drawn_by_seed_and_not_by_quality(files: RunFiles) -> None:
     assert [e.id for e in choose(worse, ("sft", "grpo"), 10, seed=7)] == drawn
     assert len(choose(files, ("sft", "grpo"), 1000, seed=7)) == 80
     assert choose(files, ("nobody",), 10, seed=7) == []
+
+
+def test_answers_that_name_their_situation_by_its_text_are_shown_too(tmp_path: Path) -> None:
+    situations: list[dict[str, Any]] = [
+        {"id": key, "text": f"May I {key}?", "perspectives": [], "metadata": {}} for key in ("lie", "0")
+    ]
+    write_jsonl(tmp_path / "data" / "test.jsonl", situations)
+    rows: list[dict[str, Any]] = [
+        {"prompt": "may I  LIE?", "answer": "No."},
+        {"id": 0, "answer": "Yes."},
+        {"id": "q", "answer": "?"},
+    ]
+    write_jsonl(tmp_path / "generation" / "mine.jsonl", rows)
+    found = read_run(RunDir(tmp_path))
+    assert {key: row["answer"] for key, row in found.answers["mine"].items()} == {"lie": "No.", "0": "Yes.", "q": "?"}
+    assert [e.id for e in choose(found, ("mine",), 10, seed=0)] in (["lie", "0"], ["0", "lie"])
 
 
 def test_marks_agree_with_the_oracle(files: RunFiles) -> None:

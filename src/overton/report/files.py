@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,12 +104,13 @@ def read_run(run: RunDir) -> RunFiles:
     """
     reader = _Reader(run.path)
     generation, evaluation = run.stage("generation"), run.stage("evaluation")
-    answers = {p.stem: reader.rows_by_id("examples", p) for p in sorted(generation.glob("*.jsonl"))}
+    situations = reader.situations(run.stage("data") / "test.jsonl")
+    answers = {p.stem: reader.answers(p, situations) for p in sorted(generation.glob("*.jsonl"))}
     if not answers:
         reader.note("examples", "generation/*.jsonl: no such file")
     return RunFiles(
         summary=reader.json("results", evaluation / "summary.json"),
-        situations=reader.situations(run.stage("data") / "test.jsonl"),
+        situations=situations,
         answers={name: rows for name, rows in answers.items() if rows},
         verdicts=reader.verdicts(evaluation),
         calibration=reader.json("estimator", run.stage("estimator") / "calibration.json"),
@@ -125,6 +126,10 @@ def read_summary(run: RunDir) -> tuple[Row, str]:
     reader = _Reader(run.path)
     summary = reader.json("results", run.stage("evaluation") / "summary.json")
     return summary, " ".join(reader.notes.get("results", []))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 class _Reader:
@@ -157,6 +162,18 @@ class _Reader:
 
     def rows_by_id(self, part: str, path: Path) -> dict[str, Row]:
         return {str(row["id"]): row for row in self.rows(part, path) if "id" in row}
+
+    def answers(self, path: Path, situations: Mapping[str, Situation]) -> dict[str, Row]:
+        """Answers by situation: as in the evaluation, those of the user's own may name it by their ``prompt``."""
+        by_text = {_plain(situation.text): key for key, situation in situations.items()}
+        found: dict[str, Row] = {}
+        for row in self.rows("examples", path):
+            key, prompt = ("" if row.get(name) is None else str(row[name]) for name in ("id", "prompt"))
+            if key not in situations:
+                key = by_text.get(_plain(prompt or key)) or key or prompt
+            if key:
+                found[key] = row
+        return found
 
     def situations(self, path: Path) -> dict[str, Situation]:
         found: dict[str, Situation] = {}
