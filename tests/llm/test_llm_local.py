@@ -76,6 +76,13 @@ def test_replies_of_other_weights_in_the_same_folder_are_not_taken_from_the_cach
     assert open_llm(model=str(folder)).complete(requests)[0].text == first
 
 
+def test_a_folder_may_be_named_from_home(open_llm: Open, scripted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(Path(scripted).parent))
+    llm = open_llm(model=f"~/{Path(scripted).name}")
+    assert llm.complete(ask("why?"))[0].text == ANSWER
+    assert llm.name.startswith("~/")  # as the recipe says; with it replies are found again
+
+
 def test_greedy_and_sampled_rows_go_together(open_llm: Open, scripted: str) -> None:
     requests = [*ask("why?", max_tokens=12), *ask("a longer one?", **SAMPLED), *ask("so", max_tokens=2)]
     replies = open_llm(model=scripted).complete(requests)

@@ -43,6 +43,9 @@ def load_llm(
             "llm.model is empty, and this recipe asks a language model. Name one: a hub name or folder, "
             "or with llm.base_url the name that the endpoint knows it by (docs/llm.md)."
         )
+    known_as = name or _known_as(section)
+    if folder := _folder(section):
+        section = section.model_copy(update={"model": str(folder)})  # without ~, which no loader knows
 
     def open_backend() -> Backend:
         if section.base_url:
@@ -57,10 +60,14 @@ def load_llm(
 
         return LocalModel(section, template, trained)
 
-    return CarefulModel(section, ReplyCache(cache), open_backend, name or _known_as(section), budget)
+    return CarefulModel(section, ReplyCache(cache), open_backend, known_as, budget)
 
 
 def _known_as(section: LlmSection) -> str:
     """Weights in a folder may be replaced; their replies must not be taken for those of the old ones."""
-    folders = [folder for folder in section.outside if folder.is_dir()]
-    return f"{section.model}@{sha256(folders[0])[:12]}" if folders else section.model
+    folder = _folder(section)
+    return f"{section.model}@{sha256(folder)[:12]}" if folder else section.model
+
+
+def _folder(section: LlmSection) -> Path | None:
+    return next((folder for folder in section.outside if folder.is_dir()), None)
