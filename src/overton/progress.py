@@ -25,7 +25,7 @@ T = TypeVar("T")
 def progress() -> Progress:
     """A bar with count, elapsed and remaining time; use as a context manager."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names of systems and models stand in it
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -76,3 +76,10 @@ def test_answers_joined_by_id_to_another_text_are_said(situation: Situation) -> 
     wrong = score_answers([Answer("s1", "who owns the sea?", "x")], [situation])
     assert len(wrong["notes"]) == 1
     assert "1 answers were joined by `id`" in wrong["notes"][0]
+
+
+def test_a_systems_name_is_no_markup(model: NliModel, situation: Situation, capfd: pytest.CaptureFixture[str]) -> None:
+    names = ["[/x]", "a [v2]"]
+    found = score_answers([Answer("s1", "", "Trust.", name) for name in names], [situation], nli=model)
+    assert list(found["systems"]) == names
+    assert "a [v2]: entailment" in capfd.readouterr().err
