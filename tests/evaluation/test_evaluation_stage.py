@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,22 @@ def test_a_file_that_cannot_be_judged_costs_nothing_that_was(run: RunDir) -> Non
     assert stage_files(run.stage("evaluation")) == before
     typo.unlink()
     run_stages(plain, run, "evaluation", "evaluation")
+    assert stage_files(run.stage("evaluation")) == before
+
+
+def test_a_mistyped_nli_model_costs_nothing_that_was(run: RunDir, tiny_cross_encoder: Path, tmp_path: Path) -> None:
+    plain = recipe("world")
+    write_text(run.path / "recipe.yaml", "name: t\n")
+    run_stages(plain, run, "evaluation", "evaluation")
+    before = stage_files(run.stage("evaluation"))
+    shutil.copytree(tiny_cross_encoder, tmp_path / "two")
+    config = read_json(tmp_path / "two" / "config.json")
+    write_text(tmp_path / "two" / "config.json", json.dumps(config | {"id2label": {"0": "no", "1": "yes"}}))
+    for name, wanted in ((tmp_path / "nowhere" / "model", "cannot be loaded"), (tmp_path / "two", "three classes")):
+        also = parse_recipe({"name": "t", "evaluation": {"nli_also": [str(name)]}})
+        for typed in (recipe(name), also):
+            with pytest.raises(ModelError, match=wanted):
+                run_stages(typed, run, "evaluation", "evaluation")
     assert stage_files(run.stage("evaluation")) == before
 
 

@@ -126,16 +126,40 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 32, bf
     """
     from sentence_transformers import CrossEncoder
 
+    with _loading(name) as source, quiet_loading(), whole_weights():
+        encoder = CrossEncoder(
+            source, local_files_only=offline, trust_remote_code=False, model_kwargs={"dtype": "float32"}
+        )
+        labels = dict(encoder.model.config.id2label)
+    index = entailment_index(labels, str(name))
+    return NliModel(encoder, str(name), index, batch_size, bf16 and has_fast_bf16(encoder.device.type))
+
+
+def check_nli(name: str | Path, *, offline: bool = True) -> None:
+    """Find a cross-encoder's config without its weights, which take long.
+
+    Args:
+        name: as for :func:`load_nli`.
+        offline: as there.
+
+    Raises:
+        ModelError: as there, but for damaged weights.
+    """
+    from transformers import AutoConfig
+
+    with _loading(name) as source:
+        labels = AutoConfig.from_pretrained(source, local_files_only=offline, trust_remote_code=False).id2label
+    entailment_index(labels, str(name))
+
+
+@contextmanager
+def _loading(name: str | Path) -> Iterator[str]:
+    """What the loaders take for a name; what they raise becomes one message."""
     folder = Path(name).expanduser()
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise ModelError(f"{name}: the folder holds no config.json; give the folder of a saved CrossEncoder")
-    source = str(folder) if folder.exists() else str(name)
     try:
-        with quiet_loading(), whole_weights():
-            encoder = CrossEncoder(
-                source, local_files_only=offline, trust_remote_code=False, model_kwargs={"dtype": "float32"}
-            )
-        labels = dict(encoder.model.config.id2label)
+        yield str(folder) if folder.exists() else str(name)
     except Exception as error:  # whatever a damaged folder or a missing file makes the loaders raise
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         hint = (
@@ -146,8 +170,6 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 32, bf
         raise ModelError(
             f"{name}: cannot be loaded as an NLI cross-encoder ({type(error).__name__}: {reason}). {hint}"
         ) from error
-    index = entailment_index(labels, str(name))
-    return NliModel(encoder, str(name), index, batch_size, bf16 and has_fast_bf16(encoder.device.type))
 
 
 @contextmanager

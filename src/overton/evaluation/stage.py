@@ -22,8 +22,9 @@ from overton.evaluation.judge.stage import judge_part, judge_system
 from overton.evaluation.judge.summary import failure_line
 from overton.evaluation.nli import METRICS, NliModel, load_nli
 from overton.evaluation.nli_curve import nli_part
+from overton.evaluation.nli_model import check_nli
 from overton.evaluation.oracle import is_world
-from overton.evaluation.published import published_rows
+from overton.evaluation.published import published_rows, published_sentences
 from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_rows
 from overton.evaluation.summary import order_systems, summarise
 from overton.progress import console
@@ -37,7 +38,7 @@ _EVALUATORS = ("form", "oracle", "nli", "published", "judge")
 
 
 def check(recipe: Recipe, run: RunDir) -> None:
-    """Read all that is judged, before the stage removes what it made of other answers.
+    """Read all that is judged, and find the NLI models, before the stage removes what it made of or with others.
 
     Args:
         recipe: as for :func:`run`.
@@ -46,8 +47,15 @@ def check(recipe: Recipe, run: RunDir) -> None:
     Raises:
         RunError: there are no answers.
         DataError: a file cannot be read or holds several systems, or an answer belongs to no test situation.
+        ModelError: an NLI model is not there, or the package that the published figures want.
     """
     _read_systems(run.stage("generation"), read_situations(run.stage("data") / "test.jsonl"))
+    section = recipe.evaluation
+    for name in (section.nli_model, *section.nli_also):
+        if name != "world":
+            check_nli(name, offline=False)
+    if section.nli_published:
+        published_sentences("")
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
