@@ -114,6 +114,15 @@ def test_a_policy_that_is_not_there_names_the_verb_that_makes_it(tmp_path: Path)
     assert run_stage(recipe("sft"), place, find_stage("generation")), "grpo is not asked, so it need not be there"
 
 
+def test_a_mistyped_prompt_costs_no_answers(tmp_path: Path) -> None:
+    place = folder_with(tmp_path, "sft")
+    run_stage(recipe("sft"), place, find_stage("generation"))
+    system = {"name": "m", "model": "m", "base_url": "http://localhost:1", "prompts": {"implicit": "nowhere.txt"}}
+    with pytest.raises(RecipeError, match=r"nowhere\.txt is neither a file"):
+        run_stage(recipe(system, "sft"), place, find_stage("generation"))
+    assert len(read_answers(tmp_path / "generation" / "sft.jsonl")) == len(QUESTIONS)
+
+
 def test_a_dry_run_of_a_recipe(tmp_path: Path, capsys: Any) -> None:
     place = folder_with(tmp_path, "sft")
     with serving(Answer(wise)) as endpoint:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from overton.errors import ModelError, RunError
+from overton.generation.prompts import load_prompts
 from overton.generation.sample import sample_answers
 from overton.generation.session import Settings
 from overton.generation.systems import Home, Outcome, answers_of
@@ -17,6 +18,21 @@ from overton.recipe import Recipe
 from overton.rundir import RunDir, read_jsonl, write_jsonl
 from overton.segment import layout
 from overton.types import Answer, Situation
+
+
+def check(recipe: Recipe, run: RunDir) -> None:
+    """Read the prompts of all systems, before the stage removes answers that were made otherwise.
+
+    Args:
+        recipe: as for :func:`run`.
+        run: the run directory.
+
+    Raises:
+        RecipeError: a prompt cannot be used.
+        DataError: the run's SFT answers, where examples are drawn from them, cannot be read.
+    """
+    for system in recipe.generation.others:
+        load_prompts(system, run.stage("data") / "sft.jsonl", recipe.seed)
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
