@@ -27,6 +27,16 @@ def test_a_judge_without_a_key_takes_the_defaults(tmp_path: Path) -> None:
     assert recipe.evaluation.judge.models == {"gpt-4.1": JudgeModel()} and recipe.data.parts == {}
 
 
+def test_two_judges_that_would_be_one_are_refused() -> None:
+    def judges(**models: object) -> Recipe:
+        return parse_recipe({"name": "a", "evaluation": {"judge": {"models": models}}})
+
+    for two in ({}, {"base_url": "http://localhost:1/v1"}):
+        with pytest.raises(RecipeError, match=r"judges one and two ask gpt-4\.1 the same"):
+            judges(one={}, two=two)
+    judges(one={}, two={"temperature": 1}, three={"model": "mine", "extra": {"model": "gpt-4.1"}})
+
+
 def test_values_are_read_and_the_rest_stays(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, "name: a\ntraining: {grpo: {steps: 3}}\nestimator: {epochs: 2}\n"))
     assert recipe.training.grpo.steps == 3
@@ -129,7 +139,7 @@ def test_an_override_without_a_value_is_the_empty_text(tmp_path: Path) -> None:
 
 
 def test_an_override_reaches_a_judge_whose_name_holds_a_dot(tmp_path: Path) -> None:
-    path = write(tmp_path, "evaluation: {judge: {models: {gpt-4.1: {max_calls: 3}, gpt-4: {}}}}")
+    path = write(tmp_path, "evaluation: {judge: {models: {gpt-4.1: {max_calls: 3}, gpt-4: {model: gpt-4}}}}")
     key = "evaluation.judge.models.gpt-4.1"
     models = load_recipe(path, [f"{key}.max_tokens=7"]).evaluation.judge.models
     assert (models["gpt-4.1"].max_calls, models["gpt-4.1"].max_tokens, models["gpt-4"].max_tokens) == (3, 7, 1000)
@@ -137,9 +147,9 @@ def test_an_override_reaches_a_judge_whose_name_holds_a_dot(tmp_path: Path) -> N
 
 
 def test_an_override_changes_one_place_of_an_anchor(tmp_path: Path) -> None:
-    path = write(tmp_path, "evaluation: {judge: {models: {a: &one {max_calls: 3}, b: *one}}}")
-    models = load_recipe(path, ["evaluation.judge.models.a.max_calls=7"]).evaluation.judge.models
-    assert (models["a"].max_calls, models["b"].max_calls) == (7, 3)
+    path = write(tmp_path, "training: {sft: &one {learning_rate: 0.1}, grpo: *one}")
+    training = load_recipe(path, ["training.sft.learning_rate=0.2"]).training
+    assert (training.sft.learning_rate, training.grpo.learning_rate) == (0.2, 0.1)
 
 
 def test_the_last_override_wins(tmp_path: Path) -> None:

@@ -259,6 +259,18 @@ class JudgeSection(Section):
     )
     pairwise: bool = Field(False, description="also compare every two systems, each question in both orders")
 
+    @model_validator(mode="after")
+    def _check(self) -> JudgeSection:
+        known: dict[str, str] = {}
+        for name, judge in self.models.items():
+            asked = repr((judge.model, judge.extra, judge.temperature, judge.max_tokens))
+            if (other := known.setdefault(asked, name)) != name:  # replies are kept by what is asked, not of whom
+                raise ValueError(
+                    f"judges {other} and {name} ask {judge.model} the same, so their verdicts would be one's. Each "
+                    "needs a `model` of its own; a server's own name for it may stand in `extra: {model: NAME}`"
+                )
+        return self
+
     def deciding(self) -> dict[str, Any]:
         """Nothing when no model judges."""
         models = {name: model.deciding() for name, model in self.models.items()}

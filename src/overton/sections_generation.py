@@ -113,6 +113,15 @@ class GenerationSection(Section):
         twice = [file for file in self.writes if self.writes.count(file) > 1]
         if twice:
             raise ValueError(f"two systems would write {twice[0]}; give one of them another name")
+        addresses: dict[str, str] = {}
+        for part in (part for system in self.others for part in system.models if part.base_url):
+            address = part.base_url.rstrip("/")
+            if addresses.setdefault(f"{part.model} {part.extra}", address) != address:
+                # Replies are kept by name, so one server's would be taken for the other's.
+                raise ValueError(
+                    f"{part.model} stands at two addresses, and a model is known by its name alone. Name one of the "
+                    f"two otherwise, and what its server calls it in `extra: {{model: {part.model}}}`"
+                )
         return self
 
     @property

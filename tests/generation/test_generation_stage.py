@@ -114,6 +114,18 @@ def test_a_policy_that_is_not_there_names_the_verb_that_makes_it(tmp_path: Path)
     assert run_stage(recipe("sft"), place, find_stage("generation")), "grpo is not asked, so it need not be there"
 
 
+def test_one_name_at_two_addresses_is_refused_since_replies_would_be_shared() -> None:
+    here, there = "http://localhost:1/v1", "http://localhost:2/v1"
+    one, other = ({"name": url[17], "model": "local", "base_url": url} for url in (here, there))
+    with pytest.raises(RecipeError, match="local stands at two addresses"):
+        recipe(one, other)
+    with pytest.raises(RecipeError, match="local stands at two addresses"):
+        members = [{"model": "local", "base_url": url} for url in (here, there)]
+        recipe({"name": "m", "model": "w", "strategy": "modular", "community": members})
+    recipe(one, {**other, "model": "second", "extra": {"model": "local"}})
+    recipe(one, {**one, "name": "again", "base_url": f"{here}/", "strategy": "explicit"})
+
+
 def test_a_mistyped_prompt_costs_no_answers(tmp_path: Path) -> None:
     place = folder_with(tmp_path, "sft")
     run_stage(recipe("sft"), place, find_stage("generation"))
