@@ -46,6 +46,7 @@ def trainers(
     settings: dict[str, Any],
     answers: Any,
     libraries: Sequence[str],
+    folder: Path,
 ) -> dict[str, Any]:
     """One of each way, each with weights of its own.
 
@@ -56,6 +57,7 @@ def trainers(
         settings: of TRL.
         answers: of :func:`steps.parts.answer_ids`; ``None`` takes what the policy writes.
         libraries: ``trl``, ``overton`` or both.
+        folder: what trainers and rewards write, for nobody.
     """
     from datasets import Dataset
     from transformers import PrinterCallback
@@ -65,7 +67,6 @@ def trainers(
     from overton.training.grpo import OpGrpoTrainer
 
     limit = settings["max_completion_length"]
-    folder = Path(tempfile.mkdtemp(prefix="step-overhead-"))
     rewards = [
         ConstantReward(),
         TimedReward(OvertonReward(estimators[0], "op-grpo"), folder / "op-grpo", max_tokens=limit),
@@ -158,7 +159,9 @@ def ratio(seconds: Mapping[str, Sequence[float]], above: str, below: str) -> dic
     }
 
 
-def quickstart(run: Path, prompts: int, libraries: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def quickstart(
+    run: Path, prompts: int, libraries: Sequence[str], folder: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The policy of a finished run of the quickstart after SFT, with its situations, settings and estimator."""
     from overton.data import read_situations
     from overton.estimator import SimilarityEstimator
@@ -181,12 +184,12 @@ def quickstart(run: Path, prompts: int, libraries: Sequence[str]) -> tuple[dict[
     groups = [Group(s.text, s.perspectives, ()) for s in read_situations(run / "data" / "train.jsonl")[-6000:]]
     estimators = [SimilarityEstimator.load(run / "estimator") for _ in range(2)]
     rows = rows_of(groups, tokenizer)
-    found = trainers(lambda: load_policy(start, "float32"), rows, estimators, settings, None, libraries)
+    found = trainers(lambda: load_policy(start, "float32"), rows, estimators, settings, None, libraries, folder)
     return found, describe(found, "the quickstart's", per_step)
 
 
 def larger(
-    references: Path, responses: Path, sizes: dict[str, int], libraries: Sequence[str]
+    references: Path, responses: Path, sizes: dict[str, int], libraries: Sequence[str], folder: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A policy with random weights, and real answers."""
     from overton.estimator import open_estimator
@@ -210,14 +213,19 @@ def larger(
     }
     answers = answer_ids(groups, tokenizer, limit)
     estimators = [open_estimator()[0] for _ in range(2)]
-    found = trainers(load, rows_of(groups, tokenizer), estimators, settings, answers, libraries)
+    found = trainers(load, rows_of(groups, tokenizer), estimators, settings, answers, libraries, folder)
     return found, describe(found, "random weights", generations * prompts)
 
 
 def describe(found: dict[str, Any], policy: str, answers: int) -> dict[str, Any]:
     """What is measured."""
-    model = next(iter(found.values())).model
-    return {"policy": policy, "parameters": model.num_parameters(), "answers_a_step": answers}
+    trainer = next(iter(found.values()))
+    return {
+        "policy": policy,
+        "precision": "bfloat16" if trainer.args.bf16 else "float32",
+        "parameters": trainer.model.num_parameters(),
+        "answers_a_step": answers,
+    }
 
 
 def table(results: dict[str, Any]) -> list[str]:
@@ -232,7 +240,7 @@ def table(results: dict[str, Any]) -> list[str]:
             one, other = (sum(row["cpu_seconds_of_blocks"][way]) / row["steps"] for way in (above, below))
             reward = sum(row["cpu_seconds_of_reward"][above]) / sum(row["cpu_seconds_of_blocks"][above])
             lines.append(
-                f"| {row['policy']} | {row['parameters'] / 1e6:.1f} million "
+                f"| {row['policy']}, {row['precision']} | {row['parameters'] / 1e6:.1f} million "
                 f"| {row['answers_a_step']} x {row['tokens'][above]:.0f} | {row['steps']} "
                 f"| {pair['way']} | {pair['against']} | {one:.2f} against {other:.2f} | {reward:.1%} "
                 f"| {pair['ratio']:.3f} ({pair['low']:.3f} to {pair['high']:.3f}) |"
@@ -282,16 +290,17 @@ def main() -> int:
         report |= {"threads": options.threads, "versions": versions()}
 
         def keep(name: str, about: dict[str, Any], result: dict[str, Any]) -> None:
-            report["results"][name] = command | about | result
+            report["results"][f"{name}, {about['precision']}"] = command | about | result
             write_json(options.out, report)
 
-        if options.run is not None:
-            found, about = quickstart(options.run, options.run_prompts, options.libraries)
-            measure(found, options.blocks, partial(keep, "quickstart", about))
-        if options.references is not None:
-            chosen = {name: getattr(options, name) for name in sizes}
-            found, about = larger(options.references, options.responses, chosen, options.libraries)
-            measure(found, options.blocks, partial(keep, "larger", about))
+        with tempfile.TemporaryDirectory(prefix="step-overhead-") as folder:
+            if options.run is not None:
+                found, about = quickstart(options.run, options.run_prompts, options.libraries, Path(folder))
+                measure(found, options.blocks, partial(keep, "quickstart", about))
+            if options.references is not None:
+                chosen = {name: getattr(options, name) for name in sizes}
+                found, about = larger(options.references, options.responses, chosen, options.libraries, Path(folder))
+                measure(found, options.blocks, partial(keep, "larger", about))
     if options.out == RESULTS:
         write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), report))
     return 0

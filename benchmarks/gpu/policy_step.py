@@ -110,7 +110,7 @@ def measure(
 
     model = build(config, lora)
     parameters = model.num_parameters()
-    folder = Path(tempfile.mkdtemp(prefix="policy-step-"))
+    folder = tempfile.TemporaryDirectory(prefix="policy-step-")  # goes with this function
     constant = way == WAYS[0]
     reward: Any = ConstantReward()
     own: dict[str, Any] = {"reward_funcs": [reward]}
@@ -123,7 +123,7 @@ def measure(
     trainer = kind(
         model=model,
         args=arguments(
-            folder,
+            Path(folder.name),
             max_steps=options.steps + 1,
             per_device_train_batch_size=options.micro_batch,
             gradient_accumulation_steps=answers // options.micro_batch,

@@ -38,6 +38,7 @@ from overton.evaluation import load_nli, score_answers
 from overton.evaluation.coverage import score_coverage, split_sentences
 from overton.evaluation.statistics import compare, intervals
 from overton.generation.sample import sample_answers
+from overton.precision import has_fast_bf16
 from overton.prompting import build_prompt
 from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
@@ -129,7 +130,7 @@ def learn_texts(model: Any, tokenizer: Any, texts: Sequence[str], batch: int, st
             per_device_train_batch_size=batch,
             lr_scheduler_type="cosine",
             warmup_steps=max(1, steps // 20),
-            bf16=True,
+            bf16=has_fast_bf16("cpu" if cpu else "cuda"),
             use_cpu=cpu,
             logging_steps=max(1, steps // 20),
             save_strategy="no",
@@ -186,9 +187,9 @@ def judged(
     return found
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything from the texts to the figures."""
-    size, work = SIZES[options.size], options.work or Path(tempfile.mkdtemp(prefix="real-text-"))
+def measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Everything from the texts to the figures; models and answers are written to ``work``."""
+    size = SIZES[options.size]
     material = read_material(options.data, size["held_out"])
     seconds: dict[str, float] = {}
 
@@ -307,7 +308,8 @@ def main() -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     command = " ".join(["python", "benchmarks/gpu/real_text.py", *sys.argv[1:]])
-    write_json(options.out, {"command": command} | measure(options))
+    with tempfile.TemporaryDirectory(prefix="real-text-") as temporary:
+        write_json(options.out, {"command": command} | measure(options, options.work or Path(temporary)))
     return 0
 
 

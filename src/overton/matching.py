@@ -102,6 +102,8 @@ def clusters(similarity: Matrix, threshold: float) -> list[int]:
     size = matrix.shape[0]
     linked = (matrix >= threshold) | (threshold <= matrix.T)
     np.fill_diagonal(linked, False)
+    if not linked.any():
+        return list(range(size))
     packed = np.packbits(linked, axis=1, bitorder="little")
     width, data = packed.shape[1], packed.tobytes()
     # Whom each is linked to, as bits: an answer of thousands of equal lines has millions of links.

@@ -28,7 +28,7 @@ from overton.rewards import terms
 from overton.rewards.assign import MATCHINGS, assign
 from overton.rewards.bounds import COSINE, LARGEST, NOT_NEGATIVE, SHARE, check_bounds
 from overton.rewards.plan import Plan, Rows, unscorable
-from overton.segment import layout, segment
+from overton.segment import Layout, parse, segment
 from overton.types import Group, Match, Score, Segment
 
 Vectors = npt.NDArray[np.float32]
@@ -98,16 +98,17 @@ class OvertonPreset:
 
     def plan(self, group: Group) -> Plan:
         """References and segments without their labels; the summaries' sentences where they are looked at."""
-        segments = [segment(a) if isinstance(a, str) else [] for a in group.answers]
+        read = [parse(answer if isinstance(answer, str) else "") for answer in group.answers]
+        layouts, segments = [r[0] for r in read], [r[1] for r in read]
         texts = [p.explanation for p in group.references]
         texts += [s.explanation for found in segments for s in found]
         counts = []
         if self.faithfulness_penalty:
-            for answer in group.answers:
-                sentences = segment(layout(answer).summary) if isinstance(answer, str) else []
+            for own in layouts:
+                sentences = segment(own.summary)
                 texts += [s.explanation for s in sentences]
                 counts.append(len(sentences))
-        return Plan(texts, [group.prompt] * len(texts), segments, counts)
+        return Plan(texts, [group.prompt] * len(texts), segments, layouts, counts)
 
     def score(self, group: Group, plan: Plan, rows: list[Rows], threshold: float) -> list[Score]:
         """Scores of one group from the encoded rows of each answer and the cosine of a match."""
@@ -118,13 +119,15 @@ class OvertonPreset:
                 scores.append(Score(None, reason))
                 continue
             finished = group.finished is None or group.finished[index]
-            scores.append(self._score_one(group, answer, plan.segments[index], rows[index], threshold, finished))
+            read = plan.layouts[index], plan.segments[index]
+            scores.append(self._score_one(group, answer, *read, rows[index], threshold, finished))
         return self._add_novelty(group, scores) if self.novelty_weight else scores
 
     def _score_one(
         self,
         group: Group,
         answer: str,
+        read: Layout,
         segments: list[Segment],
         own: Rows,
         threshold: float,
@@ -138,10 +141,10 @@ class OvertonPreset:
         found = assign(similarity, rows @ rows.T, threshold, self.matching)
         standing = sorted(set(found.best.values()))
         coverage = len(found.best) / m
-        precision = found.relevance * found.uniqueness
+        relevance, uniqueness = found.relevance, found.uniqueness
+        precision = relevance * uniqueness
         b = self.beta**2
         f = (1 + b) * coverage * precision / (b * precision + coverage) if standing else 0.0
-        read = layout(answer)
         form = 0.0 - self.tag_penalty * (not read.valid)
         form -= self.cut_off_penalty * (not finished)
         value = f
@@ -165,8 +168,8 @@ class OvertonPreset:
             terms={
                 "coverage": coverage,
                 "precision": precision,
-                "relevance": found.relevance,
-                "uniqueness": found.uniqueness,
+                "relevance": relevance,
+                "uniqueness": uniqueness,
                 "f": f,
                 "form": form,
                 "valid_tags": float(read.valid),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from overton.segment import Layout
 from overton.types import Group, Segment
 
 Vectors = npt.NDArray[np.float32]
@@ -36,12 +37,14 @@ class Plan:
         texts: what to encode.
         contexts: the situation of each text.
         segments: the segments of each answer, in the order of ``texts``.
+        layouts: of each answer; empty where the preset does not look at them before it scores.
         summaries: number of summary sentences of each answer; empty when summaries are not looked at.
     """
 
     texts: list[str]
     contexts: list[str]
     segments: list[list[Segment]]
+    layouts: list[Layout] = field(default_factory=list)
     summaries: list[int] = field(default_factory=list)
 
     def split(self, group: Group, rows: npt.NDArray[Any]) -> list[Rows]:

@@ -35,7 +35,7 @@ from overton.matching import optimal_matching
 from overton.rewards.assign import assign
 from overton.rewards.bounds import COSINE, NOT_NEGATIVE, check_bounds
 from overton.rewards.plan import Plan, Rows, unscorable
-from overton.segment import layout, segment
+from overton.segment import Layout, parse
 from overton.types import Group, Match, Score, Segment
 
 Vectors = npt.NDArray[np.float32]
@@ -85,10 +85,11 @@ class QualityDiversityPreset:
 
     def plan(self, group: Group) -> Plan:
         """References and segments without their labels."""
-        segments = [segment(a) if isinstance(a, str) else [] for a in group.answers]
+        read = [parse(answer if isinstance(answer, str) else "") for answer in group.answers]
+        segments = [r[1] for r in read]
         texts = [p.explanation for p in group.references]
         texts += [s.explanation for found in segments for s in found]
-        return Plan(texts, [group.prompt] * len(texts), segments)
+        return Plan(texts, [group.prompt] * len(texts), segments, [r[0] for r in read])
 
     def score(self, group: Group, plan: Plan, rows: list[Rows], threshold: float) -> list[Score]:
         """Scores of one group from the encoded rows of each answer and the cosine of a match."""
@@ -101,14 +102,14 @@ class QualityDiversityPreset:
             found = distances(vectors, threshold)
         diversity = dict(zip(scored, found, strict=True))
         scores = []
-        for index, answer in enumerate(group.answers):
+        for index in range(len(group.answers)):
             if reasons[index]:
                 scores.append(Score(None, reasons[index]))
                 continue
             finished = group.finished is None or group.finished[index]
             scores.append(
                 self._score_one(
-                    answer,
+                    plan.layouts[index],
                     plan.segments[index],
                     rows[index].references,
                     rows[index].segments,
@@ -121,7 +122,7 @@ class QualityDiversityPreset:
 
     def _score_one(
         self,
-        answer: str,
+        read: Layout,
         segments: list[Segment],
         references: Vectors,
         rows: Vectors,
@@ -137,7 +138,6 @@ class QualityDiversityPreset:
         quality = relevance
         if self.quality == "f1":
             quality = 2 * coverage * relevance / (coverage + relevance) if found.pairs else 0.0
-        read = layout(answer)
         form = 0.0 - self.tag_penalty * (not read.valid) - self.cut_off_penalty * (not finished)
         if self.diversity == "product":
             value = quality * diversity

@@ -40,6 +40,7 @@ __all__ = [
     "layout",
     "mask_words",
     "opening_label",
+    "parse",
     "segment",
     "strip_label",
 ]
@@ -59,8 +60,14 @@ def segment(answer: str) -> list[Segment]:
         Segments in order of appearance, with character offsets into ``answer``. Segments without any word
         are dropped.
     """
+    return parse(answer)[1]
+
+
+def parse(answer: str) -> tuple[Layout, list[Segment]]:
+    """:func:`layout` and :func:`segment` of an answer, from one reading."""
     seen = visible(answer)
-    _, (start, stop), _, tagged = template.blocks(seen.text)
+    blocks = template.blocks(seen.text)
+    _, (start, stop), _, tagged = blocks
     found = template.openers(seen.text, start, stop)
     near = min(stop, start + MAX_FREE)
     if listed := inline.array(seen.text, start, near):
@@ -82,7 +89,7 @@ def segment(answer: str) -> list[Segment]:
         part = Segment(answer[label], answer[body], place.start, place.stop)
         if WORD.search(part.explanation) or part.label:
             segments.append(part)
-    return segments
+    return template.layout_in(answer, seen, *blocks), segments
 
 
 def _free(text: str, start: int, stop: int) -> list[template.Piece]:

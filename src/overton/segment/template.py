@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from overton.segment.stops import within_label
-from overton.segment.visible import visible
+from overton.segment.visible import Visible, visible
 from overton.types import Perspective
 
 CORE_OPEN, CORE_CLOSE = "<core perspectives>", "</core perspectives>"
@@ -76,7 +76,13 @@ class Layout:
 def layout(answer: str) -> Layout:
     """Find the core and summary blocks of an answer."""
     seen = visible(answer)
-    valid, core, summary, tagged = blocks(seen.text)
+    return layout_in(answer, seen, *blocks(seen.text))
+
+
+def layout_in(
+    answer: str, seen: Visible, valid: bool, core: tuple[int, int], summary: tuple[int, int], tagged: bool
+) -> Layout:
+    """The layout of an answer from :func:`blocks` of what is seen of it."""
     if seen.offsets is not None:
         # Tags with invisible characters in them are found, but they are not the template's.
         valid = valid and blocks(answer)[0]
