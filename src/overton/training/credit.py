@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -122,10 +122,11 @@ def token_spans(
     for token in set(ids):
         if token not in pieces:
             pieces[token] = len(decode([token]))
-    ends = np.cumsum([pieces[token] for token in ids]).tolist()
-    if ids and ends[-1] != len(text):
-        ends = _streamed_ends(ids, decode)
-    if ids and ends[-1] != len(text):  # a decoder that looks further back than one token
+    ends = list(accumulate([pieces[token] for token in ids]))
+    if not ids or ends[-1] == len(text):
+        return list(pairwise([0, *ends]))  # no two tokens share a character
+    ends = _streamed_ends(ids, decode)
+    if ends[-1] != len(text):  # a decoder that looks further back than one token
         ends = [len(decode(list(ids[: i + 1]))) for i in range(len(ids))]
     spans = zip(ids, pairwise([0, *ends]), strict=True)
     return [(min(start, max(end - 1, 0)) if pieces[token] else start, end) for token, (start, end) in spans]

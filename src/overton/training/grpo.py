@@ -101,7 +101,8 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
             if shift < 0:
                 continue
             spans = token_spans(tokens[index], text, self._pieces, self._decode)
-            spans = [(start - shift, end - shift) for start, end in spans]
+            if shift:
+                spans = [(start - shift, end - shift) for start, end in spans]
             row = token_advantages(spans, scores[index].segments, segments[place], decisions[place])
             extra[index, : len(row)] = torch.from_numpy(row)
         squares = torch.stack([extra[mask.bool()].pow(2).sum(), mask.sum().float()])
