@@ -308,3 +308,8 @@ def test_bold_names_within_one_paragraph_begin_items(form: str) -> None:
 def test_bold_words_within_a_sentence_begin_nothing() -> None:
     said = "a diary is **hers:** she wrote it and nobody may read what **she:** alone should know."
     assert read(f"**Privacy:** {said}") == [("Privacy", said)]
+
+
+def test_words_of_a_label_are_counted_with_their_vowel_signs() -> None:
+    views = [("रोगी की निजता का अधिकार", "किसी की डायरी निजी होती है।"), ("सबकी सुरक्षा और जिम्मेदारी", "खतरा दिखता है।")]
+    assert read("\n".join(f"- {label}: {said}" for label, said in views)) == views

@@ -110,3 +110,16 @@ def test_broken_settings_are_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "overton.json").write_text(content)
     with pytest.raises(ModelError, match=r"overton\.json"):
         Preprocessing.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("situation", "text", "rest"),
+    [
+        ("क्या नर्स को मरीज की डायरी पढ़नी चाहिए?", "गोपनीयता का अर्थ है कि डायरी निजी है", "गोपनीयता का अर्थ है कि निजी है"),
+        ("একজন নার্স কি রোগীর ডায়েরি পড়তে পারেন?", "রোগীর গোপনীয়তা সবার আগে", "গোপনীয়তা সবার আগে"),
+        ("Une infirmie\u0300re lit un journal.", "Une infirmie\u0300re trahie", "trahie"),
+        ("Une infirmi\u00e8re lit.", "Une infirmie\u0300re trahie", "trahie"),
+    ],
+)
+def test_vowel_signs_and_accents_are_parts_of_their_word(situation: str, text: str, rest: str) -> None:
+    assert mask_situation(text, situation) == rest

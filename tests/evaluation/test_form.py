@@ -34,6 +34,7 @@ def test_valid_tags(answer: str, expected: bool) -> None:
 def test_words_leave_the_tags_out() -> None:
     assert count_words("<core perspectives>\nA mother's well-meant act, 3 times.\n</core perspectives>") == 6
     assert count_words("") == 0
+    assert count_words("किसी की डायरी निजी होती है।") == 6
 
 
 @pytest.mark.parametrize(

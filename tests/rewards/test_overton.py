@@ -284,6 +284,7 @@ def test_value_and_terms_stay_in_range(case: Case) -> None:
         ("trust…is.broken—when/secrets_are|told", 7),
         ("trust'broken'when'told", 4),
         ("他们认为这是错误的", 5),
+        ("किसी की डायरी निजी होती है।", 6),
         ("", 0),
     ],
 )

@@ -9,6 +9,7 @@ instead read the situation in front of each text, which tells it what "it saves 
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from typing import Any, Literal
 from overton.errors import DataError, ModelError
 from overton.rundir import read_json, write_json
 from overton.segment import keywords, strip_label
+from overton.segment.masking import WORD
 
 SETTINGS_FILE = "overton.json"
 _FORMAT = 3
@@ -26,7 +28,6 @@ _SEPARATING = " .,;:–—-"
 # What stood around a word that is gone: of a comma before it and another behind it, one stays.
 _SEPARATORS = re.compile(r"(\s*[,;:–—-])(?:\s*[,;:–—-])+")
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 # Between two masked words these carry nothing: "the letter of a friend" is one thing of the situation.
 _JOINT_WORDS = """a about an and any as at away by down for from his her in into it its of off on onto or out
 over some that the their them these they this those to under up with"""
@@ -168,7 +169,7 @@ def mask_situation(text: str, situation: str) -> str:
         The rest of the text; the text itself when nothing else is in it.
     """
     stems = _stems(situation)
-    words = list(_WORD.finditer(text))
+    words = list(WORD.finditer(text))
     hidden = [_stem(match.group()) in stems for match in words]
     if True not in hidden:
         return text
@@ -184,7 +185,7 @@ def mask_situation(text: str, situation: str) -> str:
         out.append(text[position : words[first].start()])
         position, index = words[last].end(), last + 1
     rest = _SEPARATORS.sub(r"\1", " ".join("".join([*out, text[position:]]).split())).strip(_SEPARATING)
-    return rest if _WORD.search(rest) else text
+    return rest if WORD.search(rest) else text
 
 
 def _end_of_run(text: str, words: list[re.Match[str]], hidden: list[bool], start: int) -> int:
@@ -208,7 +209,7 @@ def _stems(situation: str) -> frozenset[str]:
 @lru_cache(maxsize=65536)
 def _stem(word: str) -> str:
     """A crude English stem: "stops", "stopping" and "stopped" are one word, as are "carry" and "carried"."""
-    word = re.split("['’]", word.lower(), maxsplit=1)[0]
+    word = unicodedata.normalize("NFC", re.split("['’]", word.lower(), maxsplit=1)[0])
     ending = next((e for e in _ENDINGS if word.endswith(e) and len(word) - len(e) >= 3), "")
     word = word.removesuffix(ending)
     if word.endswith("y") and len(word) > 2:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from overton.matching import Matrix, optimal_matching
+from overton.segment.masking import RUN
 
 MAX_K = 10  # perspectives of the curve of coverage
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_WORD = re.compile(rf"{RUN}(?:['’-]{RUN})*")
 _ORDERS = (1, 2, 3, 4)
 _SMALL = 0.1  # of Chen and Cherry's smoothing
 

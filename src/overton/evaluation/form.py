@@ -6,6 +6,7 @@ import re
 
 from overton.evaluation.coverage import reference_groups, split_sentences
 from overton.evaluation.diversity import distinct_n, self_bleu
+from overton.segment.masking import RUN
 from overton.types import Answer, Situation
 
 METRICS = (
@@ -27,7 +28,7 @@ _TEMPLATE = re.compile(
     re.DOTALL | re.I,
 )
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_WORD = re.compile(rf"{RUN}(?:['’-]{RUN})*")
 _ITEM = re.compile(r"(?P<indent>[ \t]*)(?:(?P<bullet>[-*•])|\(?\d{1,3}[.)])[ \t]")
 EXPLAINED = 4  # sentences after an opener that may explain it, as in the longest perspectives of the published log
 

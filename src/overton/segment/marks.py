@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from overton.segment.masking import RUN
 from overton.segment.numbering import read_number
 from overton.segment.template import MAX_LABEL, rstrip, trim
 
@@ -34,7 +35,7 @@ _PLAIN = re.compile(
 _DASH = re.compile(r"(?P<label>[^:：\n.!?。！？;；,，|*#<>–—]{1,80}?)(?:[ \t]++[-–—]{1,2}[ \t]++|—)")
 _CELL = re.compile(r"\|[ \t]*+(?P<label>[^|\n]*+)\|[ \t]*+")
 _RULER = re.compile(r"\|[ \t]*+:?-[-| :\t]*+$")
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(RUN)
 
 
 @dataclass(slots=True)

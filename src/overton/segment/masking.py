@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 
 MASK = "[MASK]"
-WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+# Vowel signs (of Hindi, Thai ...) and accents that are characters of their own: to \w they are the end of a word.
+MARKS = "".join(c for c in map(chr, range(0x300, 0xABFF)) if unicodedata.category(c) in ("Mn", "Mc"))
+_LETTERS = rf"[^\W_]+(?:[{MARKS}]+[^\W_]*+)*+"
+RUN = rf"\w+(?:[{MARKS}]+\w*+)*+"  # the same with underscores
+WORD = re.compile(rf"{_LETTERS}(?:['’-]{_LETTERS})*")
 
 
 @lru_cache(maxsize=4096)
@@ -17,7 +22,7 @@ def keywords(prompt: str) -> frozenset[str]:
 
 
 def _base(word: str) -> str:
-    word = word.lower()
+    word = unicodedata.normalize("NFC", word.lower())
     return word[:-2] if word.endswith(("'s", "’s")) else word
 
 
