@@ -288,6 +288,7 @@ def test_every_real_label_is_a_pair() -> None:
 
 def test_spelling_does_not_hide_a_shared_text() -> None:
     assert texts_of(row("a", "", "It  Saves\nlives", "b"))[1] == "it saves lives"
+    assert texts_of(row("a", "", "Cafe\u0301", "b"))[1] == "caf\u00e9"
 
 
 @pytest.mark.parametrize("count", [5, 6, 7])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from overton.data.world.generate import make_world
@@ -42,6 +44,8 @@ def test_answers_are_joined_by_id_or_by_text(situation: Situation) -> None:
     by_text = [Answer(situation.text, situation.text, "x"), Answer("7", situation.text, "x", "b")]
     found, other_text = assign(by_text, [situation])
     assert ([a.id for a in found], other_text) == (["s1", "s1"], 0)
+    accented = replace(situation, text="Darf die M\u00fctter lesen?")
+    assert assign([Answer("7", "Darf die Mu\u0308tter lesen?", "x")], [accented])[0][0].id == "s1"
     # A template around the text is fine, another text is counted.
     assert assign([Answer("s1", f"Be brief. {situation.text}", "x")], [situation])[1] == 1
 

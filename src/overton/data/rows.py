@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -180,5 +181,5 @@ def row_of(
 
 
 def one_spelling(text: str) -> str:
-    """Case and spacing do not count when two texts are compared."""
-    return " ".join(text.casefold().split())
+    """Case and spacing do not count when two texts are compared, nor whether an accent is a character of its own."""
+    return unicodedata.normalize("NFC", " ".join(text.casefold().split()))

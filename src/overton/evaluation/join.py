@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,5 +71,5 @@ def short(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text without regard to case and white space."""
-    return " ".join(text.split()).casefold()
+    """A text without regard to case, white space and whether an accent is a character of its own."""
+    return unicodedata.normalize("NFC", " ".join(text.split()).casefold())
