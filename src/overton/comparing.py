@@ -10,6 +10,7 @@ from typing import Any
 
 from overton.comparing_files import Saved, distinct, join_saved, read_references, read_saved, tell_apart
 from overton.errors import DataError
+from overton.notes import fewer_note
 from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
 from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
@@ -194,14 +195,7 @@ class _Table:
     def notes(self) -> list[str]:
         """Questions that not all systems answered: their means are then no fair comparison."""
         asked = {name: {self.situations[i].id for i in self.of[name] if i in self.situations} for name in self.names}
-        every = set.union(*asked.values())
-        fewer = [f"{name} {len(ids)}" for name, ids in asked.items() if len(ids) < len(every)]
-        if not fewer:
-            return []
-        return [
-            f"not every system answered all {len(every)} questions ({', '.join(fewer)}): means are over each system's "
-            "own, comparisons of two systems over those that both answered"
-        ]
+        return [f"{line}, comparisons of two systems over those that both answered" for line in fewer_note(asked)]
 
 
 def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int, referred: bool) -> list[str]:

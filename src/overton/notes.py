@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 FEW = 30  # values; with fewer, bootstrap intervals are clearly too narrow (benchmarks/small_samples.py)
@@ -20,6 +20,21 @@ def few_note(scores: Iterable[Mapping[str, Any]]) -> list[str]:
     return [
         f"some intervals are over {min(few)} questions only: below about {FEW}, 95% bootstrap intervals are too narrow "
         "and one that leaves out 0 proves no difference; go by the p-values"
+    ]
+
+
+def fewer_note(asked: Mapping[str, Collection[str]]) -> list[str]:
+    """A line where systems answered different questions, so that their means are no fair comparison; else none.
+
+    Args:
+        asked: ids of the questions that each system answered.
+    """
+    every = {question for ids in asked.values() for question in ids}
+    fewer = [f"{name or 'answers'} {len(ids)}" for name, ids in asked.items() if len(ids) < len(every)]
+    if not fewer:
+        return []
+    return [
+        f"not every system answered all {len(every)} questions ({', '.join(fewer)}): means are over each system's own"
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overton.errors import DataError, OvertonError
+from overton.notes import fewer_note
 from overton.scoring_similarity import SIMILARITY, Row, choose_threshold, item_of, similarity_rows
 from overton.types import Answer, Situation
 
@@ -143,6 +144,10 @@ def score_files(
     unanswered = len(situations) - len({s.id for _, s in pairs})
     if unanswered:
         notes.append(f"{unanswered} of {len(situations)} situations have no answer; they do not count")
+    asked = {answer.system: set[str]() for answer in given}
+    for index, situation in pairs:
+        asked[given[index].system].add(situation.id)
+    notes += fewer_note(asked)
     warnings = shared_with_training(trained, evaluators, used)
     summaries = _summaries(rows)
     notes += few_note(score for own in summaries.values() for score in own.values())

@@ -182,9 +182,17 @@ def test_systems_are_kept_apart(overton: Call, tmp_path: Path, refs: Path, calib
     ]
     path = write_rows(tmp_path / "two.jsonl", rows)
     _, out, _ = overton("score", path, "--references", refs, "--estimator", calibrated, "--json")
-    scores = json.loads(out)["systems"]
-    assert scores["good"]["coverage"]["mean"] == 1.0
-    assert scores["bad"]["coverage"]["mean"] == 0.0
+    found = json.loads(out)
+    assert found["systems"]["good"]["coverage"]["mean"] == 1.0
+    assert found["systems"]["bad"]["coverage"]["mean"] == 0.0
+    assert not any("not every system" in note for note in found["notes"])
+
+
+def test_systems_that_answered_different_questions_are_named(overton: Call, tmp_path: Path, refs: Path) -> None:
+    rows = [{"id": name, "answer": ANSWER, "system": system} for name, system in (("a", "x"), ("b", "x"), ("a", "y"))]
+    path = write_rows(tmp_path / "two.jsonl", rows)
+    _, out, _ = overton("score", path, "--references", refs)
+    assert "not every system answered all 2 questions (y 1): means are over each system's own" in out
 
 
 def test_the_worlds_oracle_speaks_when_the_references_are_the_worlds(
