@@ -39,7 +39,7 @@ def test_the_situation_is_the_column_or_what_the_user_asked_last(monkeypatch: py
     ]
     image = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "May Bo?"}]}]
     batch = call([CARE] * 4, prompts=[messages, image, "May Cy?\n", "A template: May Di?"])
-    groups = seen_groups(monkeypatch, batch | {"situation": [None, "", None, "May Di?"]})
+    groups = seen_groups(monkeypatch, batch | {"situation": [None, "", " ", "May Di?"]})
     assert [g.prompt for g in groups] == ["May Ann read it?", "May Bo?", "May Cy?", "May Di?"]
 
 

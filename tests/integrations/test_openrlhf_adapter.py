@@ -46,8 +46,9 @@ def test_labels_in_every_form(references: Any) -> None:
     found = reward_func([PROMPT + HALF] * 2, [PROMPT] * 2, [whole, json.dumps(whole)])
     assert found["rewards"].tolist() == pytest.approx([expected(HALF).value] * 2, abs=1e-6)
     # References alone: the words of the prompt are masked instead, and those are nearly the same.
-    alone = reward_func([SITUATION.text + HALF], [SITUATION.text], [references])
-    assert alone["rewards"].tolist() == pytest.approx([expected(HALF).value], abs=1e-6)
+    for label in (references, *({"situation": empty, "references": references} for empty in (None, "", " "))):
+        alone = reward_func([SITUATION.text + HALF], [SITUATION.text], [label])
+        assert alone["rewards"].tolist() == pytest.approx([expected(HALF).value], abs=1e-6)
 
 
 def test_bad_rows_are_zero_and_flagged_and_leave_the_others_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,7 @@ def test_references_in_every_form_and_either_place(references: Any, channel: str
     else:
         found = compute_score("d", HALF, references, {"question": SITUATION.text, "num_turns": 2})
         for empty in ("", " ", None):
-            extra = {"situation": empty, "question": SITUATION.text}
+            extra = {"situation": empty, "question": SITUATION.text, "references": empty}
             assert compute_score("d", HALF, references, extra) == found
         odd = {"situation": np.array(["a", "b"]), "question": SITUATION.text}
         assert compute_score("d", HALF, references, odd)["unscored"] == 1.0

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overton.errors import DataError
-from overton.integrations.common import from_json_text, load_lone_scorer, log_unscored, situation_text
+from overton.integrations.common import from_json_text, is_missing, load_lone_scorer, log_unscored, situation_text
 from overton.rewards import parse_references
 from overton.types import Group, Score
 
@@ -101,7 +101,7 @@ def read_sample(query: Any, prompt: Any, label: Any) -> Group:
         references, situation = found.get("references"), found.get("situation")
     else:
         references, situation = found, None
-    if situation is None:
+    if is_missing(situation):
         situation = _SPECIAL.sub(" ", prompt).strip()
     answer = response_text(query, prompt)
     return Group(situation_text(situation, "label"), parse_references(references, "label"), (answer,))

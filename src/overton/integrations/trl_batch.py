@@ -113,7 +113,7 @@ def read_call(
     return Batch(
         texts=texts,
         situations=tuple(
-            name if isinstance(name, str) and name else prompt_text(prompt)
+            name if isinstance(name, str) and name.strip() else prompt_text(prompt)
             for name, prompt in zip(named, prompts, strict=True)
         ),
         ids=tuple(None if key is None else str(key) for key in ids),

@@ -68,7 +68,7 @@ def _group(where: str, answer: Any, ground_truth: Any, extra_info: Any) -> Group
     extra = extra_info if isinstance(extra_info, Mapping) else {}
     name = "question" if is_missing(extra.get("situation")) else "situation"
     situation = situation_text(extra.get(name), f"{where}, extra_info.{name}")
-    if extra.get("references") is not None:
+    if not is_missing(extra.get("references")):
         references = parse_references(extra["references"], f"{where}, extra_info.references")
     else:
         references = parse_references(ground_truth, f"{where}, reward_model.ground_truth")
