@@ -190,6 +190,14 @@ def test_a_model_whose_stage_did_not_finish_is_refused(tmp_path: Path) -> None:
     assert open_estimator(tmp_path)[0].calibration is None
 
 
+def test_a_run_without_an_estimator_is_told_from_a_model_that_lacks_weights(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("name: x\n")
+    (tmp_path / "estimator").mkdir()
+    for name in (tmp_path, tmp_path / "estimator"):
+        with pytest.raises(ModelError, match=r"a run without an estimator yet; `overton estimator .* makes it"):
+            open_estimator(name)
+
+
 def test_another_models_calibration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="another model"):
         SimilarityEstimator.load(stage_folder(tmp_path, model_hash="0" * 64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from overton.errors import ModelError
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import resolve_base
 from overton.estimator.preprocess import SETTINGS_FILE
@@ -40,6 +41,12 @@ def open_estimator(
     elif folder.name == "model" and ((folder.parent / "calibration.json").is_file() or is_unfinished(folder.parent)):
         folder = folder.parent
     elif not (folder / "model").is_dir():
+        run = folder.parent if folder.name == "estimator" else folder
+        if (run / "recipe.yaml").is_file():
+            raise ModelError(
+                f"{run}: a run without an estimator yet; `overton estimator {run / 'recipe.yaml'} --run-dir {run}` "
+                "makes it"
+            )
         folder = resolve_base(str(name))
         if not (folder / SETTINGS_FILE).is_file():
             return load_base(str(name), data_set=data_set, cache_file=cache_file), str(name)
