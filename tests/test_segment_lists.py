@@ -313,3 +313,14 @@ def test_bold_words_within_a_sentence_begin_nothing() -> None:
 def test_words_of_a_label_are_counted_with_their_vowel_signs() -> None:
     views = [("रोगी की निजता का अधिकार", "किसी की डायरी निजी होती है।"), ("सबकी सुरक्षा और जिम्मेदारी", "खतरा दिखता है।")]
     assert read("\n".join(f"- {label}: {said}" for label, said in views)) == views
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["ความเป็นส่วนตัวของผู้ป่วยต้องได้รับการเคารพ", "พยาบาลอาจทราบถึงอันตรายได้ทันเวลา"],
+        ["日记是私人的，谁也不能看", "护士可能及时得知危险"],
+    ],
+)
+def test_words_of_scripts_without_spaces_are_counted_by_length(said: list[str]) -> None:
+    assert read(" ".join(f"({i}) {s}" for i, s in enumerate(said, 1))) == [("", s) for s in said]

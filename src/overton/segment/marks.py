@@ -36,6 +36,8 @@ _DASH = re.compile(r"(?P<label>[^:：\n.!?。！？;；,，|*#<>–—]{1,80}?)(
 _CELL = re.compile(r"\|[ \t]*+(?P<label>[^|\n]*+)\|[ \t]*+")
 _RULER = re.compile(r"\|[ \t]*+:?-[-| :\t]*+$")
 _WORD = re.compile(RUN)
+# Thai, Lao, Burmese, Khmer and what lies behind them in Unicode are written without spaces.
+_UNSPACED = re.compile(r"\s*+[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\U0010ffff]")
 
 
 @dataclass(slots=True)
@@ -192,4 +194,4 @@ def plain_label(text: str, line: Line, dash: bool = False) -> tuple[Span, int] |
 def count_words(text: str, start: int, end: int) -> int:
     """Words of a short text; in scripts without spaces three characters count as one."""
     count = sum(1 for _ in _WORD.finditer(text, start, end))
-    return max(count, (end - start) // 3) if start < end and text[start] > "\u2fff" else count
+    return max(count, (end - start) // 3) if _UNSPACED.match(text, start, end) else count
