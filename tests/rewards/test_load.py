@@ -62,6 +62,19 @@ def test_a_preset_beside_the_settings_keeps_the_overrides_of_the_same_one_only(r
     assert load_reward(run, preset="op-grpo").preset == load_reward(run, preset="op-grpo", threshold=0.7).preset
 
 
+def test_a_preset_file_is_looked_for_beside_the_settings(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("preset: op-grpo\noverrides: {threshold: 0.6}\n", encoding="utf-8")
+    settings = tmp_path / "reward.yaml"
+    settings.write_text(f"estimator: {run}\npreset: own.yaml\n", encoding="utf-8")
+    assert load_reward(settings).preset == load_reward(run, preset="op-grpo", threshold=0.6).preset
+
+
+def test_overrides_that_are_all_left_out_are_none(run: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "reward.yaml"
+    settings.write_text(f"estimator: {run}\noverrides:\n  # beta: 1\n", encoding="utf-8")
+    assert load_reward(settings).preset.beta == 1.4  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -54,6 +54,9 @@ def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, A
     if path.suffix not in (".yaml", ".yml", ".json"):
         return source, _of_run(path)
     settings, of_recipe = read_reward_file(path)
+    preset = path.parent / settings.get("preset", "")
+    if preset.suffix and preset.is_file():  # beside the file, as the estimator may be
+        settings["preset"] = str(preset)
     name = settings.get("estimator")
     if name is not None:
         beside = path.parent / name

@@ -88,9 +88,9 @@ def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
     unknown = [] if recipe else [str(key) for key in section if key not in FILE_KEYS]
     if unknown:
         raise RecipeError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(FILE_KEYS)}")
-    if not isinstance(section.get("overrides", {}), dict):
+    if not isinstance(section.get("overrides", {}), dict | None):
         raise RecipeError(f"{path}: `overrides` must hold fields of the preset, found {section['overrides']!r}")
-    for key in section.get("overrides", {}):
+    for key in section.get("overrides") or ():
         if not isinstance(key, str):
             raise RecipeError(f"{path}: `overrides` must hold fields of the preset, found {key!r}")
     for key in ("preset", "estimator", "data_set"):
