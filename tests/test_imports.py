@@ -31,6 +31,7 @@ GROUND = {
     "recipe",
     "rundir",
     "sections",
+    "spelling",
     "sections_generation",
     "sections_model",
     "sections_training",

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from overton.errors import DataError
-from overton.evaluation.join import join, plain, short
+from overton.evaluation.join import join, short
+from overton.spelling import one_spelling
 from overton.types import Answer, Situation
 
 K = TypeVar("K", bound=Hashable)
@@ -187,7 +188,7 @@ def _among_themselves(saved: Sequence[Saved]) -> tuple[list[tuple[int, Situation
         found = by_text.get(text) or by_id.get(name) or Situation(name, text, ())
         by_text.setdefault(text, found)
         by_id.setdefault(name, found)
-        other_text += bool(answer.prompt) and plain(text) != plain(found.text)
+        other_text += bool(answer.prompt) and one_spelling(text) != one_spelling(found.text)
         pairs.append((index, found))
     return sorted(pairs, key=lambda pair: pair[0]), [], other_text
 

@@ -13,13 +13,14 @@ import pytest
 
 from overton.data.argkp import read_argkp
 from overton.data.perspectrum import read_perspectrum
-from overton.data.rows import LabelledPair, one_spelling
+from overton.data.rows import LabelledPair
 from overton.data.splits import drop_shared, shared_groups, split_as_published, texts_of
 from overton.data.stage import run
 from overton.data.table import TableRow, has_same, labelled_pairs, read_table, table_pairs, table_triplets
 from overton.errors import DataError
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir, read_jsonl
+from overton.spelling import one_spelling
 from overton.types import Perspective, Situation
 from people_files import write_argkp
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from overton.data.judge import same_perspective
 from overton.data.refine import Encode, matrices
-from overton.data.rows import LabelledPair, TableRow, one_spelling
+from overton.data.rows import LabelledPair, TableRow
 from overton.data.table import has_same
 from overton.errors import DataError
+from overton.spelling import one_spelling
 
 if TYPE_CHECKING:
     from overton.llm import LanguageModel

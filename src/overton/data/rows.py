@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from overton.data.cells import cluster_value, optional_text, worded_text
 from overton.data.io import spectrum_of
 from overton.errors import DataError
 from overton.segment import MAX_LABEL, OPENER, segment
+from overton.spelling import one_spelling
 from overton.types import Perspective, Situation
 
 TEMPLATE = re.compile(r"</?(?:core perspectives|summary)>|\b(?:in|from) the perspective of\b", re.IGNORECASE)
@@ -178,8 +178,3 @@ def row_of(
         DataError: fewer than two references.
     """
     return TableRow(Situation(name, text, spectrum_of(views, where), dict(metadata or {})), tuple(views), completion)
-
-
-def one_spelling(text: str) -> str:
-    """Case and spacing do not count when two texts are compared, nor whether an accent is a character of its own."""
-    return unicodedata.normalize("NFC", " ".join(text.casefold().split()))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from overton.data.rows import TableRow, one_spelling
+from overton.data.rows import TableRow
 from overton.data.table import has_same
 from overton.errors import DataError
+from overton.spelling import one_spelling
 
 
 def split_table(

@@ -31,12 +31,12 @@ from overton.data.rows import (
     changed_note,
     distinct,
     joined_note,
-    one_spelling,
     row_of,
     view_of,
 )
 from overton.errors import DataError
 from overton.segment import layout, segment
+from overton.spelling import one_spelling
 from overton.types import Perspective
 
 

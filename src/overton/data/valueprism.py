@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from overton.data.cells import text_value
-from overton.data.rows import TableRow, changed_note, distinct, joined_note, one_spelling, row_of, view_of
+from overton.data.rows import TableRow, changed_note, distinct, joined_note, row_of, view_of
 from overton.errors import DataError
+from overton.spelling import one_spelling
 from overton.types import Perspective
 
 DATASET, SUBSET = "allenai/ValuePrism", "full"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.data.rows import one_spelling
 from overton.data.table import read_table
 from overton.errors import DataError
 from overton.estimator.encode import SimilarityEstimator
 from overton.matching import optimal_matching
 from overton.segment import strip_label
+from overton.spelling import one_spelling
 from overton.types import Situation
 
 if TYPE_CHECKING:

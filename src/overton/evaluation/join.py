@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overton.errors import DataError
 from overton.notes import other_text_note as other_text_note
+from overton.spelling import one_spelling
 from overton.types import Answer, Situation
 
 
@@ -38,20 +38,20 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
             text of another.
     """
     by_id = {s.id: s for s in situations}
-    texts = Counter(form for s in situations for form in {s.text, plain(s.text)})
-    by_text = {form: s for s in situations for form in (s.text, plain(s.text)) if texts[form] == 1}
+    texts = Counter(form for s in situations for form in {s.text, one_spelling(s.text)})
+    by_text = {form: s for s in situations for form in (s.text, one_spelling(s.text)) if texts[form] == 1}
     pairs: list[tuple[int, Situation]] = []
     unmatched: list[int] = []
     taken: dict[tuple[str, str], int] = {}
     other_text = 0
     for index, answer in enumerate(answers):
-        prompt = plain(answer.prompt)
+        prompt = one_spelling(answer.prompt)
         asked = answer.prompt or answer.id
-        found = by_id.get(answer.id) or by_text.get(asked) or by_text.get(prompt or plain(answer.id))
+        found = by_id.get(answer.id) or by_text.get(asked) or by_text.get(prompt or one_spelling(answer.id))
         if found is None:
             unmatched.append(index)
             continue
-        same_text = prompt in (plain(found.text), plain(found.id))
+        same_text = prompt in (one_spelling(found.text), one_spelling(found.id))
         other = (by_text.get(answer.prompt) or by_text.get(prompt)) if prompt and not same_text else None
         if other is not None and other is not found:  # no template makes one question of another
             raise DataError(
@@ -68,8 +68,3 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
 def short(text: str) -> str:
     """At most 60 characters of it, for a message."""
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def plain(text: str) -> str:
-    """A text without regard to case, white space and whether an accent is a character of its own."""
-    return unicodedata.normalize("NFC", " ".join(text.split()).casefold())

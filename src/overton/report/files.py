@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from overton.errors import OvertonError
 from overton.rundir import RunDir, read_json, read_jsonl
+from overton.spelling import one_spelling
 from overton.types import Situation
 
 Row = dict[str, Any]
@@ -128,10 +129,6 @@ def read_summary(run: RunDir) -> tuple[Row, str]:
     return summary, " ".join(reader.notes.get("results", []))
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
-
-
 class _Reader:
     """Reads files of one run and collects a note for each that could not be read."""
 
@@ -165,12 +162,12 @@ class _Reader:
 
     def answers(self, path: Path, situations: Mapping[str, Situation]) -> dict[str, Row]:
         """Answers by situation: as in the evaluation, those of the user's own may name it by their ``prompt``."""
-        by_text = {_plain(situation.text): key for key, situation in situations.items()}
+        by_text = {one_spelling(situation.text): key for key, situation in situations.items()}
         found: dict[str, Row] = {}
         for row in self.rows("examples", path):
             key, prompt = ("" if row.get(name) is None else str(row[name]) for name in ("id", "prompt"))
             if key not in situations:
-                key = by_text.get(_plain(prompt or key)) or key or prompt
+                key = by_text.get(one_spelling(prompt or key)) or key or prompt
             if key:
                 found[key] = row
         return found
