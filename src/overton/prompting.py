@@ -5,7 +5,7 @@ Shared by training, generation and ``overton ask``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,16 @@ def completion_text(completion: Any) -> Any:
 
 def plain_text(content: Any) -> Any:
     """A message's content without what is no text (images), ``""`` where there is none."""
+    if isinstance(content, Mapping):  # one part that is in no list
+        content = [content]
     if isinstance(content, list):
-        return "\n".join(part.get("text") or "" for part in content if part.get("type") == "text")
+        texts = (part if isinstance(part, str) else _text_of_part(part) for part in content)
+        return "\n".join(text for text in texts if text is not None)
     return content or ""
+
+
+def _text_of_part(part: Any) -> str | None:
+    return (part.get("text") or "") if isinstance(part, Mapping) and part.get("type") == "text" else None
 
 
 def marks_channels(tokenizer: Any) -> bool:

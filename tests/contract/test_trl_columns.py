@@ -56,8 +56,11 @@ def test_messages_are_answers_too(shared: OvertonReward) -> None:
     texts = [CARE, TWICE, ""]
     parts = [[{"role": "assistant", "content": [{"type": "text", "text": text}]}] for text in texts]
     tools = [[{"role": "assistant", "content": "I look."}, {"role": "assistant", "content": text}] for text in texts]
+    bare = [[{"role": "assistant", "content": [text]}] for text in texts]
+    alone = [[{"role": "assistant", "content": {"type": "text", "text": text}}] for text in texts]
     plain = functions.pluralism(**call(texts))
-    assert plain == functions.pluralism(**call(parts)) == functions.pluralism(**call(tools))  # type: ignore[arg-type]
+    for messages in (parts, tools, bare, alone):
+        assert functions.pluralism(**call(messages)) == plain  # type: ignore[arg-type]
 
 
 def test_what_is_no_answer_has_no_score(shared: OvertonReward) -> None:

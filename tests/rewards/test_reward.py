@@ -166,6 +166,18 @@ def test_references_that_are_one_text_are_not_taken_letter_by_letter(value: Any)
     assert [p.explanation for p in parse_references('["Honesty"]')] == ["Honesty"]
 
 
+def test_references_as_columns_are_their_rows() -> None:
+    columns = {"label": ["A", None], "explanation": np.array(["Trust is broken.", "Secrets keep people safe."])}
+    expected = (Perspective("A", "Trust is broken."), Perspective("", "Secrets keep people safe."))
+    assert parse_references(columns) == expected == parse_references(json.dumps(columns, default=list))
+    assert parse_references({"label": [], "explanation": []}) == ()
+    with pytest.raises(DataError, match="columns of one length are wanted, found label 1, explanation 2"):
+        parse_references({**columns, "label": ["A"]})
+    for alone in ({"explanation": "Trust is broken."}, {"text": ["Trust is broken."]}):
+        with pytest.raises(DataError, match="a list of references is wanted, found dict"):
+            parse_references(alone)
+
+
 @pytest.fixture(scope="module")
 def estimator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from overton.testing import tiny_encoder

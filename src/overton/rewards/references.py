@@ -18,7 +18,7 @@ def parse_references(value: Any, where: str = "references") -> tuple[Perspective
         value: a list whose items are strings (a leading ``In the perspective of LABEL,`` becomes the label),
             mappings with ``explanation`` (and perhaps ``label``), or :class:`~overton.types.Perspective`; or
             such a list as JSON text, the way it travels through Parquet columns and over HTTP. Arrays of numpy
-            count as lists.
+            count as lists, and a mapping of columns, which ``Sequence({...})`` of ``datasets`` gives, as its rows.
         where: names the place in messages.
 
     Raises:
@@ -33,6 +33,8 @@ def parse_references(value: Any, where: str = "references") -> tuple[Perspective
             ) from None
     if hasattr(value, "tolist"):  # numpy: what a Parquet list column becomes
         value = value.tolist()
+    if isinstance(value, Mapping) and "explanation" in value:
+        value = _rows(value, where)
     if isinstance(value, str):
         raise DataError(
             f"{where}: a list of references is wanted, found JSON of the text {value[:60]!r}; put one reference into "
@@ -41,6 +43,17 @@ def parse_references(value: Any, where: str = "references") -> tuple[Perspective
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
         raise DataError(f"{where}: a list of references is wanted, found {type(value).__name__}")
     return tuple(_one(item, f"{where}[{index}]") for index, item in enumerate(value))
+
+
+def _rows(columns: Mapping[str, Any], where: str) -> Any:
+    """Rows of columns of one length; a single row's values as they are, for the message about them."""
+    lists = {name: c.tolist() if hasattr(c, "tolist") else c for name, c in columns.items()}
+    if any(not isinstance(column, list | tuple) for column in lists.values()):
+        return columns
+    if len({len(column) for column in lists.values()}) > 1:
+        sizes = ", ".join(f"{name} {len(column)}" for name, column in lists.items())
+        raise DataError(f"{where}: columns of one length are wanted, found {sizes}")
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
 def _one(item: Any, where: str) -> Perspective:
