@@ -74,6 +74,11 @@ class ModelSection(Section):
         check_address(self.base_url)
         return self
 
+    @property
+    def asked_as(self) -> str:
+        """What the endpoint calls the model: ``extra`` may say so where ``model`` is a name of one's own."""
+        return str(self.extra.get("model") or self.model)
+
 
 # How replies are fetched, which decides none of them.
 FETCHING = {"base_url", "backend", "api_key_env", "concurrency", "timeout", "retries", "batch_size"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,12 +91,19 @@ def test_a_further_nli_model_is_looked_at_and_so_is_a_renamed_base(tmp_path: Pat
     assert "base of the reward estimator and the NLI model are one model (same weights: base)" in line
 
 
-def test_roles_come_from_the_recipe(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "judge",
+    [
+        {"model": "qwen3-14b"},
+        {"model": "mine", "base_url": "http://127.0.0.1:1/v1", "extra": {"model": "qwen3-14b"}},
+    ],
+)
+def test_roles_come_from_the_recipe(tmp_path: Path, judge: dict[str, Any]) -> None:
     recipe = parse_recipe(
         {
             "name": "r",
             "policy": {"model": "Qwen/Qwen2.5-3B"},
-            "evaluation": {"judge": {"models": {"one": {"model": "qwen3-14b"}}}},
+            "evaluation": {"judge": {"models": {"one": judge}}},
         }
     )
     roles = {part.role: part.name for part in parts_of_run(recipe, RunDir(tmp_path))}

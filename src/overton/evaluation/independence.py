@@ -116,11 +116,11 @@ def parts_of_run(recipe: Recipe, run: RunDir) -> list[Part]:
     for name in (section.nli_model, *section.nli_also):
         if name != "world":
             parts.append(Part("NLI model", name, hashes_of({}, Path(name).expanduser())))
-    parts += [Part("judge", judge.model) for judge in section.judge.models.values()]
+    parts += [Part("judge", judge.asked_as) for judge in section.judge.models.values()]
     if recipe.data.asks and recipe.llm.model:
-        parts.append(Part("data model", recipe.llm.model))
+        parts.append(Part("data model", recipe.llm.asked_as))
     trained = ("sft", "grpo")
-    answering = [part.model for system in recipe.generation.others for part in system.models]
+    answering = [part.asked_as for system in recipe.generation.others for part in system.models]
     return parts + [Part("answering model", name) for name in dict.fromkeys(answering) if name not in trained]
 
 
