@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+import preloaded
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_tables_are_up_to_date() -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "make_scale_doc.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = preloaded.run([str(ROOT / "scripts" / "make_scale_doc.py"), "--check"])
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import preloaded
+from overton.precision import has_fast_bf16
 from overton.rundir import read_json
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +108,8 @@ def test_overhead_of_a_step(data: Path, tmp_path: Path) -> None:
     sizes |= {"tokens": 40, "vocab-size": 300, "blocks": 2}
     options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
     run("step_overhead.py", *material(data, tmp_path / "out.json"), *options)
-    row = read_json(tmp_path / "out.json")["results"]["larger"]
+    ((name, row),) = read_json(tmp_path / "out.json")["results"].items()
+    assert name == f"larger, {'bfloat16' if has_fast_bf16('cpu') else 'float32'}"
     assert row["steps"] == 4 and all(len(seconds) == 2 for seconds in row["cpu_seconds_of_blocks"].values())
     assert len(set(row["tokens"].values())) == 1  # every way had the same answers
     for way, seconds in row["cpu_seconds_of_reward"].items():
