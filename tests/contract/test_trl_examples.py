@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pandas
 import pytest
 import yaml
 
+import preloaded
 from overton.testing import tiny_encoder, tiny_policy
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "trl"
@@ -28,15 +30,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = yaml.safe_load((EXAMPLES / "reward.yaml").read_text(encoding="utf-8"))
     settings["overrides"]["threshold"] = 0.4
     (copy / "reward.yaml").write_text(yaml.safe_dump(settings | {"estimator": "encoder"}), encoding="utf-8")
-    run(copy, sys.executable, "make_data.py")
+    run_script(copy, "make_data.py")
     return copy
 
 
-def run(folder: Path, *command: str, **environment: str) -> None:
-    offline = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OVERTON_REWARD": ""}
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **offline, **environment}, capture_output=True, text=True, timeout=300
-    )
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OVERTON_REWARD": ""}
+
+
+def run_script(folder: Path, *command: str, **environment: str) -> None:
+    with contextlib.chdir(folder):
+        done = preloaded.run(command, env={**os.environ, **ENVIRONMENT, **environment})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
@@ -48,7 +51,10 @@ def test_trls_command_line_trains_with_the_reward(folder: Path) -> None:
     trl = Path(sys.executable).with_name("trl")
     shrunk = ["--model_name_or_path", "policy", "--max_steps", "1", "--max_completion_length", "24"]
     shrunk += ["--use_cpu", "true", "--bf16", "false", "--gradient_accumulation_steps", "1"]
-    run(folder, str(trl), "grpo", "--config", "grpo.yaml", *shrunk)
+    command = [str(trl), "grpo", "--config", "grpo.yaml", *shrunk]
+    environment = {**os.environ, **ENVIRONMENT}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     found = completions(folder / "runs" / "trl-pluralism")
     assert len(found) == 8
     assert found["pluralism"].tolist() == pytest.approx(found["overton/value"].tolist())
@@ -58,7 +64,7 @@ def test_trls_command_line_trains_with_the_reward(folder: Path) -> None:
 
 def test_the_script_trains_with_three_objectives(folder: Path) -> None:
     shrunk = ["--model", "policy", "--max-steps", "1", "--max-completion-length", "24", "--cpu"]
-    run(folder, sys.executable, "train.py", *shrunk, OVERTON_REWARD="reward.yaml")
+    run_script(folder, "train.py", *shrunk, OVERTON_REWARD="reward.yaml")
     found = completions(folder / "runs" / "trl-objectives")
     assert len(found) == 32
     for name in ("coverage", "uniqueness"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from kill_and_resume import KILLS, RUNS, STEPS, metrics_without_clock
 from safetensors.torch import load_file
 
 import overton
+import preloaded
 
 pytestmark = pytest.mark.slow
 EVERY = {"sft-adamw": 2}  # steps a row of metrics
@@ -28,9 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "TOKENIZERS_PARALLELISM": "false",
     }
     script = Path(__file__).with_name("kill_and_resume.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder), *RUNS], env=environment, capture_output=True, text=True, check=False
-    )
+    done = preloaded.run([str(script), str(folder), *RUNS], env=environment)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
 
