@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import preloaded
 from fake_stages import FILES
 from overton.errors import RunError
 from overton.pipeline import NAMES, STAGES, find_stage, open_run, run_stages
@@ -353,9 +354,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def overton_with_fakes(folder: Path, kill: str = "") -> subprocess.CompletedProcess[str]:
     recipe = folder / "a.yaml"
     recipe.write_text("name: a\nseed: 2\n")
-    command = [sys.executable, str(Path(__file__).parent / "fake_stages.py")]
-    command += ["run", str(recipe), "--run-dir", str(folder / "run")]
-    return subprocess.run(command, env={**os.environ, "KILL": kill}, capture_output=True, text=True, check=False)
+    command = [str(Path(__file__).parent / "fake_stages.py"), "run", str(recipe), "--run-dir", str(folder / "run")]
+    return preloaded.run(command, env={**os.environ, "KILL": kill})
 
 
 @pytest.mark.parametrize("kill", ["data:3", "estimator:1", "training:2", "generation:0", "evaluation:0", "report:1"])
