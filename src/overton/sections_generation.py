@@ -60,6 +60,8 @@ class SystemSection(ModelSection):
             )
         if not all(member.model for member in self.community):
             raise ValueError("each model of `community` needs its `model`")
+        if self.strategy == "parallel" and self.temperature == 0:
+            raise ValueError(f"`parallel` at temperature 0 gives one answer, paid for {self.samples} times; sample it")
         return self
 
     @property

@@ -161,6 +161,10 @@ def test_a_dry_run_of_a_recipe(tmp_path: Path, capsys: Any) -> None:
             [{"name": "m", "model": "m", "strategy": "modular", "community": [{"modle": "a"}]}],
             "did you mean generation.systems.0.community.0.model?",
         ),
+        (
+            [{"name": "m", "model": "m", "strategy": "parallel", "temperature": 0}],
+            "`parallel` at temperature 0 gives one answer, paid for 4 times",
+        ),
         (["other"], "generation.systems.0: Input should be 'sft' or 'grpo'"),
     ],
 )
