@@ -1,8 +1,12 @@
-"""When two texts are the same but for how they are written."""
+"""When two texts are the same but for how they are written, and which characters a word is made of."""
 
 from __future__ import annotations
 
 import unicodedata
+
+# Vowel signs (of Hindi, Thai ...) and accents that are characters of their own: to \w they are the end of a word.
+MARKS = "".join(c for c in map(chr, range(0x300, 0xABFF)) if unicodedata.category(c) in ("Mn", "Mc"))
+RUN = rf"\w+(?:[{MARKS}]+\w*+)*+"  # a pattern of letters, digits, underscores and marks
 
 
 def one_spelling(text: str) -> str:

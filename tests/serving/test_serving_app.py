@@ -310,7 +310,7 @@ async def test_openrlhf_gets_numbers_for_one_sample_and_lists_for_more() -> None
         ("Qa", "Q", None),
         ("Qa", "Q", ""),
         ("Qa", "Q", []),
-        ("Qa", "Q", {"references": ["x"], "situation": " "}),
+        ("Qa", "Q", {"references": ["x"], "situation": 3}),
         ("other", "Q", ["x"]),
         (None, "Q", ["x"]),
         ("Qa", 3, ["x"]),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from overton.matching import Matrix, optimal_matching
-from overton.segment.masking import RUN
+from overton.spelling import RUN
 
 MAX_K = 10  # perspectives of the curve of coverage
 _WORD = re.compile(rf"{RUN}(?:['’-]{RUN})*")

@@ -6,7 +6,7 @@ import re
 
 from overton.evaluation.coverage import reference_groups, split_sentences
 from overton.evaluation.diversity import distinct_n, self_bleu
-from overton.segment.masking import RUN
+from overton.spelling import RUN
 from overton.types import Answer, Situation
 
 METRICS = (

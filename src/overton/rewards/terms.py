@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.segment import keywords
-from overton.segment.masking import MARKS
+from overton.spelling import MARKS
 
 Vectors = npt.NDArray[np.float32]
 # Keeps a determinant of near-copies above 0, so that it still tells two copies from three.

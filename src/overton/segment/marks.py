@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from overton.segment.masking import RUN
 from overton.segment.numbering import read_number
 from overton.segment.template import MAX_LABEL, rstrip, trim
+from overton.spelling import RUN
 
 Span = tuple[int, int]
 

@@ -7,11 +7,10 @@ import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 
+from overton.spelling import MARKS
+
 MASK = "[MASK]"
-# Vowel signs (of Hindi, Thai ...) and accents that are characters of their own: to \w they are the end of a word.
-MARKS = "".join(c for c in map(chr, range(0x300, 0xABFF)) if unicodedata.category(c) in ("Mn", "Mc"))
 _LETTERS = rf"[^\W_]+(?:[{MARKS}]+[^\W_]*+)*+"
-RUN = rf"\w+(?:[{MARKS}]+\w*+)*+"  # the same with underscores
 WORD = re.compile(rf"{_LETTERS}(?:['’-]{_LETTERS})*")
 
 
