@@ -6,7 +6,11 @@ import unicodedata
 
 # Vowel signs (of Hindi, Thai ...) and accents that are characters of their own: to \w they are the end of a word.
 MARKS = "".join(c for c in map(chr, range(0x300, 0xABFF)) if unicodedata.category(c) in ("Mn", "Mc"))
-RUN = rf"\w+(?:[{MARKS}]+\w*+)*+"  # a pattern of letters, digits, underscores and marks
+
+
+def run(letter: str) -> str:
+    """Pattern of a run of characters of one class, ``\\w`` for example, with the marks between and behind them."""
+    return rf"{letter}+(?:[{MARKS}]+{letter}*+)*+"
 
 
 def one_spelling(text: str) -> str:

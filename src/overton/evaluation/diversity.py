@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from overton.matching import Matrix, optimal_matching
-from overton.spelling import RUN
+from overton.spelling import run
 
 MAX_K = 10  # perspectives of the curve of coverage
-_WORD = re.compile(rf"{RUN}(?:['’-]{RUN})*")
+_LETTERS = run(r"\w")
+WORD = re.compile(rf"{_LETTERS}(?:['’-]{_LETTERS})*")
 _ORDERS = (1, 2, 3, 4)
 _SMALL = 0.1  # of Chen and Cherry's smoothing
 
 
 def words(text: str) -> list[str]:
     """Lower-case words, without punctuation."""
-    return _WORD.findall(text.lower())
+    return WORD.findall(text.lower())
 
 
 def vendi_score(vectors: Matrix) -> float | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from overton.evaluation.coverage import reference_groups, split_sentences
-from overton.evaluation.diversity import distinct_n, self_bleu
-from overton.spelling import RUN
+from overton.evaluation.diversity import WORD, distinct_n, self_bleu
 from overton.types import Answer, Situation
 
 METRICS = (
@@ -28,7 +27,6 @@ _TEMPLATE = re.compile(
     re.DOTALL | re.I,
 )
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
-_WORD = re.compile(rf"{RUN}(?:['’-]{RUN})*")
 _ITEM = re.compile(r"(?P<indent>[ \t]*)(?:(?P<bullet>[-*•])|\(?\d{1,3}[.)])[ \t]")
 EXPLAINED = 4  # sentences after an opener that may explain it, as in the longest perspectives of the published log
 
@@ -43,7 +41,7 @@ def valid_tags(answer: str) -> bool:
 
 def count_words(answer: str) -> int:
     """Words of the whole answer, tags left out."""
-    return len(_WORD.findall(_TAG.sub(" ", answer)))
+    return len(WORD.findall(_TAG.sub(" ", answer)))
 
 
 def count_perspectives(answer: str) -> int:

@@ -138,13 +138,7 @@ class OvertonReward:
             return scores
         cosines = [match.cosine for row in scores for score in row for match in score.matches]
         found = iter(self.estimator.probability(cosines).tolist())  # type: ignore[attr-defined]
-        return [
-            [
-                replace(s, matches=tuple(Match(m.reference, m.segment, m.cosine, next(found)) for m in s.matches))
-                for s in row
-            ]
-            for row in scores
-        ]
+        return [[replace(s, matches=tuple(_told(m, next(found)) for m in s.matches)) for s in row] for row in scores]
 
 
 def _told(match: Match, probability: float) -> Match:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.segment import keywords
-from overton.spelling import MARKS
+from overton.spelling import run
 
 Vectors = npt.NDArray[np.float32]
 # Keeps a determinant of near-copies above 0, so that it still tells two copies from three.
@@ -83,8 +83,8 @@ def faithfulness(segments: Vectors, summary: Vectors, threshold: float) -> float
 
 # A word as a reader counts it, whatever stands between two; of scripts without spaces, two characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
-_SPACED = rf"[^\W_{_UNSPACED}]"
-_WORD = re.compile(rf"[{_UNSPACED}]{{1,2}}|{_SPACED}+(?:[{MARKS}]+{_SPACED}*+)*+(?:['’][^\W\d_]{{1,2}}(?!\w))?")
+_SPACED = run(rf"[^\W_{_UNSPACED}]")
+_WORD = re.compile(rf"[{_UNSPACED}]{{1,2}}|{_SPACED}(?:['’][^\W\d_]{{1,2}}(?!\w))?")
 
 
 def count_words(text: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from overton.segment.numbering import read_number
 from overton.segment.template import MAX_LABEL, rstrip, trim
-from overton.spelling import RUN
+from overton.spelling import run
 
 Span = tuple[int, int]
 
@@ -35,7 +35,7 @@ _PLAIN = re.compile(
 _DASH = re.compile(r"(?P<label>[^:：\n.!?。！？;；,，|*#<>–—]{1,80}?)(?:[ \t]++[-–—]{1,2}[ \t]++|—)")
 _CELL = re.compile(r"\|[ \t]*+(?P<label>[^|\n]*+)\|[ \t]*+")
 _RULER = re.compile(r"\|[ \t]*+:?-[-| :\t]*+$")
-_WORD = re.compile(RUN)
+_WORD = re.compile(run(r"\w"))
 # Thai, Lao, Burmese, Khmer and what lies behind them in Unicode are written without spaces.
 _UNSPACED = re.compile(r"\s*+[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\U0010ffff]")
 

@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 
-from overton.spelling import MARKS
+from overton.spelling import run
 
 MASK = "[MASK]"
-_LETTERS = rf"[^\W_]+(?:[{MARKS}]+[^\W_]*+)*+"
+_LETTERS = run(r"[^\W_]")
 WORD = re.compile(rf"{_LETTERS}(?:['’-]{_LETTERS})*")
 
 
