@@ -18,7 +18,10 @@ from overton.evaluation.diversity import (
     stated_by_k,
     vendi_score,
 )
+from overton.evaluation.form import form_row
+from overton.evaluation.summary import unscored
 from overton.matching import optimal_matching
+from overton.types import Answer, Situation
 
 TEXTS = st.lists(st.lists(st.sampled_from("abcd"), min_size=0, max_size=9).map(" ".join), min_size=0, max_size=6)
 
@@ -26,6 +29,18 @@ TEXTS = st.lists(st.lists(st.sampled_from("abcd"), min_size=0, max_size=9).map("
 def unit_rows(seed: int, n: int, d: int) -> np.ndarray:
     rows = np.random.default_rng(seed).normal(size=(n, d))
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_an_answer_without_a_value_says_why() -> None:
+    asked = Situation("q", "A nurse reads a diary.", ())
+    rows = [form_row(Answer("q", asked.text, text), asked) for text in ("", "Privacy.", "It is private.")]
+    assert unscored({"form": rows}) == {
+        "perspective_ratio": {"not known": 3},
+        "tokens": {"not known": 3},
+        "distinct_1": {"the answer holds no word": 1},
+        "distinct_2": {"no sentence holds two words": 2},
+        "self_bleu": {"fewer than two sentences with a word": 3},
+    }
 
 
 def test_vendi_of_equal_and_of_orthogonal_perspectives() -> None:

@@ -189,8 +189,8 @@ def test_warnings_of_length_unscored_cut_off_and_unfinished() -> None:
     assert found == [
         "Precision (known truth) fell from sft to grpo: −10.0 points (95% interval −15.0 to −5.0).",
         "grpo names 1.40 perspectives for each true one (above 1.15): part of its coverage may be bought with length.",
-        "sft: 7 answers could not be scored for coverage; the means are without them.",
-        "grpo: 1 answer could not be scored for F1 (too long); the means are without it.",
+        "sft: 7 answers could not be scored for coverage (independent evaluator); the means are without them.",
+        "grpo: 1 answer could not be scored for F1 (independent evaluator): too long; the means are without it.",
         "grpo: the token limit cut off 3 of 10 answers.",
         "Stage training has not finished; its files may be incomplete.",
     ]

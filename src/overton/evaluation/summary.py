@@ -25,6 +25,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 # Known only where the answers say so; a metric that no answer of a system has is left out, not counted as unscored.
 _OPTIONAL = ("seconds", "calls", "cost")
+# Why there is no value where a row gives no reason; of anything else it is not known.
+_WITHOUT = {
+    "distinct_1": "the answer holds no word",
+    "distinct_2": "no sentence holds two words",
+    "self_bleu": "fewer than two sentences with a word",
+}
 _MOST = 10  # references; situations with more are one group
 _FIRST = ("sft", "sft-greedy")
 _LAST = ("grpo", "grpo-greedy")
@@ -132,8 +138,9 @@ def unscored(rows: Rows) -> dict[str, dict[str, int]]:
     """Metric -> reason -> number of answers without a value."""
     found: dict[str, dict[str, int]] = {}
     for metric, (evaluator, column) in COLUMNS.items():
+        without = _WITHOUT.get(metric, "not known")
         reasons = Counter(
-            str(row.get("reason") or "not known") for row in rows.get(evaluator, ()) if row.get(column) is None
+            str(row.get("reason") or without) for row in rows.get(evaluator, ()) if row.get(column) is None
         )
         absent = metric in _OPTIONAL and reasons.total() == len(rows.get(evaluator, ()))
         if reasons and not absent:

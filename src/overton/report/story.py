@@ -190,12 +190,12 @@ def _unscored(files: RunFiles, table: Headline) -> list[str]:
             counts = given.get(name) or {"": mapping(score).get("unscored")}
             for reason, value in counts.items():
                 if count := number(value):
-                    names.setdefault((reason, int(count)), []).append(_lower(metric(name)))
+                    names.setdefault((reason, int(count)), []).append(label(name))
         for (reason, count), listed in names.items():
             what = ", ".join(dict.fromkeys(listed))
             found.append(
                 f"{system}: {count} answer{'s' if count > 1 else ''} could not be scored for {what}"
-                f"{f' ({reason})' if reason else ''}; the means are without {'them' if count > 1 else 'it'}."
+                f"{f': {reason}' if reason else ''}; the means are without {'them' if count > 1 else 'it'}."
             )
     return found
 
