@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from overton.errors import RecipeError
-from overton.rewards import load_reward
+from overton.integrations.trl import TrlReward
+from overton.rewards import OvertonReward, load_reward
 from overton.testing import tiny_encoder
 
 SIZE = 32  # numbers of a row of the tiny encoder; the untuned MiniLM has 384
@@ -34,6 +35,14 @@ def test_a_run_and_its_recipe_name_the_same_reward(run: Path) -> None:
         assert size(found) == SIZE
         assert (found.preset.beta, found.preset.miss_credit) == (1.2, -3.6)  # type: ignore[union-attr]
     assert load_reward(run / "recipe.yaml", beta=0.5).preset.beta == 0.5  # type: ignore[union-attr]
+
+
+def test_a_name_in_place_of_an_object_is_refused_with_what_opens_it(run: Path) -> None:
+    for name in (run, str(run)):
+        with pytest.raises(RecipeError, match=r"SimilarityEstimator\.load\('"):
+            OvertonReward(name)  # type: ignore[arg-type]
+        with pytest.raises(RecipeError, match=r"give load_reward\('"):
+            TrlReward(name)  # type: ignore[arg-type]
 
 
 def test_a_recipe_without_its_run_is_refused_and_settings_without_an_estimator_are_not(

@@ -57,7 +57,14 @@ class TrlReward:
             name: in TRL's logs, followed by the term; two rewards of one trainer need two names.
             num_generations: answers a situation must have in a batch, to notice groups that are split across
                 processes; 0 = do not look, ``None`` = check the trainer's batch shape, where it can be asked.
+
+        Raises:
+            RecipeError: a path in place of a reward.
         """
+        if isinstance(reward, str | Path):
+            raise RecipeError(
+                f"TrlReward wants a reward, found the name {str(reward)!r}; give load_reward({str(reward)!r})"
+            )
         self.__name__ = f"{name}_{term}" if term else name
         self.reward = reward
         self.completions_folder = completions_folder

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from overton.errors import DataError
+from overton.errors import DataError, RecipeError
 from overton.rewards.near import near_texts
 from overton.rewards.plan import Rows
 from overton.rewards.presets import make_preset
@@ -57,10 +57,15 @@ class OvertonReward:
         overrides: fields of the preset, for example ``beta=0.5``.
 
     Raises:
-        RecipeError: unknown preset or field, or a file that cannot be read.
+        RecipeError: unknown preset or field, a file that cannot be read, or a path in place of an estimator.
     """
 
     def __init__(self, estimator: Encoder, preset: str | Path = "overton", **overrides: Any) -> None:
+        if isinstance(estimator, str | Path):
+            raise RecipeError(
+                f"OvertonReward wants an estimator, found the name {str(estimator)!r}; give "
+                f"SimilarityEstimator.load({str(estimator)!r}), or take load_reward for a run"
+            )
         self.estimator = estimator
         self.preset = make_preset(preset, overrides)
 
