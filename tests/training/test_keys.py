@@ -13,6 +13,7 @@ import pytest
 import torch
 from kill_and_resume import SITUATIONS, HashEncoder
 from transformers import AutoModelForCausalLM
+from transformers.integrations import TensorBoardCallback
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from overton.errors import RecipeError
@@ -21,7 +22,9 @@ from overton.rewards import OvertonReward
 from overton.rundir import read_jsonl, write_jsonl
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training.arguments import grpo_arguments, sft_arguments, sft_epochs, sft_steps
+from overton.training.callbacks import keep_tensorboard
 from overton.training.grpo import train_grpo
+from overton.training.parts import finish
 from overton.training.placement import placed_reward
 from overton.training.policy import load_policy
 from overton.training.sft import packed, prepared, scratch_tokenizer, tokenized, train_sft
@@ -293,4 +296,16 @@ def test_tensorboard_gets_the_metrics(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "sft.jsonl", ROWS)
     made = recipe({"model": str(tiny)}, bf16=False, report_to=["tensorboard"], sft={"batch_size": 8})
     train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out")
-    assert list(tmp_path.rglob("events.out.tfevents*"))
+    finish(tmp_path / "out")
+    assert list((tmp_path / "out" / "tensorboard").glob("events.out.tfevents*"))
+
+
+def test_tensorboard_writes_where_nothing_is_removed(tmp_path: Path) -> None:
+    class Board(TensorBoardCallback):  # also where TensorBoard is not installed
+        def __init__(self, logging_dir: str | None) -> None:
+            self.logging_dir = logging_dir
+
+    boards = [Board(None), Board("/named")]
+    trainer: Any = SimpleNamespace(callback_handler=SimpleNamespace(callbacks=boards))
+    keep_tensorboard(trainer, tmp_path / "tensorboard")
+    assert [board.logging_dir for board in boards] == [str(tmp_path / "tensorboard"), "/named"]

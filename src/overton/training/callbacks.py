@@ -17,6 +17,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.integrations import TensorBoardCallback
 
 from overton.errors import RunError
 from overton.full_disk import disk_full
@@ -71,6 +72,15 @@ def short_console(trainer: Trainer) -> None:
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ConsoleProgress())
+
+
+def keep_tensorboard(trainer: Trainer, folder: Path) -> None:
+    """Let TensorBoard's files go to ``folder``, unless its own variable names one: by itself it writes beside the
+    checkpoints, which are removed once a part is finished.
+    """
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):
+            callback.logging_dir = callback.logging_dir or str(folder)
 
 
 class MetricsFile(TrainerCallback):

@@ -21,7 +21,7 @@ from overton.processes import gather, number
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
 from overton.training.arguments import grpo_arguments
-from overton.training.callbacks import MetricsFile, short_console
+from overton.training.callbacks import MetricsFile, keep_tensorboard, short_console
 from overton.training.checkpoints import last_checkpoint
 from overton.training.credit import line_advantages, token_advantages, token_spans
 from overton.training.guard import GuardedTrainer, plain
@@ -237,6 +237,7 @@ def train_grpo(
         credit_discount=recipe.reward.credit_discount,
     )
     short_console(trainer)
+    keep_tensorboard(trainer, folder / "tensorboard")
     with settled_heap():
         trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", options.steps))
     trainer.check_weights()

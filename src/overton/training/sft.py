@@ -54,7 +54,7 @@ def train_sft(
     from transformers import set_seed
     from trl import SFTConfig
 
-    from overton.training.callbacks import MetricsFile, short_console
+    from overton.training.callbacks import MetricsFile, keep_tensorboard, short_console
     from overton.training.checkpoints import last_checkpoint
     from overton.training.lengths import context_problems, positions_of, row_problems, settle, step_problems
     from overton.training.optimizers import make_optimizer
@@ -100,6 +100,7 @@ def train_sft(
     if max_steps <= 0:
         settle(step_problems(recipe, len(trainer.train_dataset)))
     short_console(trainer)
+    keep_tensorboard(trainer, folder / "tensorboard")
     del rows  # the data set has its own copy
     with settled_heap():
         trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", args.max_steps))
