@@ -309,3 +309,12 @@ def test_tensorboard_writes_where_nothing_is_removed(tmp_path: Path) -> None:
     trainer: Any = SimpleNamespace(callback_handler=SimpleNamespace(callbacks=boards))
     keep_tensorboard(trainer, tmp_path / "tensorboard")
     assert [board.logging_dir for board in boards] == [str(tmp_path / "tensorboard"), "/named"]
+
+
+@pytest.mark.slow
+def test_seconds_of_a_step_are_those_of_all_its_passes(tmp_path: Path) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512)
+    made = recipe({"model": str(tiny)}, bf16=False, grpo=grpo(micro_batch_size=1))
+    train_grpo(made, SITUATIONS, tiny, HashEncoder(), tmp_path / "out")  # type: ignore[arg-type]
+    for row in read_jsonl(tmp_path / "out" / "metrics.jsonl"):
+        assert row["seconds/step"] > row["seconds/generation"] + row["seconds/reward"]
