@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from transformers import TrainerState, TrainingArguments
 
-from overton.training.callbacks import ConsoleProgress, MetricsFile
+from overton.training.callbacks import ConsoleProgress, MetricsFile, OwnRun
 
 
 def begin(file: MetricsFile, step: int, main: bool = True) -> None:
@@ -36,6 +38,22 @@ def test_lines_of_steps_leave_standard_output_alone(capfd: pytest.CaptureFixture
     bar.on_train_end(*_state(3, True))
     out, err = capfd.readouterr()
     assert out == "" and "step 3: loss 0.5" in err
+
+
+def test_each_part_has_a_run_of_its_own_in_weights_and_biases(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    wandb = SimpleNamespace(run=None)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    part = OwnRun()
+    wandb.run = SimpleNamespace(finish=lambda: ended.append("of the part"))  # opened by transformers as it begins
+    arguments, state, _ = _state(2, True)
+    part.on_train_end(arguments, state, None)  # type: ignore[arg-type]
+    assert not ended  # not one of its trackers
+    arguments.report_to = ["wandb"]
+    OwnRun().on_train_end(arguments, state, None)  # type: ignore[arg-type]
+    assert not ended  # it was open before
+    part.on_train_end(arguments, state, None)  # type: ignore[arg-type]
+    assert ended == ["of the part"]
 
 
 # ------------------------------------------------------------------ metrics.jsonl

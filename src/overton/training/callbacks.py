@@ -83,6 +83,27 @@ def keep_tensorboard(trainer: Trainer, folder: Path) -> None:
             callback.logging_dir = callback.logging_dir or str(folder)
 
 
+class OwnRun(TrainerCallback):
+    """Ends the run that a training opened in Weights & Biases, which is one a process: OP-GRPO would go on with SFT's,
+    from step 1 again. A run that was open before stays so.
+    """
+
+    def __init__(self) -> None:
+        self.opened = _open_run() is None
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """End it, after transformers' own callback has told it all."""
+        run = _open_run() if self.opened else None
+        if run is not None and "wandb" in args.report_to:
+            run.finish()
+
+
+def _open_run() -> Any | None:
+    return getattr(sys.modules.get("wandb"), "run", None)
+
+
 class MetricsFile(TrainerCallback):
     """Appends one row a logged step to ``metrics.jsonl``.
 

@@ -21,7 +21,7 @@ from overton.processes import gather, number
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
 from overton.training.arguments import grpo_arguments
-from overton.training.callbacks import MetricsFile, keep_tensorboard, short_console
+from overton.training.callbacks import MetricsFile, OwnRun, keep_tensorboard, short_console
 from overton.training.checkpoints import last_checkpoint
 from overton.training.credit import line_advantages, token_advantages, token_spans
 from overton.training.guard import GuardedTrainer, plain
@@ -235,7 +235,7 @@ def train_grpo(
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=lora_config(recipe.policy),
-        callbacks=[MetricsFile(folder / "metrics.jsonl")],
+        callbacks=[MetricsFile(folder / "metrics.jsonl"), OwnRun()],
         reward=reward,
         credit_weight=recipe.reward.credit_weight,
         credit_discount=recipe.reward.credit_discount,

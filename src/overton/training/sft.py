@@ -54,7 +54,7 @@ def train_sft(
     from transformers import set_seed
     from trl import SFTConfig
 
-    from overton.training.callbacks import MetricsFile, keep_tensorboard, short_console
+    from overton.training.callbacks import MetricsFile, OwnRun, keep_tensorboard, short_console
     from overton.training.checkpoints import last_checkpoint
     from overton.training.lengths import context_problems, positions_of, row_problems, settle, step_problems
     from overton.training.optimizers import make_optimizer
@@ -91,7 +91,7 @@ def train_sft(
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=lora_config(policy),
-        callbacks=[MetricsFile(folder / "metrics.jsonl")],
+        callbacks=[MetricsFile(folder / "metrics.jsonl"), OwnRun()],
     )
     if options.packing and not plain and max_steps <= 0:
         # TRL has packed the rows, and only now it is known how many are left.
