@@ -234,3 +234,24 @@ def test_a_rate_for_pretrained_models_is_told_with_random_weights(model: str, ra
 
     found = list(step_problems(recipe(policy={"model": model}, training={"sft": {"learning_rate": rate}}), 10_000))
     assert [(p.severity, p.key) for p in found] == [("warning", "training.sft.learning_rate")] * warned
+
+
+@pytest.mark.parametrize(
+    ("policy", "training", "warned"),
+    [
+        ({"model": "m"}, {}, ["grpo"]),  # the default is for a policy from scratch
+        ({"model": "m"}, {"grpo": {"learning_rate": 1e-6}}, []),
+        ({"model": "m"}, {"sft": {"learning_rate": 1e-2}, "grpo": {"learning_rate": 1e-6}}, ["sft"]),
+        ({"model": "m", "lora_rank": 8}, {"sft": {"learning_rate": 2e-4}, "grpo": {"learning_rate": 1e-5}}, []),
+        ({"model": "m", "lora_rank": 8}, {}, ["grpo"]),
+        ({"model": "scratch"}, {}, []),
+    ],
+)
+def test_a_rate_from_scratch_is_told_with_a_pretrained_model(
+    policy: dict[str, Any], training: dict[str, Any], warned: list[str]
+) -> None:
+    from overton.training.lengths import rate_problems
+
+    found = list(rate_problems(recipe(policy=policy, training=training)))
+    assert [p.key for p in found] == [f"training.{name}.learning_rate" for name in warned]
+    assert all(p.severity == "warning" for p in found)

@@ -19,7 +19,7 @@ from overton.training.at_hand import data_at_hand, encoder_parameters, shape_at_
 from overton.training.checkpoints import KEPT
 from overton.training.cost import DECODE_SHARE, GPUS, UPDATE_SHARE, Gpu, at_once, step_seconds
 from overton.training.fitting import fit_problems
-from overton.training.lengths import situation_problems, step_problems
+from overton.training.lengths import rate_problems, situation_problems, step_problems
 from overton.training.memory import GB, SHARDINGS, Load, Sharding
 from overton.training.preflight import Problem
 from overton.training.shapes import Shape
@@ -157,7 +157,7 @@ def _data_problems(recipe: Recipe, data: dict[str, Any], unchecked: list[str]) -
         unchecked.append(
             "training.sft.packing: into how many rows answers go, so SFT's steps are those without packing"
         )
-    return [*short, *step_problems(recipe, _sft_rows(data))]
+    return [*short, *step_problems(recipe, _sft_rows(data)), *rate_problems(recipe)]
 
 
 def _sft_rows(data: dict[str, Any]) -> int:

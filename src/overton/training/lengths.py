@@ -12,6 +12,7 @@ from overton.training.arguments import FEW_STEPS, sft_steps
 from overton.training.preflight import Problem
 
 _LOWEST = 1e-3  # learning rate from random weights
+_HIGHEST, _HIGHEST_LORA = 1e-4, 3e-4  # of a pretrained model, of an adapter
 _SHORTEST = 8  # tokens that training.grpo.max_completion_length takes at least
 
 
@@ -91,6 +92,22 @@ def step_problems(recipe: Recipe, rows: int) -> Iterator[Problem]:
             f"{rows} rows, {options.batch_size * options.gradient_accumulation} a step and {options.epochs:g} epochs "
             f"make {steps} steps, in which a model hardly changes. Lower batch_size, or raise epochs.",
         )
+
+
+def rate_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Learning rates of SFT and GRPO at which a pretrained model soon forgets what it knew; GRPO's default is one."""
+    policy, training = recipe.policy, recipe.training
+    if policy.model == "scratch":
+        return
+    highest, usual = (_HIGHEST_LORA, "1e-5 to 1e-4") if policy.lora_rank else (_HIGHEST, "1e-5 in SFT, 1e-6 in OP-GRPO")
+    for name, options in (("sft", training.sft), ("grpo", training.grpo)):
+        if options.learning_rate > highest:
+            yield Problem(
+                "warning",
+                f"training.{name}.learning_rate",
+                f"{options.learning_rate:g} is a rate for a policy from scratch; a pretrained model is likely to lose "
+                f"what it has learnt. Usual are {usual}.",
+            )
 
 
 def context_problems(recipe: Recipe, prompt: int, positions: int | None) -> Iterator[Problem]:

@@ -59,13 +59,13 @@ def run(recipe: Recipe, run: RunDir) -> None:
     from overton.estimator import SimilarityEstimator
     from overton.training import parts
     from overton.training.grpo import train_grpo
-    from overton.training.lengths import settle, situation_problems
+    from overton.training.lengths import rate_problems, settle, situation_problems
     from overton.training.preflight import check_start
     from overton.training.sft import train_sft
 
     check_start(recipe, count())
     situations = grpo_situations(recipe, run)
-    settle(situation_problems(recipe, len(situations)))
+    settle([*situation_problems(recipe, len(situations)), *rate_problems(recipe)])
     folder = run.stage("training")
     sft, grpo = folder / "sft", folder / "grpo"
     grpo_from = {}
