@@ -257,6 +257,8 @@ def test_answers_that_vllms_share_holds_by_hand() -> None:
     # 24 GB less 6.17 of weights and 2 of its own; an answer of 1,312 tokens takes 36 x 2 x 128 x 4 bytes each.
     assert at_once(shape, section, 1312, 10240, 80e9) == int((24e9 - 2 * 3085938688 - 2e9) / (1312 * 36864))
     assert at_once(shape, section, 1312, 100, 80e9) == 100
+    shared = training(grpo={"rollout": "vllm", "vllm_tensor_parallel_size": 4})  # four devices for the answers of four
+    assert at_once(shape, shared, 1312, 10240, 80e9) == int((24e9 - 2 * 3085938688 / 4 - 2e9) / (1312 * 36864))
     assert at_once(shape, section, 1312, 100, 24e9) == 0
     assert at_once(shape, training(), 1312, 10240, 24e9) == 10240
 

@@ -56,7 +56,8 @@ def update_flops(shape: Shape, policy: PolicySection, training: TrainingSection,
 def at_once(shape: Shape, training: TrainingSection, tokens: int, rows: int, memory: float) -> int:
     """Answers of so many tokens, prompt included, that one device generates side by side.
 
-    transformers takes all ``rows`` in one batch; vLLM as many as its share of the memory holds.
+    transformers takes all ``rows`` in one batch; vLLM as many as its share of the memory holds. Devices that hold one
+    copy of vLLM's weights generate together, the answers of all of them: this is one device's part of those.
     """
     options = training.grpo
     if options.rollout not in ("vllm", "vllm-server"):
@@ -64,7 +65,7 @@ def at_once(shape: Shape, training: TrainingSection, tokens: int, rows: int, mem
     share = options.vllm_gpu_memory_utilization if options.rollout == "vllm" else 0.9
     weights = 2.0 * shape.parameters / options.vllm_tensor_parallel_size
     room = share * memory - weights - _VLLM_OWN
-    return max(0, min(rows, int(room * options.vllm_tensor_parallel_size / (tokens * cache_bytes(shape, 2)))))
+    return max(0, min(rows, int(room / (tokens * cache_bytes(shape, 2)))))
 
 
 def step_seconds(
@@ -89,7 +90,9 @@ def step_seconds(
     if not side_by_side:
         return {"generation": float("inf"), "update": float("inf")}
     rounds = rows / side_by_side
-    read = 2.0 * shape.parameters + side_by_side * (prompt + answer / 2) * cache_bytes(shape, 2)
+    options = training.grpo
+    weights = 2.0 * shape.parameters / (options.vllm_tensor_parallel_size if options.rollout == "vllm" else 1)
+    read = weights + side_by_side * (prompt + answer / 2) * cache_bytes(shape, 2)
     decode = max(
         read / (gpu.bandwidth * DECODE_SHARE), side_by_side * 2.0 * shape.matrices / (gpu.flops * UPDATE_SHARE)
     )
