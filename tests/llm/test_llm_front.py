@@ -159,6 +159,15 @@ def test_a_dry_run_with_prices_says_what_it_may_cost(open_llm: Open, capfd: Any)
     assert "at most 500,000 to write, at most about $6.00;" in capfd.readouterr().err
 
 
+def test_a_dry_run_counts_the_limit_that_is_sent(open_llm: Open, capfd: Any) -> None:
+    settings = {"dry_run": True, "output_price": 8}
+    longer = {"max_tokens": None, "max_completion_tokens": 500_000}
+    open_llm("http://localhost:1/v1", **settings, extra=longer).complete(ask("a", max_tokens=512))
+    assert "at most 500,000 to write, at most about $4.00;" in capfd.readouterr().err
+    open_llm("http://localhost:1/v1", **settings, extra={"max_tokens": None}).complete(ask("a", max_tokens=512))
+    assert "replies without a limit (extra.max_tokens is null), at least about $0.00;" in capfd.readouterr().err
+
+
 def test_nothing_asked_is_nothing_done(open_llm: Open) -> None:
     assert open_llm("http://localhost:1/v1").complete([]) == []
 

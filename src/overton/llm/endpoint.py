@@ -107,7 +107,7 @@ class Endpoint:
         import openai
 
         body = request_body(self._section, request)
-        longest = count(body.get("max_tokens")) or count(body.get("max_completion_tokens")) or 0
+        longest = longest_reply(body) or 0
         try:
             answer = self._client.chat.completions.with_raw_response.create(
                 model=body.pop("model"), messages=body.pop("messages"), extra_body=body
@@ -180,6 +180,11 @@ def request_body(section: LlmSection, request: Request) -> dict[str, Any]:
         held = {"name": name, "schema": dict(request.schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": held}
     return {name: value for name, value in (body | section.extra).items() if value is not None}
+
+
+def longest_reply(body: dict[str, Any]) -> int | None:
+    """Tokens that the reply to a body of :func:`request_body` has at most, thoughts included; ``None`` = no limit."""
+    return count(body.get("max_tokens")) or count(body.get("max_completion_tokens")) or None
 
 
 def _api_key(section: LlmSection) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from overton.llm.cache import ReplyCache, cache_key
+from overton.llm.endpoint import longest_reply, request_body
 from overton.llm.types import Backend, Reply, Request
 from overton.progress import console, progress
 from overton.sections_model import LlmSection
@@ -148,15 +149,22 @@ class CarefulModel:
 
     def _announce(self, asked: dict[str, Request], known: int) -> None:
         read = sum(map(prompt_tokens, asked.values()))
-        written = sum(request.max_tokens for request in asked.values())
+        limits = [self._longest(request) for request in asked.values()]
+        written, free = sum(limit or 0 for limit in limits), None in limits
         prices = self._section.input_price, self._section.output_price
-        cost = f", at most about ${(read * prices[0] + written * prices[1]) / 1e6:,.2f}" if any(prices) else ""
+        bound = "at least" if free else "at most"
+        cost = f", {bound} about ${(read * prices[0] + written * prices[1]) / 1e6:,.2f}" if any(prices) else ""
+        replies = "replies without a limit (extra.max_tokens is null)" if free else f"at most {written:,} to write"
         console.print(
-            f"dry run: {len(asked):,} calls to {self.name}, about {read:,} tokens to read and at most {written:,} "
-            f"to write{cost}; {known:,} replies are in the cache",
+            f"dry run: {len(asked):,} calls to {self.name}, about {read:,} tokens to read and {replies}{cost}; "
+            f"{known:,} replies are in the cache",
             soft_wrap=True,
             markup=False,
         )
+
+    def _longest(self, request: Request) -> int | None:
+        """Tokens that a reply may have; what ``extra`` sends to an endpoint goes before what the caller asks for."""
+        return longest_reply(request_body(self._section, request)) if self._section.base_url else request.max_tokens
 
     def _report(self, replies: dict[str, Reply]) -> None:
         failed = Counter(reply.reason for reply in replies.values() if reply.text is None)
