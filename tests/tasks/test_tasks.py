@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from overton.errors import DataError, RecipeError
+from overton.errors import DataError, ModelError, RecipeError
 from overton.evaluation.nli import load_nli, nli_rows
 from overton.generation.clean import clean_answer
 from overton.segment import format_answer
 from overton.tasks import FOLDER
+from overton.tasks.lm_eval import dataset
 from overton.tasks.measure import METRICS, Evaluator, load_questions, prompt_text, score_answer
 from overton.testing import tiny_encoder, tiny_nli
 from overton.types import Answer, Situation
@@ -71,6 +72,13 @@ def test_entailment_gives_the_evaluations_figures(question: Situation, tmp_path:
     found = score_answer(question, text, Evaluator(nli_model=folder))
     (row,) = nli_rows(load_nli(folder), [Answer(question.id, "", text)], {question.id: question})
     assert found == pytest.approx({name: row[name] for name in METRICS} | {"reason": ""})
+
+
+def test_a_judge_that_cannot_be_had_is_found_before_anything_is_answered(tmp_path: Path) -> None:
+    for name in ("estimator", "nli_model"):
+        with pytest.raises(ModelError, match="nowhere"):
+            dataset(**{name: str(tmp_path / "nowhere")})
+    assert len(dataset(nli_model=str(tiny_nli(tmp_path / "nli")))["test"]) == 200
 
 
 def test_a_question_without_references_is_refused() -> None:

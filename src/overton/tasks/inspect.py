@@ -14,7 +14,7 @@ from inspect_ai.model import GenerateConfig
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState, generate
 
-from overton.tasks.measure import METRICS, Evaluator, load_questions, prompt_text, score_answer
+from overton.tasks.measure import METRICS, Evaluator, check_evaluator, load_questions, prompt_text, score_answer
 from overton.types import Situation
 
 
@@ -46,6 +46,7 @@ def overton(references: str = "", prompt: str = "implicit", estimator: str = "",
 def spectrum(estimator: str = "", nli_model: str = "") -> Scorer:
     """Coverage, precision, uniqueness and F1 of an answer against the references; arguments as of the task."""
     evaluator = Evaluator(estimator, nli_model)
+    check_evaluator(evaluator)
     turn = asyncio.Lock()  # one answer at a time: the encoder uses all cores, and Inspect scores many samples at once
 
     async def score(state: TaskState, target: Target) -> Score:

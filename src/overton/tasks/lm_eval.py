@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from overton.tasks.measure import METRICS, Evaluator, load_questions, prompt_text, score_answer
+from overton.tasks.measure import METRICS, Evaluator, check_evaluator, load_questions, prompt_text, score_answer
 from overton.types import Situation
 
 
@@ -22,9 +22,15 @@ def dataset(
             ``{question}`` in it.
         estimator: encoder that judges; without one the untuned all-MiniLM-L6-v2 at its measured threshold.
         nli_model: three-class cross-encoder that judges instead.
+
+    Raises:
+        DataError: the file is unusable.
+        RecipeError: the prompt is.
+        ModelError: what is to judge cannot be had.
     """
     from datasets import Dataset
 
+    check_evaluator(Evaluator(estimator, nli_model))
     # The harness hands a row, and nothing else, to process_results; JSON keeps the references' types as they are.
     rows = [
         {

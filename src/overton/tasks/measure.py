@@ -77,6 +77,23 @@ def _prompt(prompt: str) -> Any:
     return load_prompts(system)[strategy]
 
 
+def check_evaluator(evaluator: Evaluator) -> None:
+    """See that the judging model can be had, before answers are paid for that nothing could score.
+
+    Args:
+        evaluator: what is to judge.
+
+    Raises:
+        ModelError: a model cannot be had, or is not of its kind.
+    """
+    if evaluator.nli_model:
+        from overton.evaluation.nli_model import check_nli
+
+        check_nli(evaluator.nli_model, offline=False)  # its weights may have no room beside the model that answers
+    else:
+        _encoder(evaluator.estimator)
+
+
 def score_answer(situation: Situation, text: str, evaluator: Evaluator) -> dict[str, Any]:
     """Scores of one answer.
 
