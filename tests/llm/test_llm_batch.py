@@ -127,3 +127,12 @@ def test_many_requests_are_several_files(tmp_path: Path, monkeypatch: pytest.Mon
     assert [len(read_jsonl(file)) for file in files] == [2, 2, 1, 1]
     assert len({row["custom_id"] for file in files for row in read_jsonl(file)}) == 6
     assert json.loads(files[2].read_text())["body"]["messages"] == [{"role": "user", "content": "e"}]
+
+
+def test_a_file_of_requests_is_no_larger_than_an_upload_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    asked = ask(*(f"{i}{'ü' * 100}" for i in range(5)), "x" * 2000)  # about 400 bytes each, and one that fits nowhere
+    BatchWriter(SECTION, tmp_path / "calls.jsonl", ReplyCache(tmp_path)).complete(asked)
+    files = [tmp_path / name for name in ("calls.jsonl", "calls-2.jsonl", "calls-3.jsonl", "calls-4.jsonl")]
+    assert [len(read_jsonl(file)) for file in files] == [2, 2, 1, 1]
+    assert all(file.stat().st_size <= 1000 for file in files[:3])

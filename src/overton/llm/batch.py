@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from overton.rundir import read_jsonl, write_jsonl
 from overton.sections_model import LlmSection
 
 URL = "/v1/chat/completions"
-MOST_REQUESTS = 50_000  # that one file may hold, by the openai package's batch_create_params
+# That one file may hold, by the openai package's batch_create_params, which says 200 MB.
+MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
 _SHOWN = 200
 
 
@@ -34,7 +35,8 @@ class BatchWriter:
 
     Args:
         section: the model and the settings of its calls.
-        path: file of the requests. Beyond 50,000, and when more is asked later, files follow: ``NAME-2.jsonl`` and on.
+        path: file of the requests. Beyond 50,000 or 200 MB, and when more is asked later, files follow:
+            ``NAME-2.jsonl`` and on.
             A name that another model's requests or a file of the user's has is passed over; this model's files of an
             earlier call are replaced or removed, so that the folder holds what is left to ask and nothing twice.
         cache: of the replies; what it holds is not written.
@@ -55,10 +57,9 @@ class BatchWriter:
         if known := len(keys) - len(asked):
             rest = "" if asked else "; nothing is left to ask"
             console.print(f"{self.name}: {known:,} replies are in the cache{rest}", soft_wrap=True, markup=False)
-        lines = list(self._lines(asked))
-        for start in range(0, len(lines), MOST_REQUESTS):
+        for lines in _files(self._lines(asked)):
             path = self._next()
-            count = write_jsonl(path, lines[start : start + MOST_REQUESTS])
+            count = write_jsonl(path, lines)
             console.print(f"{path}: {count:,} requests to {self.name}", soft_wrap=True, markup=False)
             self._old.discard(path)
         while self._old:  # only now, since an error above should not cost what an earlier call wrote
@@ -76,6 +77,21 @@ class BatchWriter:
     def _lines(self, asked: dict[str, Request]) -> Iterator[dict[str, Any]]:
         for key, request in asked.items():
             yield {"custom_id": key, "method": "POST", "url": URL, "body": request_body(self._section, request)}
+
+
+def _files(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The lines of each file, in order."""
+    held: list[dict[str, Any]] = []
+    size = 0
+    for line in lines:
+        own = len(json.dumps(line, ensure_ascii=False).encode()) + 1  # as it is written
+        if held and (len(held) == MOST_REQUESTS or size + own > MOST_BYTES):
+            yield held
+            held, size = [], 0
+        held.append(line)
+        size += own
+    if held:
+        yield held
 
 
 def request_files(path: Path, model: str | None) -> set[Path]:
