@@ -8,6 +8,7 @@ from typing import Any
 from overton.llm.types import Reply
 
 SHOWN = 200  # characters of an error that are worth reading
+_CUT_OFF = ("length", "model_length", "max_tokens")  # finish reasons; Mistral's second one is the end of the window
 _TEXTS, _THOUGHTS = ("text", "output_text"), ("thinking", "reasoning", "redacted_thinking")  # types of parts
 
 
@@ -55,7 +56,7 @@ def read_answer(text: str) -> Reply:
         return Reply(None, "held back by the endpoint's content filter", read, written, declined=True)
     if finish == "error":
         raise Failure("the endpoint broke the reply off (finish_reason error)", _said(choice.get("error")))
-    reason = ("cut off" if written is None else f"cut off after {written} tokens") if finish == "length" else ""
+    reason = ("cut off" if written is None else f"cut off after {written} tokens") if finish in _CUT_OFF else ""
     return Reply(content, reason, read, written, thought_tokens=_thought_tokens(usage, content, thoughts))
 
 
