@@ -73,6 +73,7 @@ def test_any_other_address_needs_one(host: str) -> None:
         ({"max_queue": 10}, "must not be below max_answers"),
         ({"group_size": 2000}, "group_size must be between 0 and max_answers"),
         ({"group_wait": 200.0}, "must be below request_timeout"),
+        ({"batch_timeout": 0.0}, "batch_timeout must be above 0"),
     ],
 )
 def test_settings_that_make_no_sense(given: dict[str, float], said: str) -> None:

@@ -68,6 +68,11 @@ class ServeSettings:
                 raise ServeError(f"{entry.name} must be at least 1, found {value}")
             if isinstance(entry.default, float) and not 0 <= value < float("inf"):
                 raise ServeError(f"{entry.name} must be a number of seconds, found {value!r}")
+        if not self.batch_timeout:
+            raise ServeError(
+                "batch_timeout must be above 0, or every worker would be killed with its first batch; for hardly any "
+                "limit take a large number"
+            )
         if not 0 <= self.port <= 65535:
             raise ServeError(f"port must be between 0 and 65535, found {self.port}")
         if not 0 <= self.group_size <= self.max_answers:
