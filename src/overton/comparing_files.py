@@ -94,7 +94,7 @@ def read_references(path: Path) -> dict[str, dict[str, Situation]]:
         a split's file.
 
     Raises:
-        DataError: nothing is there, or a table is broken.
+        DataError: nothing is there, a table is broken, or two tables are one split's.
     """
     from overton.data.table import read_table
 
@@ -104,10 +104,14 @@ def read_references(path: Path) -> dict[str, dict[str, Situation]]:
     if not tables:
         raise DataError(f"{path}: the folder holds no table; wanted: {', '.join(_TABLES)}")
     found: dict[str, dict[str, Situation]] = {"": {}}
+    first: dict[str, Path] = {}
     for table in tables:
+        split = table.stem.removeprefix("test_")
+        if (other := first.setdefault(split, table)) != table:
+            raise DataError(f"{path}: {other.name} and {table.name} are both the table of split {split!r}; keep one")
         rows = read_table(table, {}, labels=False)
         own = {f"{table.stem}/{r.situation.id}": r.situation for r in rows}
-        found[table.stem.removeprefix("test_")] = own
+        found[split] = own
         found[""] |= own
     return found
 

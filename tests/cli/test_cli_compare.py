@@ -256,6 +256,9 @@ def test_a_folder_of_references_is_joined_by_the_ids_in_its_tables(tmp_path: Pat
     assert joined({"id": "q0", "split": "6p"}) == (["test_6p/q0"], [])
     assert joined({"id": "5p/q0"}, {"id": "q0"}) == (["5p/q0"], [1])
     assert joined({"id": "other", "prompt": QUESTIONS[3]}) == (["test_6p/q0"], [])
+    write_rows(folder / "test_5p.jsonl", rows[:2])
+    with pytest.raises(DataError, match=r"5p\.jsonl and test_5p\.jsonl are both the table of split '5p'"):
+        joined({"id": "q1"})
 
 
 def test_one_question_has_one_answer_of_a_system_whatever_the_split(
