@@ -158,6 +158,17 @@ def test_a_server_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits == [0.5, 1.0, 2.0]
 
 
+def test_a_token_is_read_as_the_server_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", " 0123456789abcdef\n")
+    with replies((200, {"groups": []}, {})) as (url, seen):
+        RemoteReward(url, "MY_TOKEN").check()
+    assert seen[0]["token"] == "Bearer 0123456789abcdef"
+    for token, said in ((" \n", "is not set"), ("two\nlines", "printable ASCII"), ("tokén", "printable ASCII")):
+        monkeypatch.setenv("MY_TOKEN", token)
+        with pytest.raises(RecipeError, match=said):
+            RemoteReward("http://localhost:8311", "MY_TOKEN")
+
+
 def test_addresses_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_TOKEN", raising=False)
     with pytest.raises(RecipeError, match="NO_TOKEN is not set"):

@@ -47,7 +47,7 @@ class RemoteReward:
         retries: after a lost connection, a timeout, 429 or 5xx; the waits double from half a second to 30 seconds.
 
     Raises:
-        RecipeError: no usable address, or the variable is not set.
+        RecipeError: no usable address, or the variable is not set or holds what is no token.
     """
 
     def __init__(self, url: str, token_env: str = "", timeout: float = 180.0, retries: int = 8) -> None:
@@ -55,12 +55,15 @@ class RemoteReward:
             check_address(url, "placement")
         except ValueError as error:
             raise RecipeError(f"reward: {error}") from None
-        if token_env and not os.environ.get(token_env):
+        token = os.environ.get(token_env, "").strip() if token_env else ""  # files of secrets end with a line break
+        if token_env and not token:
             raise RecipeError(f"reward.token_env: the environment variable {token_env} is not set")
+        if not (token.isascii() and token.isprintable()):  # a header cannot hold it
+            raise RecipeError(f"reward.token_env: {token_env} holds more than a token: printable ASCII is wanted")
         self.url = url.rstrip("/")
         self.timeout = timeout
         self.retries = retries
-        self._token = os.environ[token_env] if token_env else ""
+        self._token = token
 
     def check(self) -> None:
         """See that the server answers and takes the token, without a second try.
