@@ -145,6 +145,8 @@ def test_a_dry_run_of_a_recipe(tmp_path: Path, capsys: Any) -> None:
         assert main(["generate", str(tmp_path / "r.yaml"), "--run-dir", str(tmp_path), "--dry-run"]) == 0
     assert capsys.readouterr().err.count("dry run: 3 calls to m") == 6
     assert not (tmp_path / "generation").exists()
+    with pytest.raises(RunError, match="Run `overton data RECIPE` first"):
+        rehearse(recipe("sft", system), RunDir(tmp_path / "other"))
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,14 @@ def run(recipe: Recipe, run: RunDir) -> None:
 
 
 def rehearse(recipe: Recipe, run: RunDir) -> None:
-    """Print how many calls, tokens and dollars the systems that are asked would take; writes no answers."""
+    """Print how many calls, tokens and dollars the systems that are asked would take; writes no answers.
+
+    Raises:
+        RunError: the run has no questions yet.
+    """
+    questions = run.path / "data" / "test.jsonl"
+    if not questions.is_file():
+        raise RunError(f"{questions}: missing. Run `overton data RECIPE` first, which makes the questions.")
     situations = _questions(recipe, run)
     home = replace(_home(recipe, run), dry_run=True)
     for system in recipe.generation.others:
