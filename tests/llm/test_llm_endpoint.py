@@ -194,6 +194,18 @@ def test_a_missing_key_is_named_unless_the_endpoint_is_here(open_llm: Open, monk
         assert open_llm(endpoint.url).complete(ask("a"))[0].text == "to a"
 
 
+@pytest.mark.parametrize("key", ["secret-one\nsecret-two", "“secret”"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
+    open_llm: Open, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with serving(Answer(echo)) as endpoint:
+        with pytest.raises(ModelError, match="OPENAI_API_KEY holds more than a key") as error:
+            open_llm(endpoint.url).complete(ask("a"))
+        assert not endpoint.bodies
+    assert "secret" not in str(error.value)
+
+
 def test_the_missing_package_is_named(open_llm: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingDependencyError, match=r"overton\[llm\]"):

@@ -53,7 +53,7 @@ class Endpoint:
         section: ``llm`` of the recipe, with a ``base_url``.
 
     Raises:
-        ModelError: the key's environment variable is not set.
+        ModelError: the key's environment variable is not set, or holds what is no key.
         MissingDependencyError: ``openai`` is not installed.
     """
 
@@ -193,5 +193,10 @@ def _api_key(section: LlmSection) -> str:
         raise ModelError(
             f"the environment variable {section.api_key_env} is not set: export {section.api_key_env}=..., name "
             "another with `api_key_env`, or set that to '' when the endpoint wants no key"
+        )
+    if not (key.isascii() and key.isprintable()):  # the client's own error would show it
+        raise ModelError(
+            f"the environment variable {section.api_key_env} holds more than a key: one line of printable ASCII is "
+            "wanted, without typographic quotation marks"
         )
     return key
