@@ -7,7 +7,8 @@ Naive is what published code does: for each rollout three calls of `SentenceTran
 for coverage, segments for uniqueness) in float32 and batches of 32. Ours is one call of `OvertonReward.score` for all
 groups of a part, with nothing in its cache. Both ways take turns, part by part, and so does the measurement of the
 limit: products of matrices of the model's shapes. Parts hold different questions; the scores of all are compared.
-Every number of threads gets a process of its own.
+Every number of threads gets a process of its own. What was measured in bfloat16 and in float32, on machines with and
+without instructions for bfloat16, is kept side by side.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.estimator import SimilarityEstimator, open_estimator
+from overton.precision import has_fast_bf16
 from overton.rewards import OvertonReward
 from overton.rundir import read_json, versions, write_json
 from overton.types import Group
@@ -126,7 +128,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reward_speed.json"))
     parser.add_argument("--page", action="store_true", help=f"tables of --out into {PAGE}; then stop")
     parser.add_argument(
-        "--only", nargs="*", default=None, metavar="PRESET,THREADS", help="some; keeps the rest of --out"
+        "--only",
+        nargs="*",
+        default=None,
+        metavar="PRESET,THREADS",
+        help="some; keeps what else --out has in this precision",
     )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -136,14 +142,15 @@ def main() -> None:
     if options.one:
         print(json.dumps(child(options)))
         return
-    report: dict[str, Any] = read_json(options.out) if options.only is not None and options.out.exists() else {}
-    report |= {
-        "commands": [*report.get("commands", []), "python " + " ".join(sys.argv)],
-        "model": "all-MiniLM-L6-v2",
-        "answers": ANSWERS,
-        "seed": options.seed,
+    report: dict[str, Any] = read_json(options.out) if options.out.exists() else {}
+    report |= {"model": "all-MiniLM-L6-v2", "answers": ANSWERS, "seed": options.seed}
+    precision = "bfloat16" if has_fast_bf16("cpu") else "float32"
+    here = report.setdefault(precision, {}) if options.only is not None else {}
+    report[precision] = here | {
+        "commands": [*here.get("commands", []), "python " + " ".join(sys.argv)],
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
+        "measured": here.get("measured", {}),
     }
     if options.run:
         report["quickstart"] = step_shares(options.run)
@@ -152,7 +159,7 @@ def main() -> None:
             name = f"{preset},{threads}"
             if options.only is None or name in options.only:
                 found = _run([f"--one={name},{questions},{parts}"], options)
-                report.setdefault("measured", {})[name] = found
+                report[precision]["measured"][name] = found
                 write_json(options.out, report)
     write_json(options.out, report)
 

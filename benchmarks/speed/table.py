@@ -13,11 +13,15 @@ BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Everything that was measured."""
-    runs = [found for name, found in report["measured"].items() if not name.startswith("growth")]
-    return "\n\n".join(
-        "\n".join(part) for part in (_speed(runs), _shares(runs), _growth(report), _step(report)) if part
-    )
+    """Everything that was measured, precision by precision."""
+    parts: list[list[str]] = []
+    for precision in ("bfloat16", "float32"):
+        measured = report.get(precision, {}).get("measured", {})
+        runs = [found for name, found in measured.items() if not name.startswith("growth")]
+        if runs:
+            parts += [[f"In {precision}:"], _speed(runs, precision), _shares(runs)]
+        parts.append(list(_growth(measured.get("growth,1", []))))
+    return "\n\n".join("\n".join(part) for part in (*parts, _step(report)) if part)
 
 
 def fill(page: Path, report: Mapping[str, Any]) -> None:
@@ -26,9 +30,10 @@ def fill(page: Path, report: Mapping[str, Any]) -> None:
     write_text(page, f"{before}{BEGIN}\n{markdown(report)}\n{END}{rest.split(END, 1)[1]}")
 
 
-def _speed(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _speed(runs: Sequence[Mapping[str, Any]], precision: str) -> list[str]:
+    bf16 = precision == "bfloat16"
     titles = "preset, threads | rollouts | unique of texts | naive, CPU s (wall) | ours, CPU s (wall) | "
-    titles += "times as fast, CPU | wall | GFLOP/s, bf16 (float32) | of the limit | same scores"
+    titles += f"times as fast, CPU | wall | GFLOP/s{', bf16 (float32)' if bf16 else ''} | of the limit | same scores"
     lines = [f"| {titles} |", "|---" * (titles.count("|") + 1) + "|"]
     for run in runs:
         parts = run["parts"]
@@ -38,7 +43,8 @@ def _speed(runs: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{_sum(parts, 'unique_texts'):,.0f} of {_sum(parts, 'texts'):,.0f}",
             *(f"{_seconds(parts, way, 'cpu'):.1f} ({_seconds(parts, way, 'wall'):.1f})" for way in ("naive", "ours")),
             *(_spread([p["naive"][kind] / p["ours"][kind] for p in parts]) for kind in ("cpu", "wall")),
-            f"{median(p['gflops_cpu'] for p in parts):,.0f} ({median(p['gflops_float32_cpu'] for p in parts):,.0f})",
+            f"{median(p['gflops_cpu'] for p in parts):,.0f}"
+            + (f" ({median(p['gflops_float32_cpu'] for p in parts):,.0f})" if bf16 else ""),
             _spread([100 * p["limit_cpu"] / p["ours"]["cpu"] for p in parts], "%", 0),
             _scores(run["scores"]),
         ]
@@ -64,8 +70,7 @@ def _shares(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _growth(report: Mapping[str, Any]) -> Iterator[str]:
-    rows = report["measured"].get("growth,1", [])
+def _growth(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if rows:
         yield "| rollouts | unique texts | CPU s | wall s | CPU ms a rollout |"
         yield "|---|---|---|---|---|"
