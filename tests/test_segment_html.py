@@ -17,6 +17,8 @@ SAID = ("A diary is hers alone.", "The nurse may hear of a danger.", "Patients n
         "<ol>" + "".join(f"<li class='a'>\n  <p>{s}</p>\n</li>" for s in SAID) + "</ol>",
         "".join(f"<p>{s}</p>" for s in SAID),
         "<perspectives>\n" + "\n".join(f"<perspective>\n{s}\n</perspective>" for s in SAID) + "\n</perspectives>",
+        "<br>".join(f"{i}. {s}" for i, s in enumerate(SAID, 1)),
+        "<viewpoints>" + "".join(f"<viewpoint holder='a'>{s}</viewpoint>" for s in SAID) + "</viewpoints>",
         "<core perspectives>\n<ul>\n" + "\n".join(f"<li>{s}</li>" for s in SAID) + "\n</ul>\n</core perspectives>",
     ],
 )
@@ -40,6 +42,30 @@ def test_headings_and_bold_words_in_html_are_labels(form: str) -> None:
     text = "\n".join(form.format(f"View {i}", said) for i, said in enumerate(SAID))
     assert [(s.label, s.explanation) for s in segment(text)] == [(f"View {i}", s) for i, s in enumerate(SAID)]
     assert not layout(text).tagged
+
+
+@pytest.mark.parametrize(
+    "head", ["", "<tr><th>View</th><th>Why</th></tr>", "<thead>\n<tr>\n<th>View\n</th></tr>\n</thead>"]
+)
+@pytest.mark.parametrize(
+    "row",
+    [
+        "<tr><td>{}</td><td>{}</td></tr>",
+        '<tr>\n  <td class="a">\n    <b>{}</b>\n  </td>\n  <td><p>{}</p>\n  </td>\n</tr>\n',
+        "<tr><th>{}</th><td>{}</td></tr>",
+    ],
+)
+def test_rows_of_a_table_in_html_are_views(row: str, head: str) -> None:
+    rows = "".join(row.format(f"View {i}", said) for i, said in enumerate(SAID))
+    text = f"Some views:\n<table border='1'>{head}<tbody>{rows}</tbody></table>\nIt depends."
+    assert [(s.label, s.explanation) for s in segment(text)] == [(f"View {i}", s) for i, s in enumerate(SAID)]
+
+
+def test_a_line_break_within_a_cell_ends_no_row() -> None:
+    text = (
+        "<table><tr><td>Privacy</td><td>A diary<br>is hers.</td></tr><tr><td>Safety</td><td>It warns.</td></tr></table>"
+    )
+    assert [s.explanation for s in segment(text)] == ["A diary<br>is hers.", "It warns."]
 
 
 def test_the_templates_summary_stays_it_within_what_unfolds() -> None:

@@ -310,6 +310,11 @@ def test_bold_words_within_a_sentence_begin_nothing() -> None:
     assert read(f"**Privacy:** {said}") == [("Privacy", said)]
 
 
+def test_bold_names_in_a_table_are_labels_without_their_marks() -> None:
+    text = "| View | Why |\n|---|---|\n| **Privacy** | A diary is **hers**. |\n| _Safety_ | It may warn. |"
+    assert read(text) == [("Privacy", "A diary is **hers**."), ("Safety", "It may warn.")]
+
+
 def test_words_of_a_label_are_counted_with_their_vowel_signs() -> None:
     views = [("रोगी की निजता का अधिकार", "किसी की डायरी निजी होती है।"), ("सबकी सुरक्षा और जिम्मेदारी", "खतरा दिखता है।")]
     assert read("\n".join(f"- {label}: {said}" for label, said in views)) == views

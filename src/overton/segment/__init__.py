@@ -6,7 +6,7 @@ and what is no list as prose. How each is read stands in template.py, lists.py a
 
 from __future__ import annotations
 
-from overton.segment import inline, lists, prose, template
+from overton.segment import lists, prose, structured, template
 from overton.segment.masking import MASK, WORD, keywords, mask_words
 from overton.segment.template import (
     CORE_CLOSE,
@@ -70,7 +70,7 @@ def parse(answer: str) -> tuple[Layout, list[Segment]]:
     _, (start, stop), _, tagged = blocks
     found = template.openers(seen.text, start, stop)
     near = min(stop, start + MAX_FREE)
-    if listed := inline.array(seen.text, start, near):
+    if listed := structured.read(seen.text, start, near):
         pieces = listed
     elif carrying := carriers(seen.text, found, start, near):
         pieces = template.read(seen.text, carrying, stop)

@@ -1,4 +1,4 @@
-"""Items within a paragraph: "(1) ..., (2) ...", "1. ... 2. ... 3. ...", "**A:** ... **B:** ...", a list of JSON."""
+"""Items within a paragraph: "(1) ..., (2) ...", "1. ... 2. ... 3. ...", "**A:** ... **B:** ..."."""
 
 from __future__ import annotations
 
@@ -14,28 +14,10 @@ _MARK = re.compile(
     r"|(?P<circled>[①-⑳]))"
 )
 _NAME = re.compile(rf"\*\*(?P<name>[^*\n]{{1,{MAX_LABEL}}}?)(?::\*\*|\*\*:)(?=[ \t])")
-_TEXT = r'"(?:[^"\\\n]|\\.)*+"'
-_STRING = re.compile(_TEXT)
-# ["...", "..."], perhaps in a fence, or the only value of an object.
-_ARRAY = re.compile(
-    rf"\s*+(?:```\w*+\s*+)?(?:\{{\s*+{_TEXT}\s*+:\s*+)?"
-    rf"(?P<items>\[\s*+{_TEXT}\s*+(?:,\s*+{_TEXT}\s*+)*+,?\s*+\])\s*+(?:\}}\s*+)?(?:```\s*+)?"
-)
 _REACH = 200  # characters of an item that are searched for two words
 _STOPS = '.!?:;"”)…。！？：；'
 # A comma or "and" at the end of an item leads to the next one.
 _TAIL = re.compile(r"[,;，；、](?:\s+(?:and|or|und|oder|et|ou|y|o|e|и|или))?$")
-
-
-def array(text: str, start: int, stop: int) -> list[Piece]:
-    """Pieces of a text that is a list of strings in JSON and nothing else: one a string."""
-    found = _ARRAY.fullmatch(text, start, stop)
-    pieces = []
-    for match in _STRING.finditer(text, *found.span("items")) if found else ():
-        first, last = trim(text, match.start() + 1, match.end() - 1)
-        view = beginning(text, first, last)
-        pieces.append(Piece(first, view.label, view.body, last))
-    return pieces
 
 
 def read(text: str, start: int, stop: int) -> list[Piece]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from overton.segment.numbering import read_number
-from overton.segment.template import MAX_LABEL, rstrip, trim
+from overton.segment.template import MAX_LABEL, bare, rstrip, trim
 from overton.spelling import run
 
 Span = tuple[int, int]
@@ -173,9 +173,9 @@ def _row(text: str, line: Line, inside: bool) -> None:
     line.key, line.body, line.label, line.alone = "", line.start, (line.start, line.start), False
     cell = _CELL.match(text, line.start, line.end) if inside else None
     if cell:
-        line.key, line.label, line.body = "|", trim(text, *cell.span("label")), cell.end()
+        line.key, line.label, line.body = "|", bare(text, *cell.span("label")), cell.end()
         line.end = rstrip(text, line.body, line.end - text.endswith("|", line.body, line.end))
-        if text[slice(*line.label)].strip("*_").isdigit():
+        if text[slice(*line.label)].isdigit():
             line.label = (line.body, line.body)
 
 

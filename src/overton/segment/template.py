@@ -132,7 +132,7 @@ def read(text: str, found: list[re.Match[str]], stop: int) -> list[Piece]:
     ends = [*(m.start() for m in found[1:]), stop]
     for opener, end in zip(found, ends, strict=True):
         label = _label_at(text, opener.end(), end)
-        name, body = (_bare(text, *label.span(1)), label.end()) if label else ((body := opener.end(), body), body)
+        name, body = (bare(text, *label.span(1)), label.end()) if label else ((body := opener.end(), body), body)
         pieces.append(Piece(opener.start(), name, body, before_marker(text, body, end)))
     return pieces
 
@@ -155,7 +155,7 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _bare(text: str, start: int, end: int) -> tuple[int, int]:
+def bare(text: str, start: int, end: int) -> tuple[int, int]:
     """``(start, end)`` without white space and the marks of bold or italic text ("**In the perspective of A**,")."""
     while start < end and (text[start].isspace() or text[start] in "*_"):
         start += 1
