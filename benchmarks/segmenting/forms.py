@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -118,6 +119,34 @@ def _table(found: list[View], _: random.Random) -> Text:
     return out
 
 
+def _html_table(found: list[View], _: random.Random) -> Text:
+    out = Text()
+    out.add("<table>\n<tr><th>Perspective</th><th>Explanation</th></tr>\n")
+    for view in found:
+        out.add("<tr>")
+        out.view(f"<td>{view.label}</td><td>{view.text}", view.label)
+        out.add("</td></tr>\n")
+    out.add("</table>")
+    return out
+
+
+def _json(objects: bool) -> Form:
+    """A fenced list of texts, or an object with a list of objects."""
+
+    def form(found: list[View], _: random.Random) -> Text:
+        out = Text()
+        out.add('```json\n{"perspectives": [\n')
+        for number, view in enumerate(found):
+            label, said = (json.dumps(text, ensure_ascii=False)[1:-1] for text in (view.label, view.text))
+            out.add((",\n" if number else "") + ('{"label": "' if objects else '"'))
+            out.view(f'{label}", "explanation": "{said}' if objects else said, view.label if objects else "")
+            out.add('"}' if objects else '"')
+        out.add("]}\n```")
+        return out
+
+    return form
+
+
 def _paragraphs(found: list[View], _: random.Random) -> Text:
     out = Text()
     for number, view in enumerate(found):
@@ -207,6 +236,10 @@ _form("headed", "L: on its own line", _lines(lambda _: "", "\n\n", "{}:\n{}"))
 _form("headed", "L: text", _lines(lambda _: "", "\n", "{}: {}"))
 _form("headed", "1. L: text", _lines(_ONE, "\n", "{}: {}"))
 _form("headed", "table", _table)
+_form("structured", "HTML table", _html_table)
+_form("structured", "lines with <br>", _lines(_ONE, "<br>", _LABELED))
+_form("structured", "JSON, texts", _json(objects=False))
+_form("structured", "JSON, objects", _json(objects=True))
 _form("nested", "1. **L** with -", _nested(_ONE, "- ", "**{}**", "   "))
 _form("nested", "- **L:** with *", _nested(lambda _: "- ", "* ", "**{}:**", "  "))
 _form("nested", "## L with -", _nested(lambda _: "## ", "- ", "{}", ""))
