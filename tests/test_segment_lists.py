@@ -310,6 +310,46 @@ def test_bold_words_within_a_sentence_begin_nothing() -> None:
     assert read(f"**Privacy:** {said}") == [("Privacy", said)]
 
 
+@pytest.mark.parametrize("signs", ["✅❌✅", "🔹🔸🔹", "⚖🔒🏢", "👉👉👉"])
+@pytest.mark.parametrize(
+    "form", ["{sign} **{name}**: {said}", "{sign}\ufe0f {name}: {said}", "## {sign} {name}\n{said}"]
+)
+def test_pictures_may_be_bullets_each_another(signs: str, form: str) -> None:
+    views = [("Privacy", "A diary is hers."), ("Safety", "It may warn of a danger."), ("Trust", "She told nobody.")]
+    text = "\n".join(form.format(sign=sign, name=n, said=s) for sign, (n, s) in zip(signs, views, strict=True))
+    assert read(text) == views
+
+
+def test_a_greeting_and_a_farewell_with_pictures_are_no_list() -> None:
+    said = ["A diary is hers.", "It may warn of a danger."]
+    assert [s for _, s in read("😊 Great question!\n\n" + "\n\n".join(said) + "\n\n🙏 Hope this helps!")][1:3] == said
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Perspective {}: {}\n{}",
+        "**View {}: {}**\n{}",
+        "### Viewpoint {} - {}\n{}",
+        "1. **Position {}: {}** - {}",
+        "Perspektive {}: {}\n{}",
+        "观点{}：{}\n{}",
+    ],
+)
+def test_views_that_are_counted_by_name_have_their_own_label(form: str) -> None:
+    views = [("Privacy", "A diary is hers."), ("Safety", "It may warn of a danger.")]
+    assert read("\n\n".join(form.format(i, *view) for i, view in enumerate(views, 1))) == views
+
+
+def test_a_count_by_name_alone_stays_the_label() -> None:
+    text = "**Perspective 1:** A diary is hers.\n**Perspective 2:** It may warn of a danger."
+    assert read(text) == [("Perspective 1", "A diary is hers."), ("Perspective 2", "It may warn of a danger.")]
+    assert [said for _, said in read("View A: A diary is hers.\nView B: It may warn.")] == [
+        "A diary is hers.",
+        "It may warn.",
+    ]
+
+
 def test_bold_names_in_a_table_are_labels_without_their_marks() -> None:
     text = "| View | Why |\n|---|---|\n| **Privacy** | A diary is **hers**. |\n| _Safety_ | It may warn. |"
     assert read(text) == [("Privacy", "A diary is **hers**."), ("Safety", "It may warn.")]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from overton.segment.cues import Cue, announces, beginning
 from overton.segment.inline import read as inline
-from overton.segment.marks import MAX_PLAIN_WORDS, Line, Span, count_words, lines, plain_label
+from overton.segment.marks import MAX_PLAIN_WORDS, PICTURE, Line, Span, count_words, lines, plain_label
 from overton.segment.masking import WORD
 from overton.segment.phrases import ASIDE, SIDES
 from overton.segment.prose import read as prose
@@ -82,6 +82,8 @@ def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:
             continue
         if key == ":" and len(at) * 3 < plain:
             continue
+        if key[0] == PICTURE and sum(line.key in ("", ":") for line in found[at[0] : at[-1]]) >= len(at):
+            continue  # pictures before a greeting and a farewell
         if key[0] == "a" and [found[i].value for i in at[:2]] != [1, 2][: len(at)]:
             continue
         return at

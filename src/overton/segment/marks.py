@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from overton.segment.numbering import read_number
+from overton.segment.numbering import NAMED, read_number
 from overton.segment.template import MAX_LABEL, bare, rstrip, trim
 from overton.spelling import run
 
@@ -16,11 +16,16 @@ MAX_WORDS = 10
 MAX_PLAIN_WORDS = 8
 _MAX_INDENT = 200  # columns; deeper lines are one level
 _INDENT = re.compile(r"[ \t]*+(?:>[ \t]*+)*+")
+PICTURE = "☀"  # kind of the marks that are pictures
+_PICTURE = "[\u2600-\u27bf\U0001f000-\U0001faff]"
+_BEFORE_TITLE = re.compile(rf"(?:[*_ \t]|{_PICTURE})*+")
 _RULE = re.compile(r"(?:[-*_=~][ \t]*+){3,}+$|(?:```|~~~)\w*+$")
 _HEADING = re.compile(r"#{1,6}(?=[ \t]|[^\W\d_])[ \t]*+")
 _TAGS = re.compile(r"(?:</?[A-Za-z][^<>\n]{0,200}+>[ \t]*+)++$")
 _BULLET = re.compile(
-    r"(?P<sign>[-+*–—‒](?=[ \t]|$)|[•‣◦▪▫●○■□◆◇▸►▶➤➢➔→✓✔✅☑❌✗🔹🔸👉・·⁃∙])[ \t]*+(?:\[[ xX]?\](?=[ \t])[ \t]*+)?"
+    r"(?:(?P<sign>[-+*–—‒](?=[ \t]|$)|[•‣◦▪▫●○■□◆◇▸►▶➤➢➔→・·⁃∙])|(?P<tick>[✓✔✅☑❌✗✘👍👎🔹🔸👉])"
+    rf"|{_PICTURE}++)"
+    r"[ \t]*+(?:\[[ xX]?\](?=[ \t])[ \t]*+)?"
 )
 _BOLD = re.compile(
     rf"(?:\*\*\*?|__)(?P<text>[^*_\n]{{1,{MAX_LABEL}}}+)(?:\*\*\*?|__)"
@@ -115,7 +120,8 @@ def marked_line(text: str, start: int, end: int, gap: bool = False) -> Line | No
     if number := read_number(text, first, end):
         line.key, line.value, line.body = number.kind + level, number.value, number.end
     elif bullet := None if sign.isalnum() else _BULLET.match(text, first, end):
-        mark = bullet["sign"]
+        # A list may have another picture before each item.
+        mark = bullet["sign"] or ("✓" if bullet["tick"] else PICTURE)
         line.key = ("-" if mark in "-+*" else "–" if mark in "–—‒" else mark) + level
         line.body = bullet.end()
     if line.key and text.startswith("#", line.body) and (inner := _HEADING.match(text, line.body, end)):
@@ -142,9 +148,8 @@ def _heading(text: str, line: Line, heading: re.Match[str]) -> None:
 
 
 def _skip(text: str, start: int, end: int) -> int:
-    while start < end and text[start] in "*_ \t":
-        start += 1
-    return start
+    found = _BEFORE_TITLE.match(text, start, end)
+    return found.end() if found else start
 
 
 def _bold(text: str, line: Line) -> bool:
@@ -153,8 +158,8 @@ def _bold(text: str, line: Line) -> bool:
     if not bold:
         return False
     begin, end = trim(text, *bold.span("text" if bold["text"] else "thin"))
-    if not line.key and (number := read_number(text, begin, end)):
-        line.value, begin = number.value, number.end
+    if (number := read_number(text, begin, end)) and (not line.key or number.kind in NAMED):
+        line.value, begin = line.value or number.value, number.end
     signed = text[end - 1 : end] in (":", "：", ".", "-", "–", "—")
     end = rstrip(text, begin, end - signed)
     after = _AFTER_BOLD.match(text, bold.end(), line.end)

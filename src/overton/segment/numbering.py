@@ -1,4 +1,4 @@
-"""Numbers and letters that count items, in several scripts: 1. 1) (1) １． ① a) i. 一、 (一) 가. ١."""
+"""Numbers and letters that count items, in several scripts: 1. 1) (1) １． ① a) i. 一、 (一) 가. ١. "View 1:"."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ _ALPHABETS = (
     ),
     _ROMANS,
 )
+# What is counted by name: "Perspective 2: Privacy", "观点二：".
+_NAMES = (
+    "perspective|view|viewpoint|point of view|position|stance|standpoint|opinion|argument|side|reason"
+    "|perspektive|sichtweise|standpunkt|point de vue|perspectiva|punto de vista|точка зрения|мнение"
+)
 _NUMBER = re.compile(
+    rf"(?i:(?:{_NAMES})\s)(?P<named>\d{{1,2}}|[A-Ha-h])(?:[:：.)]|[ \t]*+[-–—](?=[ \t]))[ \t]*+(?=[^\s*_])"
+    rf"|(?:观点|觀點|视角|視角|視点|立场)(?P<hannamed>\d{{1,2}}|[{_HAN}]{{1,3}})[:：、．][ \t]*+(?=[^\s*_])|"
     r"(?P<digits>\d{1,3})(?:[.．](?![\d.．])|[)）、](?!\d)|[-–:：](?=[ \t])|\u20e3)[ \t]*+"
     r"|[(（\[【](?P<bracketed>\d{1,3})[)）\]】][ \t]*+"
     r"|(?P<circled>[①-⑳❶-❿➀-➓㈠-㈩⑴-⒇])[ \t]*+"
@@ -34,6 +41,9 @@ _NUMBER = re.compile(
     r"|(?P<letter>[ivxIVX]{2,5}|[^\W\d_])[.)）](?=[ \t])[ \t]*+"
     r"|[(（](?P<letterbracketed>[ivx]{2,5}|[^\W\d_])[)）][ \t]*+"
 )
+
+
+NAMED = ("view", "一named")  # kinds with a word before the number
 
 
 class Number(NamedTuple):
@@ -66,12 +76,16 @@ def _count(match: re.Match[str]) -> tuple[str, int]:
     if kind in ("digits", "bracketed"):
         half = match.group().rstrip()[-1] in ")）"
         return "(" if kind == "bracketed" else ")" if half else "1", int(sign)
+    if kind == "named":
+        return NAMED[0], int(sign) if sign.isdigit() else ord(sign.lower()) - ord("a") + 1
     if kind == "circled":
         return "①", int(unicodedata.numeric(sign))
     if kind == "parts":
         section, _, last = sign.rpartition(".")
         return f"{section}.", int(last)
-    if kind in ("han", "hanbracketed"):
+    if kind in ("han", "hanbracketed", "hannamed"):
+        if sign.isdigit():
+            return NAMED[1], int(sign)
         tens, ten, ones = sign.lstrip("第").rpartition("十")
         value = (_HAN.find(tens) + 1 if tens else 1) * 10 * bool(ten) + _HAN.find(ones) + bool(ones)
         return f"一{kind[3:]}", value
