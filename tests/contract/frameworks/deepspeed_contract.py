@@ -13,6 +13,7 @@ import pytest
 from overton.errors import ModelError
 
 pytest.importorskip("deepspeed", reason="this is DeepSpeed's environment only: make contract")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "training"))
 
 from test_sharded import stops_at_a_share_that_is_nan, train_in_shards
