@@ -49,7 +49,7 @@ def test_template_lead_tags_and_summary_are_left_out() -> None:
         ("X.</THOUGHT>Yes. <reasoning>Y.</reasoning>\nNo.", ["No."]),
         ("<think>\nIn the perspective of X, never closed.", []),
         ("Yes.\n<reasoning>\nNever closed.", ["Yes."]),
-        ("I think so.\n<b>Reasoning</b> helps.", ["I think so.", "<b>Reasoning</b> helps."]),
+        ("I think so.\n<b>Reasoning</b> helps.", ["I think so.", "Reasoning helps."]),
         (
             "In the perspective of Trust the line has no comma.",
             ["In the perspective of Trust the line has no comma."],

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from overton.evaluation.markup import plain
 from overton.types import Perspective
 
 ENTAILED = 0.5  # lowest P(entailment) that counts as stated
@@ -30,7 +31,7 @@ _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[
 _MARKER = re.compile(r"[ \t>*•–|-]*(?:\(?(?:\d{1,3}|[a-z])[.)](?=\s))?[ \t*_]*")
 # Headings, and lines that announce what follows them ("Several views matter here:"), state nothing.
 _TITLE = re.compile(r"[ \t]{0,3}#{1,6}[ \t]|.*:[ \t*_]*\Z")
-_BOLD = re.compile(r"\*\*|__")
+_BOLD = re.compile(r"\*\*|__|</?(?:b|strong|i|em)>", re.I)
 _END = re.compile(r"[.!?…]+[\"'”’)\]*_]*|[。！？]")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|[Cc]f|vs|approx|[Dd]r|[Mm]rs?|[Mm]s|[Pp]rof|St|[A-Z])\.\Z")
 _BEFORE_NUMBER = re.compile(
@@ -84,7 +85,8 @@ def split_sentences(answer: str) -> list[Sentence]:
     Left out are the summary, the tags, everything up to the end of the last thought (``</think>``, ``</thinking>``,
     ``</thought>``, ``</reasoning>``), a thought without an end, headings and lines that end with a colon. A line
     break ends a sentence, and so does an "In the perspective of" that begins the next one; a full stop does not before
-    a small letter, unless the sentence began with one. Sentences without a letter are dropped.
+    a small letter, unless the sentence began with one. Sentences without a letter are dropped. JSON and HTML are read
+    as :func:`~overton.evaluation.markup.plain` shows them.
 
     Args:
         answer: text of one completion.
@@ -92,7 +94,7 @@ def split_sentences(answer: str) -> list[Sentence]:
     Returns:
         Sentences in order, with offsets into ``answer``.
     """
-    text = _DEBRIS.sub(lambda m: "\n" * len(m.group()), answer)
+    text = _DEBRIS.sub(lambda m: "\n" * len(m.group()), plain(answer))
     found: list[Sentence] = []
     position = 0
     for line in text.split("\n"):

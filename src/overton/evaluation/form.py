@@ -6,6 +6,7 @@ import re
 
 from overton.evaluation.coverage import reference_groups, split_sentences
 from overton.evaluation.diversity import WORD, distinct_n, self_bleu
+from overton.evaluation.markup import plain
 from overton.types import Answer, Situation
 
 METRICS = (
@@ -51,6 +52,7 @@ def count_perspectives(answer: str) -> int:
     where they hold for most sentences: each for its own and up to :data:`EXPLAINED` after it, a lone one only at the
     head of a single line. Else the items of a list of two or more, or else all sentences.
     """
+    answer = plain(answer)
     sentences = split_sentences(answer)
     lines = [answer.rfind("\n", 0, s.start) + 1 for s in sentences]
     items = {line: _mark(match) for line in lines if (match := _ITEM.match(answer, line))}
