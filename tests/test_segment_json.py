@@ -61,6 +61,46 @@ def test_one_text_in_an_object_is_read_as_any_answer() -> None:
     assert read(json.dumps({"question": "May she read it?", "answer": prose})) == read(prose)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{"label": "Privacy", "text": "A."}\n{"label": "Safety", "text": "B."}',
+        '{"label": "Privacy", "text": "A."},\n{"label": "Safety", "text": "B."}\nAsk on.',
+        'Two:\n```json\n{"view": "Privacy", "why": "A."}\n```\n```JSON\n{"view": "Safety", "why": "B."}\n```',
+        'Two views:\n\n[{"name": "Privacy", "text": "A."},\n{"name": "Safety", "text": "B."}]\n\nAsk on.',
+        '{"view_1": {"name": "Privacy", "text": "A."}, "view_2": {"name": "Safety", "text": "B."}}',
+        '{"title": "May she?", "Privacy": "A.", "Safety": {"text": "B."}, "summary": {"text": "C."}, "notes": ["D."]}',
+        '{"a": {"name": "x", "views": [{"title": "Privacy", "summary": "A."}, {"title": "Safety", "summary": "B."}]}}',
+        '["Privacy: A.", "**Safety**: B."]',
+        '{"answer": "Two views:\\n\\n1. **Privacy**: A.\\n2. **Safety**: B."}',
+        '[{"观点": "Privacy", "说明": "A."}, {"观点": "Safety", "说明": "B."}]',
+    ],
+)
+def test_other_forms_of_json_are_read(form: str) -> None:
+    first, second = "A diary is hers alone.", "The nurse may hear of a danger."
+    assert read(form.replace("A.", first).replace("B.", second)) == [("Privacy", first), ("Safety", second)]
+
+
+def test_keys_that_only_count_are_no_labels() -> None:
+    assert read('{"viewpoint_1": "It is hers alone.", "viewpoint_2": "It warns."}') == [
+        ("", "It is hers alone."),
+        ("", "It warns."),
+    ]
+
+
+def test_nothing_that_an_object_says_is_passed_over() -> None:
+    found = read('[{"view": "Privacy", "claim": "It is hers.", "reasons": ["She wrote it.", "Nobody asked."]}]')
+    assert found == [("Privacy", 'It is hers.", "reasons": ["She wrote it.", "Nobody asked.')]
+    sides = [{"stance": "Pro", "arguments": ["It warns.", "It heals."]}, {"stance": "Con", "points": [{"text": "No."}]}]
+    assert [said for _, said in read(json.dumps({"views": sides}))] == ["It warns.", "It heals.", "No."]
+
+
+def test_json_beside_more_prose_is_part_of_the_prose() -> None:
+    prose = "Staff say that a danger must be known. However, patients say that a diary is theirs, whatever is in it."
+    found = read(f'{prose}\n```json\n{{"shared": "The nurse may know."}}\n```\nRegulators want a record of it all.')
+    assert len(found) == 4 and found[0][1].startswith("Staff")
+
+
 @pytest.mark.parametrize("lost", ['"}', '"}]', "er.", 'nger."}, {"label": "Religious perspective", "expl'])
 def test_what_is_broken_off_is_read_as_far_as_it_goes(lost: str) -> None:
     whole = json.dumps(ROWS)

@@ -161,7 +161,7 @@ SIDES = re.compile(
     r"|pros?|cons?|pros and cons|for|against|in favou?r|yes|no|"
     r"(?:dis)?advantages?|benefits?|drawbacks?|risks?|downsides?|upsides?|positives?|negatives?|"
     r"support(?:ing|ive)?(?: (?:arguments?|views?|perspectives?|reasons))?|"
-    r"oppos(?:ing|ition)(?: (?:arguments?|views?|perspectives?|reasons))?|"
+    r"oppos(?:ing|ition|ed?)(?: (?:arguments?|views?|perspectives?|reasons))?|"
     r"(?:some|other|many)(?: people)? (?:support|oppose|argue|believe|say|think|see|might|may|would).*|others .*|"
     r"(?:on the (?:one|other) hand|however|conversely).*|supporters.*|opponents.*|critics.*|proponents.*|"
     r"pro|contra|kontra|dafür|dagegen|argumente (?:dafür|dagegen|für .*|gegen .*)|vorteile|nachteile|pour|contre|"
