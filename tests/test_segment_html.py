@@ -36,12 +36,22 @@ def test_html_is_read_as_what_it_shows(text: str) -> None:
         "<h3>{}</h3>\n<p>{}</p>",
         "<b>{}:</b> {}",
         "<li><strong>{}</strong>: {}</li>",
+        "<perspective>\n  <label>{}</label>\n  <explanation>{}</explanation>\n</perspective>",
+        '<view id="1"><title>{}</title><text>{}</text></view>',
+        "<viewpoint><name>{}</name>\n{}</viewpoint>",
     ],
 )
 def test_headings_and_bold_words_in_html_are_labels(form: str) -> None:
     text = "\n".join(form.format(f"View {i}", said) for i, said in enumerate(SAID))
     assert [(s.label, s.explanation) for s in segment(text)] == [(f"View {i}", s) for i, s in enumerate(SAID)]
     assert not layout(text).tagged
+
+
+def test_what_a_page_does_not_show_is_not_read() -> None:
+    text = "<html><head><title>A</title><style>b {}</style></head><body>\n<h2>A</h2><p>B.</p><h2>C</h2>D.</body></html>"
+    assert [(s.label, s.explanation) for s in segment(text)] == [("A", "B."), ("C", "D.")]
+    assert segment(text.replace("</head>", "").replace("</style>", ""))[-1].explanation == "D."
+    assert [s.explanation for s in segment("A <label>word</label> of it.<br>")] == ["A <label>word</label> of it."]
 
 
 @pytest.mark.parametrize(
@@ -73,3 +83,11 @@ def test_the_templates_summary_stays_it_within_what_unfolds() -> None:
     assert [s.explanation for s in segment(folded)] == [s.explanation for s in segment(TWO)]
     assert layout(folded).summary == layout(TWO).summary
     assert layout("A diary is hers.\n<summary>All <b>of it</b>.</summary>").summary == "All <b>of it</b>."
+
+
+def test_line_breaks_stay_within_the_row_of_a_table_in_markdown() -> None:
+    text = "| View | Why |\n|---|---|\n| Safety | It warns.<br>It heals. |\n| Trust | He talks.<br/>He stays. |"
+    assert [(s.label, s.explanation) for s in segment(text)] == [
+        ("Safety", "It warns.<br>It heals."),
+        ("Trust", "He talks.<br/>He stays."),
+    ]
