@@ -54,3 +54,40 @@ def test_a_sentence_that_ends_before_a_comma_leaves_no_label(text: str) -> None:
     line = f"In the perspective of {text}, they say."
     assert [(s.label, s.explanation) for s in segment(line)] == [("", f"{text}, they say.")]
     assert strip_label(line) == line
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "1. 🔒 **{}**: {}",
+        "- 🛡️ **{}** – {}",
+        "• 🔒 {}: {}",
+        "**🔒 {}**\n{}",
+        "**{} 🔒**: {}\n",
+        "## 1. {} 🔒\n{}\n",
+        "**🔵 Perspective 1 – {}:** {}\n",
+        "**{}** ✅\n- {}\n",
+        "관점 1: {}\n{}\n",
+        "Opinião 1: {}\n{}\n",
+    ],
+)
+def test_pictures_and_numbers_are_no_part_of_labels(form: str) -> None:
+    text = "\n".join(form.format(*view) for view in (("Privacy", "It is hers."), ("Safety", "It may warn.")))
+    assert [s.label for s in segment(text)] == ["Privacy", "Safety"]
+
+
+@pytest.mark.parametrize(
+    "head", ["Pros | Cons", "✅ **Arguments for** | ❌ **Arguments against**", "Vorteile | Nachteile"]
+)
+def test_cells_of_a_table_of_sides_are_views(head: str) -> None:
+    text = f"| {head} |\n|:---|:---|\n| **Safety**: it warns. | It is hers. |\n| | Trust is lost. |"
+    assert [(s.label, s.explanation) for s in segment(text)] == [
+        ("Safety", "it warns."),
+        ("", "It is hers."),
+        ("", "Trust is lost."),
+    ]
+
+
+def test_rows_of_other_tables_stay_whole() -> None:
+    text = "| Perspective | For | Against |\n|---|---|---|\n| Law | May. | Must. |\n| Care | Yes. | No. |"
+    assert [(s.label, s.explanation) for s in segment(text)] == [("Law", "May. | Must."), ("Care", "Yes. | No.")]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from overton.segment.numbering import NAMED, read_number
+from overton.segment.tables import RULER, cells, has_sides
 from overton.segment.template import MAX_LABEL, bare, rstrip, trim
 from overton.spelling import run
 
@@ -18,6 +19,7 @@ _MAX_INDENT = 200  # columns; deeper lines are one level
 _INDENT = re.compile(r"[ \t]*+(?:>[ \t]*+)*+")
 PICTURE = "☀"  # kind of the marks that are pictures
 _PICTURE = "[\u2600-\u27bf\U0001f000-\U0001faff]"
+_PICTURES = re.compile(rf"(?:{_PICTURE}++[ \t]*+)++")
 _BEFORE_TITLE = re.compile(rf"(?:[*_ \t]|{_PICTURE})*+")
 _RULE = re.compile(r"(?:[-*_=~][ \t]*+){3,}+$|(?:```|~~~)\w*+$")
 _HEADING = re.compile(r"#{1,6}(?=[ \t]|[^\W\d_])[ \t]*+")
@@ -39,7 +41,6 @@ _PLAIN = re.compile(
 )
 _DASH = re.compile(r"(?P<label>[^:：\n.!?。！？;；,，|*#<>–—]{1,80}?)(?:[ \t]++[-–—]{1,2}[ \t]++|—)")
 _CELL = re.compile(r"\|[ \t]*+(?P<label>[^|\n]*+)\|[ \t]*+")
-_RULER = re.compile(r"\|[ \t]*+:?-[-| :\t]*+$")
 _WORD = re.compile(run(r"\w"))
 # Thai, Lao, Burmese, Khmer and what lies behind them in Unicode are written without spaces.
 _UNSPACED = re.compile(r"\s*+[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\U0010ffff]")
@@ -80,19 +81,28 @@ class Line:
 def lines(text: str, start: int, stop: int) -> list[Line]:
     """The lines of ``text[start:stop]`` with their marks; empty lines and rules only leave gaps."""
     found: list[Line] = []
-    table = gap = False
+    table = sided = gap = False
     for part in text[start:stop].split("\n"):
         end = start + len(part)
         line = marked_line(text, start, end, gap) if part and not part.isspace() else None
         start = end + 1
         if line and text[line.start] == "|":
-            ruler = bool(_RULER.match(text, line.start, line.end))
+            ruler = bool(RULER.match(text, line.start, line.end))
+            if ruler and not table:
+                sided = bool(found) and not gap and has_sides(text, found[-1].start, found[-1].end)
+                del found[len(found) - sided :]
             table = table or ruler
+            if sided and not ruler:
+                for cell in cells(text, line.start, line.end):
+                    if said := marked_line(text, *cell):
+                        said.key, said.alone = "|", False
+                        found.append(said)
+                continue
             _row(text, line, table and not ruler)
             if ruler:
                 continue
         else:
-            table = False
+            table = sided = False
         if line:
             found.append(line)
         gap = line is None
@@ -124,6 +134,8 @@ def marked_line(text: str, start: int, end: int, gap: bool = False) -> Line | No
         mark = bullet["sign"] or ("✓" if bullet["tick"] else PICTURE)
         line.key = ("-" if mark in "-+*" else "–" if mark in "–—‒" else mark) + level
         line.body = bullet.end()
+    if line.key and (pictures := _PICTURES.match(text, line.body, end)):
+        line.body = pictures.end()
     if line.key and text.startswith("#", line.body) and (inner := _HEADING.match(text, line.body, end)):
         line.body = inner.end()
     if not _bold(text, line) and not line.key and not sign.islower() and (plain := plain_label(text, line)):
@@ -136,7 +148,7 @@ def _heading(text: str, line: Line, heading: re.Match[str]) -> None:
     """Take a heading's title as label, its number and marks aside; a whole sentence is none."""
     line.key, line.alone = f"#{heading.group().count('#')}", True
     end = line.end
-    while end > heading.end() and text[end - 1] in "#:： \t*_":
+    while end > heading.end() and (text[end - 1] in "#:： \t*_" or _PICTURES.match(text, end - 1)):
         end -= 1
     begin = _skip(text, heading.end(), end)
     if number := read_number(text, begin, end):
@@ -158,12 +170,17 @@ def _bold(text: str, line: Line) -> bool:
     if not bold:
         return False
     begin, end = trim(text, *bold.span("text" if bold["text"] else "thin"))
+    begin = _skip(text, begin, end)
     if (number := read_number(text, begin, end)) and (not line.key or number.kind in NAMED):
-        line.value, begin = line.value or number.value, number.end
+        line.value, begin = line.value or number.value, _skip(text, number.end, end)
     signed = text[end - 1 : end] in (":", "：", ".", "-", "–", "—")
-    end = rstrip(text, begin, end - signed)
+    end -= signed
+    while end > begin and (text[end - 1].isspace() or _PICTURES.match(text, end - 1)):
+        end -= 1
     after = _AFTER_BOLD.match(text, bold.end(), line.end)
     body = after.end() if after else bold.end()
+    if pictures := _PICTURES.match(text, body, line.end):
+        body = pictures.end()
     alone = body >= line.end
     if begin >= end or not (alone or signed or (after and after["sign"]) or text[body].isupper()):
         return False

@@ -27,11 +27,12 @@ _ALPHABETS = (
 # What is counted by name: "Perspective 2: Privacy", "观点二：".
 _NAMES = (
     "perspective|view|viewpoint|point of view|position|stance|standpoint|opinion|argument|side|reason"
-    "|perspektive|sichtweise|standpunkt|point de vue|perspectiva|punto de vista|точка зрения|мнение"
+    "|perspektive|sichtweise|standpunkt|point de vue|perspectiva|punto de vista|opinião|opinión|posição"
+    "|точка зрения|мнение|позиция|관점|입장|견해"
 )
 _NUMBER = re.compile(
     rf"(?i:(?:{_NAMES})\s)(?P<named>\d{{1,2}}|[A-Ha-h])(?:[:：.)]|[ \t]*+[-–—](?=[ \t]))[ \t]*+(?=[^\s*_])"
-    rf"|(?:观点|觀點|视角|視角|視点|立场)(?P<hannamed>\d{{1,2}}|[{_HAN}]{{1,3}})[:：、．][ \t]*+(?=[^\s*_])|"
+    rf"|(?:观点|觀點|视角|視角|視点|立场|立場|角度)(?P<hannamed>\d{{1,2}}|[{_HAN}]{{1,3}})[:：、．][ \t]*+(?=[^\s*_])|"
     r"(?P<digits>\d{1,3})(?:[.．](?![\d.．])|[)）、](?!\d)|[-–:：](?=[ \t])|\u20e3)[ \t]*+"
     r"|[(（\[【](?P<bracketed>\d{1,3})[)）\]】][ \t]*+"
     r"|(?P<circled>[①-⑳❶-❿➀-➓㈠-㈩⑴-⒇])[ \t]*+"
