@@ -28,9 +28,17 @@ _DEBRIS = re.compile(
     re.DOTALL | re.I,
 )
 _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[,:])?[ \t]*", re.I)
-_MARKER = re.compile(r"[ \t>*•–|-]*(?:\(?(?:\d{1,3}|[a-z])[.)](?=\s))?[ \t*_]*")
-# Headings, and lines that announce what follows them ("Several views matter here:"), state nothing.
-_TITLE = re.compile(r"[ \t]{0,3}#{1,6}[ \t]|.*:[ \t*_]*\Z")
+_PICTURE = "\u200d\ufe0f\u2600-\u27bf\U0001f000-\U0001faff"
+_MARKER = re.compile(
+    rf"[ \t>*•–|{_PICTURE}-]*(?:\(?(?:\d{{1,3}}|[a-z])[.)](?=\s)|\d{{1,2}}\ufe0f?\u20e3)?[ \t*_{_PICTURE}]*"
+)
+# Headings, lines in bold type without a stop, and lines that announce what follows them ("Several views matter
+# here:"), state nothing.
+_TITLE = re.compile(
+    rf"[ \t]{{0,3}}#{{1,6}}[ \t]|.*[:：][ \t*_]*\Z"
+    rf"|[ \t>{_PICTURE}]*\*\*[^*\n]{{1,120}}(?<![.!?…。！？*])\*\*[ \t{_PICTURE}]*\Z"
+)
+_ADDRESS = re.compile(r"<?https?://\S+")
 _BOLD = re.compile(r"\*\*|__|</?(?:b|strong|i|em)>", re.I)
 _END = re.compile(r"[.!?…]+[\"'”’)\]*_]*|[。！？]")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|[Cc]f|vs|approx|[Dd]r|[Mm]rs?|[Mm]s|[Pp]rof|St|[A-Z])\.\Z")
@@ -83,7 +91,8 @@ def split_sentences(answer: str) -> list[Sentence]:
     """Cut an answer into the sentences that may state a perspective.
 
     Left out are the summary, the tags, everything up to the end of the last thought (``</think>``, ``</thinking>``,
-    ``</thought>``, ``</reasoning>``), a thought without an end, headings and lines that end with a colon. A line
+    ``</thought>``, ``</reasoning>``), a thought without an end, headings, lines that are one name in
+    bold type or end with a colon, and addresses. A line
     break ends a sentence, and so does an "In the perspective of" that begins the next one; a full stop does not before
     a small letter, unless the sentence began with one. Sentences without a letter are dropped. JSON and HTML are read
     as :func:`~overton.evaluation.markup.plain` shows them.
@@ -127,7 +136,7 @@ def _sentences(line: str, start: int, stop: int, offset: int) -> list[Sentence]:
         marker = _MARKER.match(line, start, end)
         begin = marker.end() if marker else start
         said = _BOLD.sub("", line[begin:end].strip()).strip(" \t*_|")
-        if _LETTER.search(said):
+        if _LETTER.search(said) and not _ADDRESS.fullmatch(said):
             right = end - len(line[begin:end]) + len(line[begin:end].rstrip())
             found.append(Sentence(said, offset + begin, offset + right))
         start = end

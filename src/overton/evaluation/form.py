@@ -28,7 +28,7 @@ _TEMPLATE = re.compile(
     re.DOTALL | re.I,
 )
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
-_ITEM = re.compile(r"(?P<indent>[ \t]*)(?:(?P<bullet>[-*•])|\(?\d{1,3}[.)])[ \t]")
+_ITEM = re.compile(r"(?P<indent>[ \t]*)(?:(?P<bullet>[-*•])|\(?\d{1,3}[.)]|\d{1,2}\ufe0f?\u20e3)[ \t]")
 EXPLAINED = 4  # sentences after an opener that may explain it, as in the longest perspectives of the published log
 
 
