@@ -95,6 +95,19 @@ def test_nothing_that_an_object_says_is_passed_over() -> None:
     assert [said for _, said in read(json.dumps({"views": sides}))] == ["It warns.", "It heals.", "No."]
 
 
+def test_notes_that_are_most_of_what_is_said_are_read() -> None:
+    note = "Budgets are watched closely. Soup is served at noon in the canteen of the ward, and it rains."
+    for beside in ({"note": note}, {"sources": [note]}, {"summary": {"text": note}}):
+        assert [said for _, said in read(json.dumps({"views": ["It is hers alone."], **beside}))] == [
+            "It is hers alone.",
+            note,
+        ]
+        many = {"views": list(SAID.values()), **beside}
+        assert len(read(json.dumps(many))) == 3
+    closed = json.dumps({"answer": "- It is hers. \n- It warns.\n\n" + f"In conclusion, {note}"})
+    assert len(read(closed)) == 2
+
+
 def test_json_beside_more_prose_is_part_of_the_prose() -> None:
     prose = "Staff say that a danger must be known. However, patients say that a diary is theirs, whatever is in it."
     found = read(f'{prose}\n```json\n{{"shared": "The nurse may know."}}\n```\nRegulators want a record of it all.')

@@ -58,7 +58,20 @@ def read(text: str, start: int, stop: int) -> list[Piece]:
         said += reached - first
     if not found or said * 2 < end - place:
         return []
-    return [piece for value in found for piece in _pieces(text, value)]
+    pieces = [piece for value in found for piece in _pieces(text, value)]
+    # A summary or notes beside the views may be left out, but not if they are most of what is said.
+    unread, reached = [], 0
+    texts = sorted({*(span for value in found for span in value.texts())})
+    starts = iter(sorted(pieces))
+    following = next(starts, None)
+    for span in texts:
+        while following and following.start <= span[1]:
+            reached, following = max(reached, following.end), next(starts, None)
+        if span[0] >= reached and _is_said(text, span):
+            unread.append(span)
+    if sum(b - a for a, b in unread) > sum(p.end - p.body for p in pieces) > 0:
+        pieces += [Piece(span[0], span[:1] * 2, *trim(text, *span)) for span in unread]
+    return sorted(pieces)
 
 
 def _blocks(text: str, place: int, end: int) -> Iterator[Span]:
