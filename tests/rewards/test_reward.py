@@ -220,3 +220,21 @@ def test_as_many_are_finished_as_there_are_answers(finished: tuple[bool, ...]) -
     group = Group("?", (HERS,), (BOTH, BOTH), finished)
     with pytest.raises(DataError, match=f"`finished` has {len(finished)} items for 2 answers"):
         OvertonReward(FakeEncoder(ENCODER)).score([group])
+
+
+def test_a_group_alone_and_one_text_for_answers_are_refused() -> None:
+    reward = OvertonReward(FakeEncoder(ENCODER))
+    with pytest.raises(DataError, match="takes a list of groups"):
+        reward.score(Group("?", (HERS,), (BOTH,)))  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="`answers` of a group is one text"):
+        reward.score([Group("?", (HERS,), BOTH)])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="references"):
+        reward.score([Group("?", "the diary is hers", (BOTH,))])  # type: ignore[arg-type]
+
+
+def test_references_of_a_group_may_be_texts() -> None:
+    reward = OvertonReward(FakeEncoder(ENCODER))
+    texts = ("In the perspective of Privacy, the diary is hers", "he fears for her")
+    found = reward.score([Group("?", texts, (BOTH,)), Group("?", (HERS, HIS), (BOTH,))])  # type: ignore[arg-type]
+    assert found[0] == found[1]
+    assert found[0][0].terms["coverage"] == 1

@@ -16,7 +16,8 @@ from overton.errors import DataError, RecipeError
 from overton.rewards.near import near_texts
 from overton.rewards.plan import Rows
 from overton.rewards.presets import make_preset
-from overton.types import Group, Match, Score
+from overton.rewards.references import parse_references
+from overton.types import Group, Match, Perspective, Score
 
 Vectors = npt.NDArray[np.float32]
 _HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, and no tokenizer takes it
@@ -81,8 +82,11 @@ class OvertonReward:
             scored has ``value=None`` and a reason.
 
         Raises:
-            DataError: ``finished`` of a group has another length than its answers.
+            DataError: a group alone, answers that are one text, references that are no perspectives and no texts, or
+                ``finished`` of another length than the answers.
         """
+        if isinstance(groups, Group):
+            raise DataError("`score` takes a list of groups, found one; put it into a list")
         groups = [_encodable(_counted(group)) for group in groups]
         plans = [self.preset.plan(group) for group in groups]
         texts = [text for plan in plans for text in plan.texts]
@@ -152,7 +156,11 @@ def _told(match: Match, probability: float) -> Match:
 
 
 def _counted(group: Group) -> Group:
-    """The group, if all that it says of its answers is there."""
+    """The group, if all that it says of its answers is there; references that are texts become perspectives."""
+    if isinstance(group.answers, str):
+        raise DataError("`answers` of a group is one text; put it into a tuple, as (text,)")
+    if isinstance(group.references, str) or not all(isinstance(p, Perspective) for p in group.references):
+        group = replace(group, references=parse_references(group.references))
     if group.finished is not None and len(group.finished) != len(group.answers):
         raise DataError(f"`finished` has {len(group.finished)} items for {len(group.answers)} answers of a group")
     return group
