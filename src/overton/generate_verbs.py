@@ -14,9 +14,7 @@ from overton.verb_options import check_lines_file
 
 if TYPE_CHECKING:
     from overton.recipe import Recipe
-    from overton.types import Situation
 
-_TEXT_COLUMNS = ("text", "situation", "prompt", "question")
 _SYSTEM = "Without a recipe: one system on a file of questions"
 RunStages = Callable[[Path, Path | None, list[str] | None, str, str], None]
 
@@ -156,6 +154,7 @@ def answer_questions(asked: Answering) -> None:
         RunError: the output is the questions' own file, or some questions could not be answered; what came is written.
     """
     from overton.ask import find_model, run_template
+    from overton.data.questions import questions_of
     from overton.errors import RunError
     from overton.generation.session import Settings
     from overton.generation.stage import check_answers, unanswered
@@ -172,7 +171,7 @@ def answer_questions(asked: Answering) -> None:
         source = find_model(system.model)
         template = run_template(source)
         system = system.model_copy(update={"model": str(source)})
-    questions = read_questions(asked.questions)[: section.limit or None]
+    questions = questions_of(asked.questions)[: section.limit or None]
     prefer_cache(part.model for part in system.models if not part.base_url)
     home = Home(
         cache=asked.output.with_name(re.sub(r"\.jsonl(\.gz)?$", "", asked.output.name) + ".llm"),
@@ -191,33 +190,6 @@ def answer_questions(asked: Answering) -> None:
         missing = unanswered(system.name, outcome.failed, len(questions))
         raise RunError(f"{missing}\nWhat came is kept: run the same command again for the rest.")
     print(f"{len(outcome.answers)} answers of {system.name}: {asked.output}")
-
-
-def read_questions(path: Path) -> list[Situation]:
-    """Questions of a file, without references; rows that repeat one, as in a table of perspectives, count once.
-
-    Args:
-        path: rows with ``text``, ``situation``, ``prompt`` or ``question``; without ``id`` the text is the id.
-
-    Raises:
-        DataError: the file cannot be read, a row has no question, or two questions share an id.
-    """
-    from overton.data.cells import id_value, text_value
-    from overton.data.files import read_rows
-    from overton.errors import DataError
-    from overton.types import Situation
-
-    found: dict[str, Situation] = {}
-    for where, row in read_rows(path):
-        column = next((name for name in _TEXT_COLUMNS if name in row), None)
-        if column is None:
-            columns = ", ".join(map(str, row)) or "nothing"
-            raise DataError(f"{where}: no column with a question ({', '.join(_TEXT_COLUMNS)}); found: {columns}")
-        text = text_value(row[column], column, where)
-        name = id_value(row["id"], where) if row.get("id") not in (None, "") else text
-        if found.setdefault(name, Situation(name, text, ())).text != text:
-            raise DataError(f"{where}: id {name!r} belongs to another question already")
-    return list(found.values())
 
 
 def _as_recipe(asked: Answering) -> Recipe:

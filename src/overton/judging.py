@@ -157,8 +157,8 @@ def judge_files(
     Args:
         paths: answers in JSONL; rows without ``system`` are of the system that the file is named after. Systems of two
             files are two systems: where their names are the same, the file's name, or its folder's, stands before them.
-        questions: their questions: ``id`` and ``text``, in JSONL, CSV or Parquet; ``None`` when each answer's
-            ``prompt`` is its question.
+        questions: their questions, as :func:`~overton.data.questions.questions_of` reads them; ``None`` when each
+            answer's ``prompt`` is its question.
         asking: who is asked, and how.
         pair: compare these two systems instead of scoring.
         seed: of the bootstrap.
@@ -235,12 +235,10 @@ def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[A
     """Answers under the ids of their questions, the questions' texts by id, and notes for the reader.
 
     Raises:
-        DataError: an answer has no question.
+        DataError: an answer has no question, or these cannot be read (:func:`~overton.data.questions.questions_of`).
     """
-    from overton.data.cells import check_new_id, id_value, text_value
-    from overton.data.files import read_rows
+    from overton.data.questions import questions_of
     from overton.evaluation.join import join, other_text_note, short
-    from overton.types import Situation
 
     if path is None:
         texts: dict[str, str] = {}
@@ -250,14 +248,7 @@ def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[A
                 trouble = "answers with another `prompt`" if text else "no `prompt`"
                 raise DataError(f"id {short(answer.id)!r} has {trouble}; give the questions with --questions")
         return list(answers), texts, []
-    questions, seen = [], dict[str, int]()
-    for number, (where, row) in enumerate(read_rows(path), 1):
-        missing = [name for name in ("id", "text") if name not in row]
-        if missing:
-            raise DataError(f"{where}: column {missing[0]!r} is missing; found: {', '.join(map(str, row))}")
-        question = Situation(id_value(row["id"], where), text_value(row["text"], "text", where), ())
-        check_new_id(question.id, number, seen, path)
-        questions.append(question)
+    questions = questions_of(path)
     joined = join(answers, questions)
     for index in joined.unmatched:
         raise DataError(

@@ -410,4 +410,9 @@ def test_questions_must_be_known(files: list[str], tmp_path: Path, capsys: pytes
     assert "system 's' has two answers with id 'q1'" in capsys.readouterr().err
     write_jsonl(tmp_path / "questions.jsonl", [{"id": "q1"}])
     assert judge(files, "http://localhost:1/v1") == 1
-    assert "column 'text' is missing" in capsys.readouterr().err
+    assert "no column with a question" in capsys.readouterr().err
+    rows = [{"situation": text, "explanation": said} for text in ("What now?", "And then?") for said in ("A.", "B.")]
+    write_jsonl(tmp_path / "perspectives.jsonl", rows)
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "What now?", "answer": "a"}])
+    dry = ["--questions", str(tmp_path / "perspectives.jsonl"), "--dry-run", *out]
+    assert main(["judge", str(tmp_path / "mine.jsonl"), *dry]) == 0

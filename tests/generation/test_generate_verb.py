@@ -17,8 +17,8 @@ from systems_material import TEMPLATE, local_model, wise
 
 from overton.cli import main
 from overton.data import read_answers
+from overton.data.questions import questions_of
 from overton.errors import DataError
-from overton.generate_verbs import read_questions
 from overton.rundir import read_jsonl, write_jsonl, write_text
 
 
@@ -49,7 +49,7 @@ def generate(folder: Path, *arguments: str, questions: Path | None = None) -> in
     ],
 )
 def test_questions_are_read(tmp_path: Path, name: str, text: str, wanted: list[tuple[str, str]]) -> None:
-    assert [(q.id, q.text) for q in read_questions(write(tmp_path / name, text))] == wanted
+    assert [(q.id, q.text) for q in questions_of(write(tmp_path / name, text))] == wanted
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_questions_are_read(tmp_path: Path, name: str, text: str, wanted: list[t
 )
 def test_questions_that_cannot_be_asked_are_named(tmp_path: Path, text: str, wanted: str) -> None:
     with pytest.raises(DataError) as caught:
-        read_questions(write(tmp_path / "q.jsonl", text))
+        questions_of(write(tmp_path / "q.jsonl", text))
     assert wanted in str(caught.value)
 
 
