@@ -95,7 +95,14 @@ def test_weights_gradients_and_states_are_those_of_real_tensors(config: Any, pol
     assert {k: found[k] for k in ("weights", "gradients", "optimizer")} == tensors(model)
     saved = 4 * shape.parameters if not policy.lora_rank else 2 * shape.parameters
     assert memory.model_bytes(shape, policy) == saved
-    assert memory.checkpoint_bytes(shape, policy) == (tensors(model)["gradients"] + tensors(model)["optimizer"])
+    plain = memory.checkpoint_bytes(shape, policy)
+    assert plain == (tensors(model)["gradients"] + tensors(model)["optimizer"])
+    assert memory.checkpoint_bytes(shape, policy, "fsdp2", bf16=True) == plain
+    # What DeepSpeed 0.19.5 and transformers write (float32: 12 + 4 with ZeRO 3; bfloat16's engine: 12 + 2 with ZeRO 2).
+    extra = {("zero2", True): 4, ("zero3", True): 2, ("zero2", False): 8, ("zero3", False): 4}
+    for (sharding, bf16), each in extra.items():
+        found = memory.checkpoint_bytes(shape, policy, sharding, bf16)  # type: ignore[arg-type]
+        assert found - plain == each * memory.trained(shape, policy)
 
 
 def kept_by_autograd(config: Any, policy: PolicySection, checkpointing: bool, bf16: bool, tokens: int) -> int:

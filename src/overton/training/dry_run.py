@@ -113,7 +113,7 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     if divides and shape is not None:
         loads = _loads(recipe, data, world, sharding, size or None)
         found["memory"] = _memory(recipe, shape, loads)
-        found["disk"] = _disk(recipe, run, shape)
+        found["disk"] = _disk(recipe, run, shape, sharding)
         problems += fit_problems(recipe, shape, data, loads, found)
         if gpu:
             found["time"] = _time(recipe, shape, data, gpu, world)
@@ -297,8 +297,8 @@ def _memory(recipe: Recipe, shape: Shape, loads: dict[str, Load]) -> dict[str, A
     return {**found, "total_by_method": other}
 
 
-def _disk(recipe: Recipe, run: RunDir, shape: Shape) -> dict[str, float]:
-    checkpoint = memory.checkpoint_bytes(shape, recipe.policy)
+def _disk(recipe: Recipe, run: RunDir, shape: Shape, sharding: Sharding) -> dict[str, float]:
+    checkpoint = memory.checkpoint_bytes(shape, recipe.policy, sharding, recipe.training.bf16)
     model = memory.model_bytes(shape, recipe.policy)
     folder = run.path
     while not folder.exists() and folder != folder.parent:

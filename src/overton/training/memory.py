@@ -193,9 +193,15 @@ def _generation(shape: Shape, policy: PolicySection, training: TrainingSection, 
     return gathered + load.sampled * (load.tokens * cache + 4.0 * shape.vocabulary)
 
 
-def checkpoint_bytes(shape: Shape, policy: PolicySection) -> float:
-    """Bytes of one checkpoint: weights that are trained and their optimizer states."""
+def checkpoint_bytes(shape: Shape, policy: PolicySection, sharding: Sharding = "ddp", bf16: bool = False) -> float:
+    """Bytes of one checkpoint: weights that are trained and their optimizer states.
+
+    DeepSpeed keeps weights in float32 with the states, and beside them, in the type that it computes in, the model's
+    file, with ZeRO 2 another copy for the engine.
+    """
     each = 2.0 + 4.0 if policy.load_in_4bit else 4.0 + 8.0
+    if sharding in ("zero2", "zero3"):
+        each += (2.0 if bf16 else 4.0) * (2 if sharding == "zero2" else 1)
     return trained(shape, policy) * each
 
 
