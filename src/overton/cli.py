@@ -255,7 +255,7 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
     from overton.failures import explain
     from overton.full_disk import disk_full
     from overton.hub import prefer_cache
-    from overton.pipeline import NAMES, find_stage, run_stages
+    from overton.pipeline import find_stage, run_stages, stages_between
     from overton.recipe import load_recipe
     from overton.rundir import RunDir
 
@@ -268,9 +268,8 @@ def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None,
 
         make_preset(settings.reward.preset, settings.reward.overrides)
     folder = RunDir(run_dir or Path("runs") / settings.name)
-    start, stop = (NAMES.index(find_stage(name).name) for name in (first, last))
     trained = (folder.manifest("training") or {}).get("status") == "complete"
-    if "training" in NAMES[start : stop + 1] and not trained:
+    if "training" in [stage.name for stage in stages_between(settings, first, last)] and not trained:
         # Hours of other stages may come before it.
         from overton.training.preflight import check_start
 

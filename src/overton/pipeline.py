@@ -121,6 +121,21 @@ def _check_folder(recipe: Recipe, run: RunDir) -> None:
         raise RunError(f"{run.path}: is not empty and not a run directory. Give another folder with --run-dir.")
 
 
+def stages_between(recipe: Recipe, first: str, last: str) -> tuple[Stage, ...]:
+    """The stages from ``first`` to ``last``, without the training where no system that answers needs it.
+
+    Raises:
+        RunError: there is no such stage, or ``first`` comes after ``last``.
+    """
+    start, stop = NAMES.index(find_stage(first).name), NAMES.index(find_stage(last).name)
+    if start > stop:
+        raise RunError(f"stage {first} comes after {last}; stages in order: {', '.join(NAMES)}")
+    stages = STAGES[start : stop + 1]
+    if _trains(recipe, [stage.name for stage in stages]):
+        return stages
+    return tuple(stage for stage in stages if stage.name != _SHARED)
+
+
 def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "report") -> None:
     """Run the stages from ``first`` to ``last``; finished ones with unchanged inputs are skipped.
 
@@ -138,12 +153,9 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
             run.
         OvertonError: what a stage raises for bad input.
     """
+    stages = stages_between(recipe, first, last)
     start, stop = NAMES.index(find_stage(first).name), NAMES.index(find_stage(last).name)
-    if start > stop:
-        raise RunError(f"stage {first} comes after {last}; stages in order: {', '.join(NAMES)}")
-    stages = STAGES[start : stop + 1]
-    if not _trains(recipe, [stage.name for stage in stages]):
-        stages = tuple(stage for stage in stages if stage.name != _SHARED)
+    if len(stages) < len(STAGES[start : stop + 1]):
         console.print("[dim]training: left out, no system of generation.systems is trained here[/dim]")
     if not processes.is_first():
         _help_first(recipe, run, stages)

@@ -78,6 +78,20 @@ def test_the_table_is_shown_again_when_nothing_is_left_to_do(
     assert fake_stages == []
 
 
+def test_what_a_training_lacks_stops_no_run_that_does_not_train(
+    overton: Call, fake_stages: list[str], recipe: Path
+) -> None:
+    lacks = ("--set", "training.report_to=[nothing]")
+    code, _, err = overton("run", recipe, *lacks)
+    assert code == 1 and "unknown tracker" in err
+    other = "generation.systems=[{name: other, model: some/model}]"
+    overton("run", recipe, *lacks, "--set", other)
+    assert fake_stages == [name for name in NAMES if name != "training"]
+    fake_stages.clear()
+    assert overton("train", recipe, *lacks, "--set", other)[0] == 1
+    assert fake_stages == []
+
+
 def test_options_reach_the_run(overton: Call, fake_stages: list[str], recipe: Path) -> None:
     assert overton("run", recipe, "--run-dir", "d", "--until", "data", "--set", "seed=4")[0] == 0
     assert fake_stages == ["data"]
