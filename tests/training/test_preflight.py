@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import metadata, util
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoTokenizer
+from trl.scripts.vllm_serve import ScriptArguments, build_command
 
 from overton.errors import RecipeError
 from overton.estimator.models import model_hash
@@ -171,6 +173,9 @@ def test_without_a_gpu_what_needs_one_says_so() -> None:
 def test_a_server_that_does_not_answer() -> None:
     found = list(preflight.machine(grpo(rollout="vllm-server", vllm_server_url="http://127.0.0.1:9"), 1))
     assert found[-1].key == "training.grpo.vllm_server_url" and "does not answer" in found[-1].text
+    started = build_command(ScriptArguments(model="MODEL"))
+    trls = shlex.join(started[started.index("--weight-transfer-config") :])
+    assert f"VLLM_SERVER_DEV_MODE=1 vllm serve MODEL {trls}" in found[-1].text
     made = recipe(reward={"placement": "http://127.0.0.1:9"})
     assert "no scores after 1 tries" in only(preflight.machine(made, 1)).text
     made = recipe(reward={"placement": "http://127.0.0.1:9", "token_env": "OVERTON_NO_SUCH_TOKEN"})

@@ -16,6 +16,12 @@ from overton.training.policy import folder_fault
 from overton.training.split import grpo_share, sft_share
 from overton.versions import fits, installed, requirement
 
+# Without these TRL cannot hand over the weights it has trained (trl/scripts/vllm_serve.py).
+_SERVE = (
+    """VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' """
+    "--logprobs-mode processed_logprobs --max-logprobs -1"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -113,7 +119,7 @@ def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
         yield from _gpu("training.grpo.rollout", "vllm wants a GPU; set it to transformers")
     if options.rollout == "vllm-server":
         yield from _vllm("training.grpo.rollout")
-        yield from _answers(options.vllm_server_url, "training.grpo.vllm_server_url", "start it with: vllm serve MODEL")
+        yield from _answers(options.vllm_server_url, "training.grpo.vllm_server_url", f"start it with: {_SERVE}")
     yield from _placement(recipe)
 
 
