@@ -2,6 +2,8 @@
 
 Put your own rewards here too; their folder comes onto Python's path. A reward with settings of its own:
 
+    import swift.rewards
+
     class Short(overton.integrations.swift.Overton):
         def __init__(self, args=None, **kwargs):
             super().__init__(args, overrides={"max_words": 200}, **kwargs)
