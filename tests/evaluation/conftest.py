@@ -126,3 +126,16 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 rows.append(row | {"llm_response": f"I say {text}.", "representation_rating": rating})
     write_jsonl(tmp_path / "bench.jsonl", rows)
     return ["overtonbench", "--data", str(tmp_path / "bench.jsonl"), "--output", str(tmp_path / "out")]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two systems that `overton judge` is to judge, one a file; questions beside them."""
+    from judge_material import QUESTIONS, answers
+
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-a-test")
+    for system, texts in (("long", ("a b c", "a b c d", "a b")), ("short", ("a", "a b", "a"))):
+        rows = [{"id": a.id, "prompt": f"Please answer: {a.prompt}", "answer": a.answer} for a in answers("", *texts)]
+        write_jsonl(tmp_path / f"{system}.jsonl", rows)
+    write_jsonl(tmp_path / "questions.jsonl", [{"id": k, "text": t, "source": "x"} for k, t in QUESTIONS.items()])
+    return [str(tmp_path / f"{system}.jsonl") for system in ("long", "short")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shutil
@@ -370,18 +369,6 @@ def test_markdown_has_the_same_tables(whole: RunDir) -> None:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
     mean = read_json(whole.path / "evaluation/summary.json")["systems"]["grpo"]["oracle_f1"]["mean"]
     assert f"{100 * mean:.1f}%" in text
-
-
-def test_imports_only_what_a_reader_of_files_may() -> None:
-    folder = Path(stage.__file__).parent
-    allowed = {"types", "errors", "rundir", "inputs", "recipe", "progress", "notes", "spelling", "report"}
-    seen = set()
-    for file in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            seen |= {n.split(".")[1] for n in names if n.startswith("overton.")}
-    assert "rundir" in seen and seen <= allowed
 
 
 def test_models_that_grade_themselves_are_named_in_red(run: RunDir, sketched: None) -> None:

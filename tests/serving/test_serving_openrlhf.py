@@ -1,0 +1,96 @@
+"""OpenRLHF's protocol of the reward server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from serving_material import FakeWorker, client, in_loop, running
+
+
+@in_loop
+async def test_openrlhf_gets_numbers_for_one_sample_and_lists_for_more() -> None:
+    label = json.dumps({"references": ["In the perspective of Privacy, a diary is private"], "situation": "S"})
+    async with running() as service, client(service) as http:
+
+        async def ask(*answers: str) -> Any:
+            n = len(answers)
+            body = {"query": [f"Q{a}</s>" for a in answers], "prompts": ["Q"] * n, "labels": [label] * n}
+            reply = await http.post("/get_reward", json=body)
+            assert reply.status_code == 200
+            return reply.json()
+
+        assert await ask("abc") == {"rewards": 3.1, "scores": 1.0, "extra_logs": {"length": 3.0, "unscored": 0.0}}
+        both = {
+            "rewards": [1.1, 2.1],
+            "scores": [1.0, 1.0],
+            "extra_logs": {"length": [1.0, 2.0], "unscored": [0.0, 0.0]},
+        }
+        assert await ask("a", "bb") == both
+        assert await ask() == {"rewards": [], "scores": [], "extra_logs": {"length": [], "unscored": []}}
+
+
+@pytest.mark.parametrize(
+    ("query", "prompt", "label"),
+    [
+        ("Qa", "Q", None),
+        ("Qa", "Q", ""),
+        ("Qa", "Q", []),
+        ("Qa", "Q", {"references": ["x"], "situation": 3}),
+        ("other", "Q", ["x"]),
+        (None, "Q", ["x"]),
+        ("Qa", 3, ["x"]),
+        ("Q" * 200, "Q" * 150, ["x"]),
+        ("Q" + "a" * 300, "Q", ["x"]),
+    ],
+)
+@in_loop
+async def test_a_bad_row_of_openrlhf_costs_its_own_score_only(query: Any, prompt: Any, label: Any) -> None:
+    def real_enough(groups: Any) -> Any:
+        found = scored(groups)
+        return [
+            [{**r, "value": None, "reason": "none"} for r in rows] if not g.references else rows
+            for g, rows in zip(groups, found, strict=True)
+        ]
+
+    worker = FakeWorker()
+    scored, worker.score = worker.score, real_enough  # type: ignore[method-assign]
+    async with running(worker, max_chars=100) as service, client(service) as http:
+        body = {"query": ["Qab", query], "prompts": ["Q", prompt], "labels": [["x"], label]}
+        reply = await http.post("/get_reward", content=json.dumps(body), headers={"content-type": "application/json"})
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["rewards"] == [2.1, 0.0]
+        assert reply.json()["extra_logs"]["unscored"] == [0.0, 1.0]
+
+
+@in_loop
+async def test_lists_of_openrlhf_that_do_not_fit_are_refused() -> None:
+    async with running() as service, client(service) as http:
+        reply = await http.post("/get_reward", json={"query": ["Qa"], "prompts": [], "labels": []})
+        assert reply.status_code == 422
+        assert reply.json()["detail"].startswith("1 entries in query, 0 in prompts, 0 in labels")
+        assert (await http.post("/get_reward", json={"query": ["Qa"]})).status_code == 422
+
+
+@in_loop
+async def test_samples_of_openrlhf_with_the_same_prompt_are_siblings() -> None:
+    async with running(group_size=3) as service, client(service) as http:
+
+        async def ask(prompt: str, answer: str) -> float:
+            body = {"query": [prompt + answer], "prompts": [prompt], "labels": [["x"]]}
+            return float((await http.post("/get_reward", json=body)).json()["rewards"])
+
+        samples = [(prompt, "a" * n) for n in (1, 2, 3) for prompt in ("Q", "R")]
+        found = await asyncio.gather(*(ask(*sample) for sample in samples))
+        assert found == [1.3, 1.3, 2.3, 2.3, 3.3, 3.3]
+
+
+@in_loop
+async def test_samples_of_openrlhf_in_one_request_are_siblings_and_have_room() -> None:
+    prompts = [f"Q{n % 64}" for n in range(1024)]
+    body = {"query": [f"{prompt}a" for prompt in prompts], "prompts": prompts, "labels": [["x"]] * 1024}
+    async with running(group_size=16) as service, client(service) as http:
+        reply = await http.post("/get_reward", json=body)
+        assert (reply.status_code, reply.json()["rewards"]) == (200, [2.6] * 1024)
