@@ -380,3 +380,9 @@ def test_a_tag_with_more_spaces_is_the_tag() -> None:
     spaced = TWO.replace("core perspectives", "core  perspectives")
     assert layout(spaced).valid
     assert [s.explanation for s in segment(spaced)] == [s.explanation for s in segment(TWO)]
+
+
+@pytest.mark.parametrize("line", ["In the perspective of A, so it is.\n", "- So it is.\n", "So it is.\n\n"])
+def test_no_more_segments_are_compared_than_any_model_writes(line: str) -> None:
+    assert len(segment(line * 1999)) == 1999
+    assert len(segment(line * 2500)) == 2000

@@ -48,6 +48,8 @@ __all__ = [
 
 # Characters of an answer without the template that are read: many times what models write.
 MAX_FREE = 100_000
+# Segments of an answer: many times what models write, and all of them are compared with each other.
+MAX_SEGMENTS = 2_000
 
 
 def segment(answer: str) -> list[Segment]:
@@ -57,8 +59,8 @@ def segment(answer: str) -> list[Segment]:
         answer: text of one completion.
 
     Returns:
-        Segments in order of appearance, with character offsets into ``answer``. Segments without any word
-        are dropped.
+        Segments in order of appearance, with character offsets into ``answer``, the first 2,000 of them. Segments
+        without any word are dropped.
     """
     return parse(answer)[1]
 
@@ -89,6 +91,8 @@ def parse(answer: str) -> tuple[Layout, list[Segment]]:
         part = Segment(answer[label], answer[body], place.start, place.stop)
         if WORD.search(part.explanation) or part.label:
             segments.append(part)
+            if len(segments) == MAX_SEGMENTS:
+                break
     return template.layout_in(answer, seen, *blocks), segments
 
 
