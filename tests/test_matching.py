@@ -210,3 +210,12 @@ def test_optimal_against_every_matching_of_small_tables() -> None:
             sum(matrix[r, c] >= 0.6 for r, c in enumerate(chosen)) for chosen in itertools.permutations(range(4), 3)
         )
         assert len(optimal_matching(matrix, 0.6)) == best
+
+
+def test_an_augmenting_path_may_be_longer_than_pythons_stack() -> None:
+    size = 3000
+    similarity = np.zeros((size, size))
+    similarity[np.arange(size), np.arange(size)] = 0.6
+    similarity[np.arange(size - 1) + 1, np.arange(size - 1)] = 0.9  # greedy takes these, and leaves the first row alone
+    assert len(greedy_matching(similarity, 0.5)) == size - 1
+    assert optimal_matching(similarity, 0.5) == [(i, i) for i in range(size)]

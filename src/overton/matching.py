@@ -69,20 +69,31 @@ def optimal_matching(similarity: Matrix, threshold: float) -> list[tuple[int, in
         for r in range(matrix.shape[0])
     ]
 
-    def place(row: int, seen: set[int]) -> bool:
-        for column in candidates[row]:
-            if column in seen:
-                continue
-            seen.add(column)
-            if column not in owner or place(owner[column], seen):
-                owner[column] = row
-                return True
-        return False
-
     for row in range(matrix.shape[0]):
         if row not in matched:
-            place(row, set())
+            _place(row, candidates, owner)
     return sorted((row, column) for column, row in owner.items())
+
+
+def _place(row: int, candidates: list[list[int]], owner: dict[int, int]) -> None:
+    """Give a row a column along an augmenting path, if there is one.
+
+    A loop, not a call of itself: paths may be longer than Python's stack.
+    """
+    seen: set[int] = set()
+    path, taken = [(row, iter(candidates[row]))], list[int]()
+    while path:
+        column = next((c for c in path[-1][1] if c not in seen), None)
+        if column is None:
+            path.pop()
+            del taken[-1:]
+            continue
+        seen.add(column)
+        taken.append(column)
+        if column not in owner:
+            owner.update((c, r) for (r, _), c in zip(path, taken, strict=True))
+            return
+        path.append((owner[column], iter(candidates[owner[column]])))
 
 
 def clusters(similarity: Matrix, threshold: float) -> list[int]:
