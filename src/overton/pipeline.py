@@ -155,7 +155,7 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
     """
     stages = stages_between(recipe, first, last)
     start, stop = NAMES.index(find_stage(first).name), NAMES.index(find_stage(last).name)
-    if len(stages) < len(STAGES[start : stop + 1]):
+    if len(stages) <= stop - start:
         console.print("[dim]training: left out, no system of generation.systems is trained here[/dim]")
     if not processes.is_first():
         _help_first(recipe, run, stages)

@@ -17,7 +17,7 @@ import pytest
 from adapter_material import GOOD as WHOLE
 from adapter_material import HALF, SITUATION, reward
 
-from overton.errors import RecipeError, RunError
+from overton.errors import DataError, RecipeError, RunError
 from overton.integrations import remote
 from overton.integrations.remote import RemoteReward
 from overton.integrations.trl import TrlReward
@@ -121,6 +121,15 @@ def test_a_reply_becomes_scores(monkeypatch: pytest.MonkeyPatch) -> None:
             "finished": [True, False],
         }
     ]
+
+
+def test_references_may_be_texts_as_for_the_reward_itself() -> None:
+    with replies(GOOD) as (url, seen):
+        said = ("In the perspective of Care, it hurts",)
+        RemoteReward(url).score([Group(ASKED.prompt, said, ASKED.answers)])  # type: ignore[arg-type]
+    assert seen[0]["body"]["groups"][0]["references"] == [{"label": "Care", "explanation": "it hurts"}]
+    with pytest.raises(DataError, match="takes a list of groups"):
+        RemoteReward("http://127.0.0.1:9").score(ASKED)  # type: ignore[arg-type]
 
 
 def test_a_full_queue_and_a_worker_that_restarts_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

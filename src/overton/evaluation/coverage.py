@@ -103,7 +103,12 @@ def split_sentences(answer: str) -> list[Sentence]:
     Returns:
         Sentences in order, with offsets into ``answer``.
     """
-    text = _DEBRIS.sub(lambda m: "\n" * len(m.group()), plain(answer))
+    return cut(plain(answer))
+
+
+def cut(text: str) -> list[Sentence]:
+    """:func:`split_sentences` of a text that :func:`~overton.evaluation.markup.plain` has shown."""
+    text = _DEBRIS.sub(lambda m: "\n" * len(m.group()), text)
     found: list[Sentence] = []
     position = 0
     for line in text.split("\n"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from overton.evaluation.coverage import reference_groups, split_sentences
+from overton.evaluation.coverage import cut, reference_groups, split_sentences
 from overton.evaluation.diversity import WORD, distinct_n, self_bleu
 from overton.evaluation.markup import plain
 from overton.types import Answer, Situation
@@ -53,7 +53,7 @@ def count_perspectives(answer: str) -> int:
     head of a single line. Else the items of a list of two or more, or else all sentences.
     """
     answer = plain(answer)
-    sentences = split_sentences(answer)
+    sentences = cut(answer)
     lines = [answer.rfind("\n", 0, s.start) + 1 for s in sentences]
     items = {line: _mark(match) for line in lines if (match := _ITEM.match(answer, line))}
     led = [i for i, s in enumerate(sentences) if s.led]

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from overton.address import check_address, is_loopback
 from overton.errors import RecipeError, RunError
 from overton.rewards.plan import unscorable
+from overton.rewards.references import checked_groups
 from overton.types import Group, Match, Score, Segment
 
 # Of one request: far below what a server takes by default (1024 answers, 8 MiB).
@@ -80,8 +81,10 @@ class RemoteReward:
         its whole text, label and introduction too: the server sends offsets and labels.
 
         Raises:
+            DataError: as :func:`~overton.rewards.references.checked_groups` raises.
             RunError: the server refuses, cannot be reached after all tries, or replies as another version does.
         """
+        groups = checked_groups(groups)
         found: dict[int, list[Score]] = {}
         bodies: dict[int, bytes] = {}
         for index, group in enumerate(groups):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from overton.errors import DataError
 from overton.segment import opening_label, strip_label
-from overton.types import Perspective
+from overton.types import Group, Perspective
 
 
 def parse_references(value: Any, where: str = "references") -> tuple[Perspective, ...]:
@@ -72,4 +73,25 @@ def _one(item: Any, where: str) -> Perspective:
         raise DataError(f"{where}: a text or a mapping with `explanation` is wanted, found {type(item).__name__}")
     if not found.explanation.strip():
         raise DataError(f"{where}: the reference is empty")
+    return found
+
+
+def checked_groups(groups: Sequence[Group]) -> list[Group]:
+    """Groups that can be scored; references that are texts become perspectives.
+
+    Raises:
+        DataError: a group alone, answers that are one text, references of another form (:func:`parse_references`), or
+            ``finished`` of another length than the answers.
+    """
+    if isinstance(groups, Group):
+        raise DataError("`score` takes a list of groups, found one; put it into a list")
+    found = []
+    for group in groups:
+        if isinstance(group.answers, str):
+            raise DataError("`answers` of a group is one text; put it into a tuple, as (text,)")
+        if isinstance(group.references, str) or not all(isinstance(p, Perspective) for p in group.references):
+            group = replace(group, references=parse_references(group.references))
+        if group.finished is not None and len(group.finished) != len(group.answers):
+            raise DataError(f"`finished` has {len(group.finished)} items for {len(group.answers)} answers of a group")
+        found.append(group)
     return found

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from overton.errors import DataError, RecipeError
+from overton.errors import RecipeError
 from overton.rewards.near import near_texts
 from overton.rewards.plan import Rows
 from overton.rewards.presets import make_preset
-from overton.rewards.references import parse_references
-from overton.types import Group, Match, Perspective, Score
+from overton.rewards.references import checked_groups
+from overton.types import Group, Match, Score
 
 Vectors = npt.NDArray[np.float32]
 _HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, and no tokenizer takes it
@@ -82,12 +82,9 @@ class OvertonReward:
             scored has ``value=None`` and a reason.
 
         Raises:
-            DataError: a group alone, answers that are one text, references that are no perspectives and no texts, or
-                ``finished`` of another length than the answers.
+            DataError: as :func:`~overton.rewards.references.checked_groups` raises.
         """
-        if isinstance(groups, Group):
-            raise DataError("`score` takes a list of groups, found one; put it into a list")
-        groups = [_encodable(_counted(group)) for group in groups]
+        groups = [_encodable(group) for group in checked_groups(groups)]
         plans = [self.preset.plan(group) for group in groups]
         texts = [text for plan in plans for text in plan.texts]
         contexts = [context for plan in plans for context in plan.contexts]
@@ -153,17 +150,6 @@ class OvertonReward:
 def _told(match: Match, probability: float) -> Match:
     # There are hundreds in a step, and `replace` takes several times as long.
     return Match(match.reference, match.segment, match.cosine, probability)
-
-
-def _counted(group: Group) -> Group:
-    """The group, if all that it says of its answers is there; references that are texts become perspectives."""
-    if isinstance(group.answers, str):
-        raise DataError("`answers` of a group is one text; put it into a tuple, as (text,)")
-    if isinstance(group.references, str) or not all(isinstance(p, Perspective) for p in group.references):
-        group = replace(group, references=parse_references(group.references))
-    if group.finished is not None and len(group.finished) != len(group.answers):
-        raise DataError(f"`finished` has {len(group.finished)} items for {len(group.answers)} answers of a group")
-    return group
 
 
 def _encodable(group: Group) -> Group:

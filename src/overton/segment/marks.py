@@ -171,7 +171,7 @@ def _bold(text: str, line: Line) -> bool:
         return False
     begin, end = trim(text, *bold.span("text" if bold["text"] else "thin"))
     begin = _skip(text, begin, end)
-    if (number := read_number(text, begin, end)) and (not line.key or number.kind in NAMED):
+    if (number := read_number(text, begin, end)) and (not line.key or number.kind == NAMED):
         line.value, begin = line.value or number.value, _skip(text, number.end, end)
     signed = text[end - 1 : end] in (":", "：", ".", "-", "–", "—")
     end -= signed

@@ -44,7 +44,7 @@ _NUMBER = re.compile(
 )
 
 
-NAMED = ("view", "一named")  # kinds with a word before the number
+NAMED = "view"  # kind with a word before the number
 
 
 class Number(NamedTuple):
@@ -77,19 +77,17 @@ def _count(match: re.Match[str]) -> tuple[str, int]:
     if kind in ("digits", "bracketed"):
         half = match.group().rstrip()[-1] in ")）"
         return "(" if kind == "bracketed" else ")" if half else "1", int(sign)
-    if kind == "named":
-        return NAMED[0], int(sign) if sign.isdigit() else ord(sign.lower()) - ord("a") + 1
+    if kind == "named" or (kind == "hannamed" and sign.isdigit()):
+        return NAMED, int(sign) if sign.isdigit() else ord(sign.lower()) - ord("a") + 1
     if kind == "circled":
         return "①", int(unicodedata.numeric(sign))
     if kind == "parts":
         section, _, last = sign.rpartition(".")
         return f"{section}.", int(last)
     if kind in ("han", "hanbracketed", "hannamed"):
-        if sign.isdigit():
-            return NAMED[1], int(sign)
         tens, ten, ones = sign.lstrip("第").rpartition("十")
         value = (_HAN.find(tens) + 1 if tens else 1) * 10 * bool(ten) + _HAN.find(ones) + bool(ones)
-        return f"一{kind[3:]}", value
+        return NAMED if kind == "hannamed" else f"一{kind[3:]}", value
     letter = sign.lower()
     value = next((a.index(letter) + 1 for a in (_ROMANS, *_ALPHABETS) if letter in a), 0)
     return f"a{kind[6:]}{'.' if '.' in match.group() else ')'}", value

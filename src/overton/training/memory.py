@@ -193,7 +193,7 @@ def _generation(shape: Shape, policy: PolicySection, training: TrainingSection, 
     return gathered + load.sampled * (load.tokens * cache + 4.0 * shape.vocabulary)
 
 
-def checkpoint_bytes(shape: Shape, policy: PolicySection, sharding: Sharding = "ddp", bf16: bool = False) -> float:
+def checkpoint_bytes(shape: Shape, policy: PolicySection, sharding: Sharding, bf16: bool) -> float:
     """Bytes of one checkpoint: weights that are trained and their optimizer states.
 
     DeepSpeed keeps weights in float32 with the states, and beside them, in the type that it computes in, the model's
