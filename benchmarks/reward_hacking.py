@@ -31,7 +31,9 @@ from hacking.search import universal, with_universal
 from hacking.sources import PARTS, PROMPTED, TRAINED, Source, op_bench, perspectrum, world
 from hacking.table import fill, markdown
 from overton.estimator import SimilarityEstimator, open_estimator
+from overton.rewards import OvertonReward
 from overton.rundir import read_json, versions, write_json
+from overton.types import Situation
 
 SOURCES = ("world", "people", "systems", "prose")
 PAGE = Path("docs/reward_hacking.md")
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--situations", type=int, default=300, help="of each source at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="FIELD=VALUE", help="of `overton`")
+    parser.add_argument("--no-background", action="store_true", help="prose without the other part's references")
     parser.add_argument("--cache", type=Path, help="folder to keep vectors in for the next time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reward_hacking.json"))
     parser.add_argument("--table", type=Path, help="print the table of this results file and stop")
@@ -81,16 +84,26 @@ def main() -> None:
         if name not in makers:
             continue
         source, (estimator, title) = makers[name]()
-        cases = source.cases[options.part]
+        cases, other = source.cases[options.part], source.cases[PARTS[1 - PARTS.index(options.part)]]
+        settings = {**source.settings, **overrides}
+        behind: list[Situation] = []
+        if source.background and not options.no_background:
+            behind = [Situation(case.id, case.prompt, case.references) for case in other]
         if name != "world":
-            other = source.cases[PARTS[1 - PARTS.index(options.part)]]
-            cases = tuple(with_universal(cases, universal(estimator, other, options.seed)))
+            reward = OvertonReward(estimator, background=behind, **settings)
+            weight = getattr(reward.preset, "background_weight", 0.0)
+            found = universal(estimator, other, options.seed, background=reward.background, weight=weight)
+            cases = tuple(with_universal(cases, found))
         step = max(1, len(cases) // options.situations)
         chosen = cases[::step][: options.situations]
-        settings = {**source.settings, **overrides}
-        found = measure(chosen, estimator, attacks, options.seed, settings, name)
-        about = {"estimator": title, "threshold": round(estimator.threshold, 4), "overrides": settings}
-        report["sources"][name] = _with_earlier({**about, **found}, earlier["sources"].get(name))
+        measured = measure(chosen, estimator, attacks, options.seed, settings, name, behind)
+        about = {
+            "estimator": title,
+            "threshold": round(estimator.threshold, 4),
+            "overrides": settings,
+            "background": sum(len(s.perspectives) for s in behind),
+        }
+        report["sources"][name] = _with_earlier({**about, **measured}, earlier["sources"].get(name))
         report["attacks"] = {n: w for n, w in _all_attacks().items() if _measured(n, report)}
         write_json(options.out, report)
     if not report["sources"]:
@@ -109,7 +122,7 @@ def _measured(attack: str, report: dict[str, Any]) -> bool:
 def _with_earlier(found: dict[str, Any], earlier: dict[str, Any] | None) -> dict[str, Any]:
     """What was measured now, and the other attacks that were measured before on the same answers, which scored the
     same then."""
-    if earlier is None or any(found[k] != earlier[k] for k in found if k != "attacks"):
+    if earlier is None or any(found[k] != earlier.get(k) for k in found if k != "attacks"):
         return found
     return {**found, "attacks": {**earlier["attacks"], **found["attacks"]}}
 

@@ -11,7 +11,7 @@ from hacking.truth import Truth, truth
 from overton.evaluation.statistics import compare, interval
 from overton.progress import track
 from overton.rewards import Encoder, OvertonReward
-from overton.types import Group
+from overton.types import Group, Situation
 
 PRESETS = ("overton", "op-grpo")
 _CHUNK = 10  # situations whose texts are encoded together
@@ -27,6 +27,7 @@ def measure(
     seed: int,
     overrides: Mapping[str, Any] | None = None,
     description: str = "",
+    background: Sequence[Situation] = (),
 ) -> dict[str, Any]:
     """Gains of all attacks.
 
@@ -37,11 +38,15 @@ def measure(
         seed: of the attacks.
         overrides: fields of preset ``overton``.
         description: of the progress bar; without one there is none.
+        background: of preset ``overton``.
 
     Returns:
         ``honest`` (mean values and terms by preset) and ``attacks``: by name what :func:`_summary` gives.
     """
-    rewards = {p: OvertonReward(estimator, p, **(overrides or {} if p == "overton" else {})) for p in PRESETS}
+    rewards = {
+        "overton": OvertonReward(estimator, background=background, **(overrides or {})),
+        "op-grpo": OvertonReward(estimator, "op-grpo"),
+    }
     values: dict[str, dict[str, dict[str, tuple[float | None, float | None]]]] = {
         name: {preset: {} for preset in PRESETS} for name in attacks
     }

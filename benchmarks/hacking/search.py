@@ -11,12 +11,20 @@ import numpy as np
 from hacking.case import Case, Line
 from hacking.content import GENERIC
 from overton.estimator import SimilarityEstimator
+from overton.rewards.background import Background
 
 _CANDIDATES = 150
 _SITUATIONS = 80
 
 
-def universal(estimator: SimilarityEstimator, cases: Sequence[Case], seed: int, count: int = 8) -> tuple[Line, ...]:
+def universal(
+    estimator: SimilarityEstimator,
+    cases: Sequence[Case],
+    seed: int,
+    count: int = 8,
+    background: Background | None = None,
+    weight: float = 0.0,
+) -> tuple[Line, ...]:
     """Lines in the order in which each adds the most matched references to those before it.
 
     Args:
@@ -24,6 +32,8 @@ def universal(estimator: SimilarityEstimator, cases: Sequence[Case], seed: int, 
         cases: situations to search on; none that is measured.
         seed: decides which lines and situations are tried.
         count: lines wanted.
+        background: of the reward.
+        weight: of the background.
     """
     rng = random.Random(f"{seed}/search")
     lines = list(dict.fromkeys(line for case in cases for line in case.answer.lines))
@@ -39,7 +49,8 @@ def universal(estimator: SimilarityEstimator, cases: Sequence[Case], seed: int, 
     start = 0
     for case in tried:
         middle, end = start + len(case.references), start + len(case.references) + len(lines)
-        matched.append(rows[start:middle] @ rows[middle:end].T >= estimator.threshold)
+        excess = background.excess(rows[middle:end], case.prompt) if background else np.zeros(len(lines))
+        matched.append(rows[start:middle] @ rows[middle:end].T - weight * excess >= estimator.threshold)
         start = end
     hits = np.concatenate(matched)  # (references of all, lines)
     chosen: list[int] = []

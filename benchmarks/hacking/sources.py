@@ -51,11 +51,13 @@ class Source:
         name: stable name.
         cases: by part; what is learnt from one part is used against the other.
         settings: fields of preset ``overton`` that suit these answers.
+        background: whether the reward has the other part's references as its background.
     """
 
     name: str
     cases: Mapping[str, tuple[Case, ...]]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    background: bool = False
 
 
 def op_bench(references: Path, responses: Path, systems: Sequence[str], seed: int, name: str) -> Source:
@@ -98,7 +100,7 @@ def op_bench(references: Path, responses: Path, systems: Sequence[str], seed: in
                     identity = f"{split}-{number}"
                     cases[part].append(Case(identity, row["prompt"], wanted, there[0], tuple(there[1:4]), {}, states))
     source = _with_loot(name, cases)
-    return source if any(s in TRAINED for s in systems) else replace(source, settings=FREE_FORM)
+    return source if any(s in TRAINED for s in systems) else replace(source, settings=FREE_FORM, background=True)
 
 
 def _draft(sentences: Sequence[str], template: bool) -> tuple[Draft, dict[int, int]]:

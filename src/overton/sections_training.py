@@ -85,6 +85,13 @@ class RewardSection(Section):
     data_set: str = Field(
         "", description="with an estimator calibrated on several data sets, whose threshold counts; empty = of all"
     )
+    background: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="references of training situations that a line is compared with too, so that one that fits "
+        "everything has to be nearer to one of its own (500 are enough; preset `overton`); 0 = none",
+    )
     credit_weight: float = Field(
         1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
     )
@@ -115,6 +122,8 @@ class RewardSection(Section):
             check_address(self.placement, "placement")
         elif not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.placement):
             raise ValueError("placement is auto, cpu, cuda, cuda:1 or the like, or a URL")
+        if self.background and (self.remote or self.preset != "overton"):
+            raise ValueError("background goes with preset overton, and not with a server, which has its own")
         if self.token_env and not self.token_env.isidentifier():
             raise ValueError("token_env is the name of an environment variable, never the token itself")
         return self

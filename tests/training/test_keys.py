@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from transformers.integrations import TensorBoardCallback
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from overton.errors import RecipeError
+from overton.errors import DataError, RecipeError
 from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
 from overton.rundir import read_jsonl, write_jsonl
@@ -28,6 +28,7 @@ from overton.training.parts import finish
 from overton.training.placement import placed_reward
 from overton.training.policy import load_policy
 from overton.training.sft import packed, prepared, scratch_tokenizer, tokenized, train_sft
+from overton.types import Perspective, Situation
 
 ROWS = [
     {"id": s.id, "prompt": s.text, "completion": " ".join(f"{p.label}: {p.explanation}." for p in s.perspectives)}
@@ -288,6 +289,18 @@ def test_the_estimator_goes_where_it_is_told(tmp_path: Path) -> None:
         placed_reward(recipe(), None, "cpu")
     fake: Any = SimpleNamespace()  # on a CPU, `auto` leaves the estimator alone
     assert isinstance(placed_reward(recipe(), fake, "cpu"), OvertonReward)
+
+
+def test_the_background_has_as_many_references_as_the_recipe_says() -> None:
+    many = [Situation(str(i), f"q{i}", (Perspective("", f"text {i}"), Perspective("", f"view {i}"))) for i in range(20)]
+    estimator: Any = HashEncoder()
+    found = placed_reward(recipe(reward={"background": 30}), estimator, "cpu", many)
+    assert isinstance(found, OvertonReward) and found.background is not None and len(found.background.rows) == 30
+    with pytest.raises(DataError, match="a reward's background needs 10 references"):
+        placed_reward(recipe(reward={"background": 5}), estimator, "cpu", many)
+    for other in ({"preset": "op-grpo"}, {"placement": "http://127.0.0.1:8311"}):
+        with pytest.raises(RecipeError, match="background goes with preset overton, and not with a server"):
+            recipe(reward={"background": 30, **other})
 
 
 @pytest.mark.skipif(util.find_spec("tensorboard") is None, reason="TensorBoard is not installed")

@@ -52,8 +52,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
             shutil.rmtree(folder / "model")
             raise KeyboardInterrupt
 
-    def train_grpo(recipe: Any, situations: list[Situation], start: Path, estimator: Any, folder: Path) -> None:
+    def train_grpo(
+        recipe: Any, situations: list[Situation], start: Path, estimator: Any, folder: Path, background: Any
+    ) -> None:
         found.append(("grpo", [s.id for s in situations], start, estimator))
+        assert [s.id for s in background] == ["s1"] * bool(recipe.reward.background)
         _leave(folder)
         if recipe.training.grpo.steps == 13:
             shutil.rmtree(folder / "model")
@@ -99,6 +102,9 @@ def test_sft_then_grpo_each_done_once(tmp_path: Path, calls: list[tuple[Any, ...
 
     run(recipe_with("training.grpo.steps=12", "reward.data_set=argkp"), place)
     assert calls[3][3] == "estimator for argkp" and len(calls) == 4
+
+    run(recipe_with("training.grpo.steps=12", "reward.background=20"), place)
+    assert len(calls) == 5
 
 
 def test_fewer_situations_than_a_step_asks_stop_it_before_sft(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:

@@ -56,6 +56,18 @@ def read_situations(path: Path) -> list[Situation]:
     return situations
 
 
+def train_situations(path: Path) -> list[Situation]:
+    """The situations of a run's ``data/train.jsonl``; as the data stage wrote them they are not checked again.
+
+    Raises:
+        DataError: as of :func:`read_situations`, where somebody changed the file.
+    """
+    try:
+        return [Situation.from_json(row) for row in read_jsonl(path)]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return read_situations(path)
+
+
 def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
     """One checked situation.
 

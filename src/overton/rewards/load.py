@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from overton.data import read_situations, train_situations
 from overton.errors import DataError, RecipeError
+from overton.rewards.background import LARGEST_BACKGROUND, Background
 from overton.rewards.presets import FILE_KEYS, make_preset, read_reward_file
 from overton.rewards.reward import OvertonReward
 from overton.rundir import read_json
+from overton.types import Situation
 
 VARIABLE = "OVERTON_REWARD"
 _lock = Lock()
@@ -23,10 +28,11 @@ def load_reward(
     """Load a reward with its estimator.
 
     Args:
-        source: a YAML or JSON file with ``estimator``, ``data_set``, ``preset`` and ``overrides`` (all may be
-            left out); or a run directory, its recipe, an estimator's folder or a hub name, as for
-            :func:`overton.estimator.open_estimator`. A run directory brings the reward that it was trained with, before
-            that the section ``reward`` of its recipe; where a file names it as ``estimator``, the rest is the file's.
+        source: a YAML or JSON file with ``estimator``, ``data_set``, ``preset``, ``overrides`` and ``background``, a
+            file of situations with references beside it (all may be left out); or a run directory, its recipe, an
+            estimator's folder or a hub name, as for :func:`overton.estimator.open_estimator`. A run directory brings
+            the reward it was trained with, before that the section ``reward`` of its recipe; where a file names it as
+            ``estimator``, the rest is the file's.
             ``None`` = the environment variable ``OVERTON_REWARD``, and without it the untuned ``all-MiniLM-L6-v2``.
         preset: in place of the one that ``source`` names; of another preset its overrides do not count.
         overrides: fields of the preset; they win over those of the file.
@@ -34,16 +40,30 @@ def load_reward(
     Raises:
         ModelError: the estimator cannot be had or read.
         RecipeError: the file cannot be read, it is a recipe without a run beside it, or an unknown preset or field.
+        DataError: the background's situations cannot be read, or are too few.
     """
     from overton.estimator import open_estimator
 
     name, settings = _settings(source if source is not None else os.environ.get(VARIABLE) or None)
     own = settings.get("preset", "overton")
+    behind = None
     if preset is None or str(preset) == own:
         preset, overrides = own, settings.get("overrides", {}) | overrides
+        behind = settings.get("background")
     make_preset(preset, overrides)  # a mistake is told before a model is loaded
+    situations = behind.read(behind.file) if behind else []
     estimator, _ = open_estimator(name, data_set=settings.get("data_set", ""))
-    return OvertonReward(estimator, preset, **overrides)
+    background = Background.of(situations, estimator, behind.count) if behind else None
+    return OvertonReward(estimator, preset, background=background, **overrides)
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """Where a background's references come from, and how many are drawn."""
+
+    read: Callable[[Path], list[Situation]]
+    file: Path
+    count: int
 
 
 def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, Any]]:
@@ -54,6 +74,10 @@ def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, A
     if path.suffix not in (".yaml", ".yml", ".json"):
         return source, _of_run(path)
     settings, of_recipe = read_reward_file(path)
+    if of_recipe:
+        settings = _with_train(settings, path.parent)
+    elif "background" in settings:
+        settings["background"] = _Behind(read_situations, path.parent / settings["background"], LARGEST_BACKGROUND)
     preset = path.parent / settings.get("preset", "")
     if preset.suffix and preset.is_file():  # beside the file, as the estimator may be
         settings["preset"] = str(preset)
@@ -77,11 +101,19 @@ def _of_run(run: Path) -> dict[str, Any]:
     if record.is_file():
         try:
             own = read_json(record)["reward"]
-            return {key: own[key] for key in FILE_KEYS if own.get(key) is not None}
+            return _with_train({key: own[key] for key in FILE_KEYS if own.get(key) is not None}, run)
         except (DataError, KeyError, TypeError, AttributeError):  # of an older version
             pass
     recipe = run / "recipe.yaml"
-    return read_reward_file(recipe)[0] if recipe.is_file() else {}
+    return _with_train(read_reward_file(recipe)[0], run) if recipe.is_file() else {}
+
+
+def _with_train(settings: dict[str, Any], run: Path) -> dict[str, Any]:
+    """Settings of a recipe, whose background is a number of references of the run's training situations."""
+    count = settings.pop("background", 0)
+    if not count:
+        return settings
+    return {**settings, "background": _Behind(train_situations, run / "data" / "train.jsonl", count)}
 
 
 def shared_reward() -> OvertonReward:

@@ -48,8 +48,9 @@ def near_threshold(
     """
     found = []
     # Answer by answer: products this small stay on one core, where those of a group would wake the others.
-    for references, segments, summary in answers:
-        across, within = references @ segments.T, segments @ segments.T
+    for answer in answers:
+        segments, summary = answer.segments, answer.summary
+        across, within = answer.similarity(), segments @ segments.T
         np.fill_diagonal(within, 2.0)  # a segment is not compared with itself
         close, alike = _close(across, thresholds, margin), _close(within, thresholds, margin)
         if ties and across.size:
@@ -87,7 +88,7 @@ def near_texts(
         int(i)
         for found, where in zip(near, places, strict=True)
         for one, place in zip(found, where, strict=True)
-        for part, hit in zip(place, one, strict=True)
+        for part, hit in zip(place[:3], one, strict=True)
         for i in part[hit]
     }
     return near, sorted(wanted)

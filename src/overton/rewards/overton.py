@@ -44,6 +44,7 @@ _BOUNDS = {
     "depth_weight": SHARE,
     "depth_words": (1.0, LARGEST),
     "novelty_weight": NOT_NEGATIVE,
+    "background_weight": SHARE,
     "miss_credit": (-LARGEST, 1.0),  # a miss is never worth more than a match
 }
 
@@ -67,6 +68,8 @@ class OvertonPreset:
         depth_weight: 0 to 1, how much of the value hangs on how far the matched segments are worked out (0 = off).
         depth_words: distinct words, beside stop words and the situation's, of a fully worked out segment.
         novelty_weight: bonus times the share of references covered that siblings in the group miss (0 = off).
+        background_weight: 0 to 1, how much nearer to a reference a segment has to be where it is near to references of
+            other situations too; counts where the reward has a background.
         miss_credit: credit of a segment that repeats or matches nothing, at most 1 (a new match has +1).
     """
 
@@ -82,6 +85,7 @@ class OvertonPreset:
     depth_weight: float = 0.0
     depth_words: int = 8
     novelty_weight: float = 0.0
+    background_weight: float = 0.5
     miss_credit: float = -1.0
     masks_alike = True
     nearest_decides = True
@@ -133,11 +137,12 @@ class OvertonPreset:
         threshold: float,
         finished: bool,
     ) -> Score:
-        references, rows, summary = own
-        m, n = len(references), len(segments)
+        rows, summary = own.segments, own.summary
+        m, n = len(own.references), len(segments)
         # A label alone says nothing that could be compared.
         silent = np.array([not s.explanation.strip() for s in segments], dtype=bool)
-        similarity = np.where(silent, np.float32(-1.0), references @ rows.T)
+        similarity = np.where(silent, np.float32(-1.0), own.similarity())
+        cosines = similarity if own.excess is None else similarity + own.excess
         found = assign(similarity, rows @ rows.T, threshold, self.matching)
         standing = sorted(set(found.best.values()))
         coverage = len(found.best) / m
@@ -176,7 +181,7 @@ class OvertonPreset:
                 "perspectives": float(n),
                 **extra,
             },
-            matches=tuple(Match(r, s, float(similarity[r, s])) for r, s in found.pairs),
+            matches=tuple(Match(r, s, float(cosines[r, s])) for r, s in found.pairs),
             repeated=tuple(found.repeated),
             credits=tuple(1.0 if s in matched else self.miss_credit for s in range(n)),
             segments=tuple(segments),

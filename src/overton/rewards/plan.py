@@ -22,11 +22,18 @@ class Rows(NamedTuple):
         references: (m, d) of the situation's.
         segments: (n, d) of the answer's.
         summary: (k, d) of the summary's sentences; none when summaries are not looked at.
+        excess: (n,) what comes off each segment's cosines with references; ``None`` = nothing.
     """
 
     references: Vectors
     segments: Vectors
     summary: Vectors
+    excess: Vectors | None = None
+
+    def similarity(self) -> Vectors:
+        """(m, n) cosines of references and segments, less what comes off."""
+        cosines = self.references @ self.segments.T
+        return cosines if self.excess is None else cosines - self.excess
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset] | type[QualityDivers
     "op-grpo": OpGrpoPreset,
     "quality-diversity": QualityDiversityPreset,
 }
-FILE_KEYS = ("preset", "overrides", "estimator", "data_set")
+FILE_KEYS = ("preset", "overrides", "estimator", "data_set", "background")
 
 
 def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
@@ -60,7 +60,7 @@ def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
 
 
 def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
-    """Settings of a reward: ``preset`` and ``overrides``, ``estimator`` and ``data_set``.
+    """Settings of a reward: ``preset`` and ``overrides``, ``estimator`` and ``data_set``, ``background``.
 
     Args:
         path: YAML or JSON with those keys, or a recipe, whose section ``reward`` is taken.
@@ -96,6 +96,9 @@ def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
     for key in ("preset", "estimator", "data_set"):
         if not isinstance(section.get(key, ""), str | None):
             raise RecipeError(f"{path}: `{key}` must be a name, found {section[key]!r}")
+    behind, wanted = section.get("background"), "a number of references" if recipe else "a file of situations"
+    if behind is not None and (isinstance(behind, bool) or not isinstance(behind, int if recipe else str)):
+        raise RecipeError(f"{path}: `background` must be {wanted}, found {behind!r}")
     return {key: section[key] for key in FILE_KEYS if section.get(key) is not None}, recipe
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.errors import RecipeError
+from overton.rewards.background import Background
 from overton.rewards.near import near_texts
+from overton.rewards.overton import OvertonPreset
 from overton.rewards.plan import Rows
 from overton.rewards.presets import make_preset
 from overton.rewards.references import checked_groups
-from overton.types import Group, Match, Score
+from overton.types import Group, Match, Score, Situation
 
 Vectors = npt.NDArray[np.float32]
 _HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, and no tokenizer takes it
@@ -55,13 +57,25 @@ class OvertonReward:
         estimator: similarity estimator, calibrated unless ``threshold`` is overridden.
         preset: ``"overton"`` (default), ``"op-grpo"`` (the paper's arithmetic), or a YAML or JSON file with
             ``preset`` and ``overrides``, alone or in the section ``reward`` of a recipe.
+        background: situations with references, best those of the training data, or a
+            :class:`~overton.rewards.background.Background` of them. What is near to references of other situations too
+            has to be nearer to one of its own. Preset ``overton`` alone; none by default.
         overrides: fields of the preset, for example ``beta=0.5``.
 
     Raises:
-        RecipeError: unknown preset or field, a file that cannot be read, or a path in place of an estimator.
+        RecipeError: unknown preset or field, a file that cannot be read, a path in place of an estimator, or a
+            background for a preset that looks at none.
+        DataError: a background that is too small.
     """
 
-    def __init__(self, estimator: Encoder, preset: str | Path = "overton", **overrides: Any) -> None:
+    def __init__(
+        self,
+        estimator: Encoder,
+        preset: str | Path = "overton",
+        *,
+        background: Background | Sequence[Situation] | None = None,
+        **overrides: Any,
+    ) -> None:
         if isinstance(estimator, str | Path):
             raise RecipeError(
                 f"OvertonReward wants an estimator, found the name {str(estimator)!r}; give "
@@ -69,6 +83,11 @@ class OvertonReward:
             )
         self.estimator = estimator
         self.preset = make_preset(preset, overrides)
+        if background and not isinstance(self.preset, OvertonPreset):
+            raise RecipeError(f"reward: preset {str(preset)!r} looks at no background; leave it out")
+        if not isinstance(background, Background):
+            background = Background.of(background, estimator) if background else None
+        self.background = background
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Score every answer of every group; all texts are encoded in one call.
@@ -92,10 +111,13 @@ class OvertonReward:
         threshold = self.estimator.threshold if fixed is None else fixed
         every = self._encode(texts, contexts, range(len(texts)))
         bounds = list(pairwise(accumulate((len(plan.texts) for plan in plans), initial=0)))
-        rows = [p.split(g, every[slice(*own)]) for p, g, own in zip(plans, groups, bounds, strict=True)]
+        rows = [
+            [self._with_excess(one, g.prompt) for one in p.split(g, every[slice(*own)])]
+            for p, g, own in zip(plans, groups, bounds, strict=True)
+        ]
         if getattr(self.estimator, "bf16", False) and hasattr(self.estimator, "encode_exact"):
             places = [p.split(g, np.arange(*own)) for p, g, own in zip(plans, groups, bounds, strict=True)]
-            self._decide_exactly(rows, places, texts, contexts, threshold)
+            self._decide_exactly(groups, rows, places, texts, contexts, threshold)
         scores = [
             self.preset.score(group, plan, own, threshold) for group, plan, own in zip(groups, plans, rows, strict=True)
         ]
@@ -103,6 +125,7 @@ class OvertonReward:
 
     def _decide_exactly(
         self,
+        groups: Sequence[Group],
         rows: list[list[Rows]],
         places: Sequence[Sequence[Rows]],
         texts: Sequence[str],
@@ -112,6 +135,7 @@ class OvertonReward:
         """Put rows of full precision where something is decided by a hair.
 
         Args:
+            groups: that are scored.
             rows: rounded, of each answer of each group; changed in place. An answer that needs a reference in full
                 precision gets references of its own, so its siblings keep theirs.
             places: where each row's text is in ``texts``.
@@ -121,9 +145,16 @@ class OvertonReward:
         """
         near, chosen = near_texts(self.preset, threshold, rows, places)
         exact = dict(zip(chosen, self._encode(texts, contexts, chosen, exact=True), strict=True))
-        for own, found, where in zip(rows, near, places, strict=True):
+        for group, own, found, where in zip(groups, rows, near, places, strict=True):
             for index, (one, place) in enumerate(zip(found, where, strict=True)):
-                own[index] = Rows(*(_replaced(*part, exact) for part in zip(own[index], one, place, strict=True)))
+                parts = zip(own[index][:3], one, place[:3], strict=True)
+                own[index] = self._with_excess(Rows(*(_replaced(*part, exact) for part in parts)), group.prompt)
+
+    def _with_excess(self, rows: Rows, situation: str) -> Rows:
+        weight = getattr(self.preset, "background_weight", 0.0)
+        if self.background is None or not weight or not len(rows.segments):
+            return rows
+        return rows._replace(excess=np.float32(weight) * self.background.excess(rows.segments, situation))
 
     def _encode(
         self, texts: Sequence[str], contexts: Sequence[str], chosen: Sequence[int], exact: bool = False
@@ -168,7 +199,7 @@ def _encodable(group: Group) -> Group:
     )
 
 
-def _replaced(rows: Vectors, near: list[int], places: Vectors, exact: dict[int, Vectors]) -> Vectors:
+def _replaced(rows: Any, near: list[int], places: Vectors, exact: dict[int, Vectors]) -> Vectors:
     """The rows, or where some are near, a copy with these in full precision."""
     if near:
         rows = rows.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,12 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
 
 
 def train_grpo(
-    recipe: Recipe, situations: list[Situation], start: Path, estimator: SimilarityEstimator | None, folder: Path
+    recipe: Recipe,
+    situations: list[Situation],
+    start: Path,
+    estimator: SimilarityEstimator | None,
+    folder: Path,
+    background: Sequence[Situation] = (),
 ) -> None:
     """Train the SFT policy with the recipe's reward and save it to ``folder/model``.
 
@@ -198,6 +204,7 @@ def train_grpo(
         start: folder of the SFT model.
         estimator: the calibrated similarity estimator; ``None`` when a server scores (``reward.placement``).
         folder: ``training/grpo`` of the run.
+        background: situations that ``reward.background`` references are drawn from.
 
     Raises:
         RecipeError: fewer situations than a step asks, or prompts that do not fit into the model with an answer.
@@ -223,7 +230,7 @@ def train_grpo(
     ignore_launchers_precision()
     args = GRPOConfig(**grpo_arguments(recipe, folder, longest))
     reward = TrlReward(
-        placed_reward(recipe, estimator, str(args.device)),
+        placed_reward(recipe, estimator, str(args.device), background),
         folder / "completions",
         options.log_completions_steps,
         options.max_completion_length,

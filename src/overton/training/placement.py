@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from overton.errors import RecipeError
 from overton.recipe import Recipe
 from overton.rewards import OvertonReward
+from overton.rewards.background import Background
 from overton.rewards.reward import Scorer
+from overton.types import Situation
 
 if TYPE_CHECKING:
     from overton.estimator import SimilarityEstimator
 
 
-def placed_reward(recipe: Recipe, estimator: SimilarityEstimator | None, device: str) -> Scorer:
+def placed_reward(
+    recipe: Recipe, estimator: SimilarityEstimator | None, device: str, background: Sequence[Situation] = ()
+) -> Scorer:
     """The recipe's reward, with its estimator where ``reward.placement`` says.
 
     Args:
         recipe: section ``reward``.
         estimator: the calibrated one; not looked at, and not needed, when a server scores.
         device: that this process trains on.
+        background: situations that ``reward.background`` references are drawn from.
 
     Raises:
         RecipeError: no such device, or no usable address of a server.
+        DataError: too few references for a background.
     """
     section = recipe.reward
     if section.remote:
@@ -39,4 +46,6 @@ def placed_reward(recipe: Recipe, estimator: SimilarityEstimator | None, device:
         except (RuntimeError, AssertionError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RecipeError(f"reward.placement: the estimator cannot be put on {wanted} ({reason})") from None
-    return OvertonReward(estimator, section.preset, **section.overrides)
+    behind = Background.of(background, estimator, section.background) if section.background else None
+    overrides: dict[str, Any] = section.overrides
+    return OvertonReward(estimator, section.preset, background=behind, **overrides)

@@ -238,7 +238,8 @@ def reward_spread(recipe: Recipe) -> Iterator[Problem]:
     from overton.rewards import OvertonReward
     from overton.training.trial import TRIAL, ExactEncoder
 
-    reward = OvertonReward(ExactEncoder(), recipe.reward.preset, **recipe.reward.overrides)
+    overrides: dict[str, Any] = recipe.reward.overrides
+    reward = OvertonReward(ExactEncoder(), recipe.reward.preset, **overrides)
     scores = [score.value for score in reward.score([TRIAL])[0]]
     best, *others = [value for value in scores if value is not None]
     what = f"preset {recipe.reward.preset} with these overrides gives {best:g}"

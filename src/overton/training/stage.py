@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from overton.data import read_situations
+from overton.data import train_situations
 from overton.data.cells import id_value
 from overton.errors import ModelError
 from overton.processes import count, from_first, is_first, wait_for_all
@@ -82,7 +82,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     def train() -> None:
         section, home = recipe.reward, run.path / "estimator"
         estimator = None if section.remote else SimilarityEstimator.load(home, data_set=section.data_set)
-        train_grpo(recipe, situations, sft / "model", estimator, grpo)
+        background = train_situations(run.path / "data" / "train.jsonl") if section.background else ()
+        train_grpo(recipe, situations, sft / "model", estimator, grpo, background)
 
     _make(grpo, "OP-GRPO", train)
 
@@ -93,11 +94,7 @@ def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
     Raises:
         DataError: a file cannot be read, or, with ``data.grpo_only``, an SFT answer has no id.
     """
-    train = run.path / "data" / "train.jsonl"
-    try:
-        situations = [Situation.from_json(row) for row in read_jsonl(train)]
-    except (KeyError, TypeError, AttributeError, ValueError):  # not as the data stage wrote it
-        situations = read_situations(train)
+    situations = train_situations(run.path / "data" / "train.jsonl")
     if not recipe.data.grpo_only:
         return situations
     file = run.path / "data" / "sft.jsonl"

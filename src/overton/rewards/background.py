@@ -1,0 +1,85 @@
+"""References of other situations, to tell a line that fits everything from one that answers its question."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from overton.errors import DataError
+from overton.types import Situation
+
+if TYPE_CHECKING:  # which imports this module
+    from overton.rewards.reward import Encoder
+
+Vectors = npt.NDArray[np.float32]
+NEIGHBOURS = 10
+LARGEST_BACKGROUND = 500
+
+
+@dataclass(frozen=True)
+class Background:
+    """Encoded references of other situations.
+
+    A line that fits everything is near to references of many situations. So what decides whether it matches is how much
+    nearer it is to a reference of its own situation. This is half of cross-domain similarity local scaling (CSLS;
+    Conneau et al. 2018, arXiv 1710.04087, section 2.3), the half for the line.
+
+    Attributes:
+        rows: (b, d) unit rows of references.
+        situations: the situation of each.
+        usual: how near these references are to those of other situations among them, on average.
+    """
+
+    rows: Vectors
+    situations: tuple[str, ...]
+    usual: float
+
+    @classmethod
+    def of(cls, situations: Sequence[Situation], estimator: Encoder, count: int = LARGEST_BACKGROUND) -> Background:
+        """Encode references.
+
+        Args:
+            situations: with references, best those of the training data; of more than ``count`` references so many are
+                drawn, the same ones each time.
+            estimator: of the reward.
+            count: references at most.
+
+        Raises:
+            DataError: fewer than 10 references, or all of one situation.
+        """
+        found = [(p.explanation, s.text) for s in situations for p in s.perspectives if p.explanation.strip()]
+        if len(found) > count:
+            found = random.Random(0).sample(found, count)
+        names = tuple(text for _, text in found)
+        others = min((len(names) - names.count(name) for name in set(names)), default=0)
+        if others < NEIGHBOURS:
+            raise DataError(
+                f"a reward's background needs {NEIGHBOURS} references beside those of any one situation; found "
+                f"{len(names)} of {len(set(names))} situations. Give more situations with perspectives, or none"
+            )
+        encode = getattr(estimator, "encode_exact", estimator.encode)
+        rows: Vectors = encode([text for text, _ in found], list(names))
+        own = np.array(names)
+        near = [_nearness(rows[own == name] @ rows[own != name].T) for name in dict.fromkeys(names)]
+        return cls(rows, names, float(np.concatenate(near).mean()))
+
+    def excess(self, rows: Vectors, situation: str) -> Vectors:
+        """How much nearer than a reference lines are to what is said of other situations: (n,) differences of cosines.
+
+        Args:
+            rows: (n, d) unit rows of the lines.
+            situation: their own; its references do not count.
+        """
+        others = np.array([name != situation for name in self.situations])
+        return np.asarray(_nearness(rows @ self.rows[others].T) - self.usual, dtype=np.float32)
+
+
+def _nearness(cosines: Vectors) -> Vectors:
+    """Mean of the ten largest cosines of each row."""
+    largest = np.partition(cosines, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:]
+    return np.asarray(largest.mean(axis=1), dtype=np.float32)
