@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from overton.jsonio import read_json, write_json
 from overton.report.markdown import grid
-from overton.rundir import read_json, write_json
 
 RESULT = Path(__file__).parent / "results" / "compare_responses.json"
 SIMILARITY = ("coverage", "precision", "f1", "coverage_at_references", "absolute_coverage")

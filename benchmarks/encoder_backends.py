@@ -25,8 +25,9 @@ import numpy as np
 
 from overton.estimator.open import open_estimator
 from overton.estimator.suite import claim_pairs
+from overton.jsonio import read_json, write_json
 from overton.precision import has_fast_bf16
-from overton.rundir import read_json, versions, write_json
+from overton.rundir import versions
 
 BATCH = 64
 Vectors = np.ndarray

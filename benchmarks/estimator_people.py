@@ -19,9 +19,10 @@ from typing import Any
 from overton.estimator import SimilarityEstimator
 from overton.estimator.people import measure, read_labels
 from overton.estimator.shipped import load_base
+from overton.jsonio import read_json, write_json
 from overton.pipeline import run_stages
 from overton.recipe import load_recipe
-from overton.rundir import RunDir, read_json, versions, write_json
+from overton.rundir import RunDir, versions
 
 # Title, and where the figure lies in what `measure` gives.
 FIGURES = {

@@ -30,7 +30,8 @@ from typing import Any
 from overton.data.table import read_table
 from overton.evaluation.nli_model import NliModel, load_nli
 from overton.evaluation.published import published_figures, published_scores, published_sentences
-from overton.rundir import read_json, versions, write_json, write_text
+from overton.jsonio import read_json, write_json, write_text
+from overton.rundir import versions
 
 PAGE = Path("docs/nli.md")
 BEGIN, END = "<!-- evaluation-speed:begin -->", "<!-- evaluation-speed:end -->"

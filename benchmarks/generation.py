@@ -23,8 +23,9 @@ from overton.evaluation import score_answers
 from overton.generation.session import Settings
 from overton.generation.systems import Home, answers_of
 from overton.generation.union import load_merger
+from overton.jsonio import read_json, sha256, write_json, write_text
 from overton.recipe import load_recipe
-from overton.rundir import read_json, sha256, versions, write_json, write_text
+from overton.rundir import versions
 from overton.sections_generation import SystemSection
 
 ROOT = Path(__file__).resolve().parents[1]

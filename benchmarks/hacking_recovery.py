@@ -25,8 +25,9 @@ from hacking.case import Case, Draft, Line
 from hacking.sources import loot_of
 from overton.data.world.oracle import judge
 from overton.evaluation.statistics import compare, interval
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json, write_jsonl
+from overton.rundir import RunDir, versions
 from overton.segment import layout, segment
 from overton.types import Situation
 

@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from overton.data.world.generate import make_world
-from overton.rundir import read_json, read_jsonl, versions, write_json, write_jsonl, write_text
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl, write_text
+from overton.rundir import versions
 from overton.segment import format_answer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -33,7 +33,8 @@ import numpy as np
 import psutil
 from safetensors.numpy import load_file
 
-from overton.rundir import read_jsonl, versions, write_json
+from overton.jsonio import read_jsonl, write_json
+from overton.rundir import versions
 from overton.training.checkpoints import LIST, damage, numbered
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from overton.rundir import RunDir, read_json, versions, write_json
+from overton.jsonio import read_json, write_json
+from overton.rundir import RunDir, versions
 
 ROWS = {
     "oracle_coverage": "true coverage",

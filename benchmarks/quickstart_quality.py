@@ -22,10 +22,11 @@ from typing import Any
 from overton.data.world.oracle import judge
 from overton.evaluation.statistics import compare, interval
 from overton.generation.sample import sample_answers
+from overton.jsonio import read_json, read_jsonl, write_json, write_text
 from overton.pipeline import run_stages
 from overton.recipe import Recipe, load_recipe
 from overton.report.figures import headline_figure
-from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json, write_text
+from overton.rundir import RunDir, versions
 from overton.segment import layout
 from overton.types import Situation
 

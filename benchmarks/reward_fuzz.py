@@ -35,8 +35,9 @@ import httpx2
 from fuzzing.strings import KINDS, draw
 from overton.data.world.generate import make_world
 from overton.estimator import SimilarityEstimator, open_estimator
+from overton.jsonio import write_json
 from overton.rewards import OvertonReward
-from overton.rundir import versions, write_json
+from overton.rundir import versions
 from overton.testing import tiny_encoder
 from overton.types import Group, Score
 from serving.process import ServerProcess

@@ -31,8 +31,9 @@ from hacking.search import universal, with_universal
 from hacking.sources import PARTS, PROMPTED, TRAINED, Source, op_bench, perspectrum, world
 from hacking.table import fill, markdown
 from overton.estimator import SimilarityEstimator, open_estimator
+from overton.jsonio import read_json, write_json
 from overton.rewards import OvertonReward
-from overton.rundir import read_json, versions, write_json
+from overton.rundir import versions
 from overton.types import Situation
 
 SOURCES = ("world", "people", "systems", "prose")

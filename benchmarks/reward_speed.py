@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from overton.estimator import SimilarityEstimator, open_estimator
+from overton.jsonio import read_json, write_json
 from overton.precision import has_fast_bf16
 from overton.rewards import OvertonReward
-from overton.rundir import read_json, versions, write_json
+from overton.rundir import versions
 from overton.types import Group
 from speed.compare import agreement, profile
 from speed.data import read_groups, unlike

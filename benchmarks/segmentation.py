@@ -27,7 +27,8 @@ from pathlib import Path
 
 from overton.data import read_answers
 from overton.errors import DataError
-from overton.rundir import read_json, versions, write_json
+from overton.jsonio import read_json, write_json
+from overton.rundir import versions
 from overton.segment import segment
 from segmenting import simple
 from segmenting.logs import Logged, choose, read_log, restored, views

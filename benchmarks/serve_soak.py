@@ -34,8 +34,9 @@ import numpy as np
 import psutil
 
 from overton.data.world.generate import make_world
+from overton.jsonio import write_json
 from overton.rewards import load_reward
-from overton.rundir import versions, write_json
+from overton.rundir import versions
 from serving.process import ServerProcess
 from serving.traffic import Client, Tally
 

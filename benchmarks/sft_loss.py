@@ -20,9 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from overton.jsonio import read_json, read_jsonl, write_json, write_text
 from overton.precision import has_fast_bf16
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import read_json, read_jsonl, versions, write_json, write_text
+from overton.rundir import versions
 
 PAGE = Path("docs/speed.md")
 BEGIN, END = "<!-- sft-loss:begin -->", "<!-- sft-loss:end -->"

@@ -27,7 +27,8 @@ from headline.measure import measure
 from headline.report import collect, markdown, write_page
 from headline.systems import SYSTEMS
 from headline.train import Seed
-from overton.rundir import read_json, versions, write_json
+from overton.jsonio import read_json, write_json
+from overton.rundir import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from overton.rundir import read_json, versions, write_json, write_text
+from overton.jsonio import read_json, write_json, write_text
+from overton.rundir import versions
 from steps.parts import ConstantReward, StepClock, TimedReward, answer_ids, arguments, rows_of, written
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,8 +22,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl, write_text
 from overton.recipe import load_recipe
-from overton.rundir import read_json, read_jsonl, versions, write_json, write_jsonl, write_text
+from overton.rundir import versions
 
 PAGE, OUT = Path("docs/speed.md"), Path("benchmarks/results/thread_wait.json")
 BEGIN, END = "<!-- wait:begin -->", "<!-- wait:end -->"

@@ -28,9 +28,10 @@ from overton.data.world.oracle import judge
 from overton.estimator import SimilarityEstimator
 from overton.evaluation.statistics import compare
 from overton.generation.sample import sample_answers
+from overton.jsonio import read_json, read_jsonl, write_json
 from overton.processes import part, wait_for_all
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, versions, write_json
+from overton.rundir import RunDir, versions
 from overton.segment import layout
 from overton.training.grpo import train_grpo
 from overton.training.policy import load_policy

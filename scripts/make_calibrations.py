@@ -18,8 +18,9 @@ from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, resolve_base
 from overton.estimator.pairs import read_pairs
 from overton.estimator.shipped import UNTUNED, weights_hash
+from overton.jsonio import sha256, write_json
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, sha256, write_json
+from overton.rundir import RunDir
 
 OUT = Path(__file__).parents[1] / "src" / "overton" / "estimator" / "calibrations.json"
 NUMBERS = ("threshold", "low", "high", "slope", "intercept", "f1", "precision", "recall", "pairs")

@@ -130,7 +130,7 @@ def growth() -> str:
 def processes() -> str:
     """One process against two, from the results of benchmarks/two_processes.py."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
-    from overton.rundir import read_json
+    from overton.jsonio import read_json
     from two_processes import table
 
     report = read_json(MEASURED)

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from overton.jsonio import write_json, write_text
 from overton.recipe import Recipe
-from overton.rundir import RunDir, write_json, write_text
+from overton.rundir import RunDir
 
 # What each stage writes; together all that later stages declare to read.
 FILES = {

@@ -12,7 +12,7 @@ import pytest
 
 from overton.errors import DiskFullError, RunError
 from overton.folders import atomic_folder, empty_folder
-from overton.rundir import write_text
+from overton.jsonio import write_text
 
 
 def names(folder: Path) -> list[str]:

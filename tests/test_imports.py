@@ -19,6 +19,7 @@ GROUND = {
     "errors",
     "folders",
     "inputs",
+    "jsonio",
     "lock",
     "processes",
     "threads",

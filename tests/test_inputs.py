@@ -10,7 +10,7 @@ import pytest
 
 from overton import inputs
 from overton.inputs import MEMORY, outside_hash
-from overton.rundir import read_json, sha256, write_json
+from overton.jsonio import read_json, sha256, write_json
 
 
 @pytest.fixture

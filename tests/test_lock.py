@@ -14,10 +14,11 @@ import pytest
 
 from overton.cli import main
 from overton.errors import RunError
+from overton.jsonio import write_text
 from overton.lock import LOCK, locked
 from overton.pipeline import run_stages
 from overton.recipe import Recipe
-from overton.rundir import RunDir, write_text
+from overton.rundir import RunDir
 
 pytest.importorskip("fcntl")
 

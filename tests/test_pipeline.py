@@ -10,10 +10,11 @@ import pytest
 import preloaded
 from fake_stages import FILES
 from overton.errors import RunError
+from overton.jsonio import sha256, write_text
 from overton.pipeline import NAMES, STAGES, find_stage, open_run, run_stages
 from overton.recipe import Recipe, load_recipe
 from overton.report.stage import check as report_check
-from overton.rundir import RunDir, sha256, write_text
+from overton.rundir import RunDir
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from overton.jsonio import write_jsonl
 from overton.precision import has_fast_bf16
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, write_jsonl
+from overton.rundir import RunDir
 from overton.testing import tiny_policy
 from overton.training import arguments, dry_run, optimizers, policy, sft
 from overton.training.dry_run import Setting

@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu.device import device_name, layer_flops, peak_flops, settle
 from overton.estimator import SimilarityEstimator, resolve_base, train_estimator
-from overton.rundir import versions, write_json
+from overton.jsonio import write_json
+from overton.rundir import versions
 from overton.sections import EstimatorSection
 from speed.data import read_groups
 from speed.limit import needed_flops

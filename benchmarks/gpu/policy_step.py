@@ -32,7 +32,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu.device import device_name, matrix_flops, peak_flops, settle
-from overton.rundir import versions, write_json
+from overton.jsonio import write_json
+from overton.rundir import versions
 from speed.data import read_groups
 from steps.parts import ConstantReward, StepClock, TimedReward, answer_ids, arguments, rows_of, written
 

@@ -38,11 +38,12 @@ from overton.evaluation import load_nli, score_answers
 from overton.evaluation.coverage import score_coverage, split_sentences
 from overton.evaluation.statistics import compare, intervals
 from overton.generation.sample import sample_answers
+from overton.jsonio import read_json, write_json, write_jsonl, write_text
 from overton.precision import has_fast_bf16
 from overton.prompting import build_prompt
 from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
-from overton.rundir import read_json, versions, write_json, write_jsonl, write_text
+from overton.rundir import versions
 from overton.training.grpo import train_grpo
 from overton.training.optimizers import MuonWithAdamW
 from overton.training.policy import build_scratch_model, load_policy, train_tokenizer
@@ -254,7 +255,7 @@ def measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    from overton.rundir import read_jsonl
+    from overton.jsonio import read_jsonl
 
     return list(read_jsonl(folder / "metrics.jsonl"))
 

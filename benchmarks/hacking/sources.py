@@ -20,8 +20,9 @@ from overton.data.world.generate import SPLIT_PHRASINGS
 from overton.data.world.oracle import judge
 from overton.data.world.sft import line, slots_of, value_stance
 from overton.errors import DataError
+from overton.jsonio import read_jsonl
 from overton.rewards import parse_references
-from overton.rundir import RunDir, read_jsonl
+from overton.rundir import RunDir
 from overton.segment import format_answer, layout, opening_label, segment, strip_label
 from overton.types import Perspective, Situation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hacking.measure import PRESETS
-from overton.rundir import write_text
+from overton.jsonio import write_text
 
 BEGIN, END = "<!-- attacks:begin -->", "<!-- attacks:end -->"
 

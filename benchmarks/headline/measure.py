@@ -14,7 +14,7 @@ from overton.evaluation.score import evaluate
 from overton.generation.session import Settings
 from overton.generation.stage import check_answers, unanswered
 from overton.generation.systems import Home, answers_of
-from overton.rundir import read_json, sha256, write_json, write_jsonl
+from overton.jsonio import read_json, sha256, write_json, write_jsonl
 
 # column -> (evaluator, its column)
 COLUMNS = {

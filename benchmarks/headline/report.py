@@ -8,8 +8,9 @@ from typing import Any
 
 from headline.systems import OURS, SYSTEMS
 from overton.evaluation.statistics import compare, holm, intervals
+from overton.jsonio import read_json, sha256, write_text
 from overton.report.svg import COLOURS, Theme, draw
-from overton.rundir import RunDir, read_json, sha256, write_text
+from overton.rundir import RunDir
 
 Report = Mapping[str, Any]
 Columns = dict[str, list[float | None]]

@@ -15,10 +15,11 @@ from typing import Any
 from headline.rows import communities, community_rows, full_merger_rows, load_prompt, merger_rows, mixed_rows
 from headline.systems import COMMUNITIES, POLICIES, START, Policy
 from overton.data.world.content import load_world
+from overton.jsonio import read_json, read_jsonl, sha256, write_jsonl
 from overton.pipeline import run_stages
 from overton.progress import console
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, sha256, write_jsonl
+from overton.rundir import RunDir
 from overton.types import Situation
 
 

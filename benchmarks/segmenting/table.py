@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from overton.rundir import write_text
+from overton.jsonio import write_text
 
 BEGIN, END = "<!-- segmentation:begin -->", "<!-- segmentation:end -->"
 READERS = ("simple", "overton")

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from overton.rundir import write_text
+from overton.jsonio import write_text
 
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 

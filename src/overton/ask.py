@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import DataError, ModelError, OvertonError
-from overton.rundir import read_json
+from overton.jsonio import read_json
 from overton.segment import layout, segment
 from overton.types import Answer, Perspective
 

@@ -127,8 +127,8 @@ def questions(
     """Write a set that people wrote as questions with references, for generate --questions and score --references."""
     from overton.data.questions import read_questions
     from overton.data.sources import files_of
+    from overton.jsonio import keep_inputs, write_jsonl
     from overton.progress import console
-    from overton.rundir import keep_inputs, write_jsonl
 
     check_lines_file(output, (".jsonl",))  # what reads questions reads no other
     keep_inputs([output], files_of(path))

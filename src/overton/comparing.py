@@ -216,7 +216,8 @@ def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: 
 def _settings(
     paths: Sequence[Path], references: Path | None, asked: Evaluators, resamples: int, seed: int
 ) -> dict[str, Any]:
-    from overton.rundir import sha256, versions
+    from overton.jsonio import sha256
+    from overton.rundir import versions
 
     shown = tell_apart({path: Path(os.path.abspath(path)).parts for path in distinct(paths)})
     return {

@@ -199,7 +199,7 @@ def _among_themselves(saved: Sequence[Saved]) -> tuple[list[tuple[int, Situation
 
 def _read_file(path: Path) -> list[Saved]:
     from overton.data.io import answers_from_rows
-    from overton.rundir import read_jsonl
+    from overton.jsonio import read_jsonl
 
     if path.suffix.lower() in (".csv", ".tsv"):
         raise DataError(f"{path}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")

@@ -36,9 +36,9 @@ def write_comparison(comparison: Mapping[str, Any], folder: Path, title: str) ->
         RunError: the folder cannot be written.
         MissingDependencyError: what draws the page is not installed.
     """
+    from overton.jsonio import write_json, write_text
     from overton.report.compare import build_comparison
     from overton.report.stage import writable
-    from overton.rundir import write_json, write_text
 
     page = build_comparison(dict(comparison), title)
     texts = (markdown(comparison), table_csv(comparison), comparisons_csv(comparison), latex(comparison), page)

@@ -68,7 +68,7 @@ def _export_file(file: Path, output: Path | None, unused: object) -> None:
     from overton.data import read_situations
     from overton.errors import RecipeError
     from overton.integrations.verl_data import write_verl
-    from overton.rundir import keep_inputs
+    from overton.jsonio import keep_inputs
 
     if unused:
         raise RecipeError(f"{file}: --set and --run-dir are for recipes, this is a file of situations")
@@ -83,8 +83,8 @@ def _export_file(file: Path, output: Path | None, unused: object) -> None:
 def _keep_sources(recipe: Path, run_dir: Path | None, overrides: list[str] | None, output: Path | None) -> None:
     """Refuse an output that takes the place of a parquet file which the recipe reads."""
     from overton.data.sources import files_of
+    from overton.jsonio import keep_inputs
     from overton.recipe import load_recipe
-    from overton.rundir import keep_inputs
 
     settings = load_recipe(recipe, overrides or ())
     folder = output or (run_dir or Path("runs") / settings.name) / "export" / "verl"
@@ -98,9 +98,10 @@ def _keep_sources(recipe: Path, run_dir: Path | None, overrides: list[str] | Non
 def _export_run(recipe: Path, run_dir: Path | None, overrides: list[str] | None, output: Path | None) -> None:
     """What OP-GRPO asks in a run, and the dev split to validate with; the test split stays where it is."""
     from overton.integrations.verl_data import write_verl
+    from overton.jsonio import read_jsonl
     from overton.processes import is_first
     from overton.recipe import load_recipe
-    from overton.rundir import RunDir, read_jsonl
+    from overton.rundir import RunDir
     from overton.training.stage import grpo_situations
     from overton.types import Situation
 

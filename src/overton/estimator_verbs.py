@@ -65,7 +65,8 @@ def benchmark(
     from overton.data.sources import files_of
     from overton.estimator.logged import read_logged
     from overton.estimator.people import measure, read_labels, rows_of
-    from overton.rundir import keep_inputs, versions, write_json
+    from overton.jsonio import keep_inputs, write_json
+    from overton.rundir import versions
 
     if output is not None:
         keep_inputs([output], [responses, *files_of(questions), *files_of(argkp), *files_of(perspectrum)])

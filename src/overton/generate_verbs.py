@@ -160,7 +160,7 @@ def answer_questions(asked: Answering) -> None:
     from overton.generation.stage import check_answers, unanswered
     from overton.generation.systems import Home, answers_of
     from overton.hub import prefer_cache
-    from overton.rundir import keep_inputs, write_jsonl
+    from overton.jsonio import keep_inputs, write_jsonl
 
     recipe = _as_recipe(asked)
     section, [system] = recipe.generation, recipe.generation.others

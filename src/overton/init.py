@@ -13,8 +13,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from overton.errors import RunError
+from overton.jsonio import write_text
 from overton.recipe import Recipe
-from overton.rundir import write_text
 from overton.sections_model import Section
 
 _WIDTH = 100

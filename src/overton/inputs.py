@@ -12,7 +12,8 @@ from typing import Any
 
 from overton.errors import DataError
 from overton.folders import visible_files
-from overton.rundir import RunDir, fingerprint, read_json, sha256, stage_files, write_json
+from overton.jsonio import read_json, sha256, write_json
+from overton.rundir import RunDir, fingerprint, stage_files
 
 MEMORY = ".inputs.json"
 # File systems tell times in steps of up to two seconds; a change within the same step would not be seen.
@@ -35,7 +36,7 @@ def input_hash(run: RunDir, name: str) -> str:
 
 
 def outside_hash(path: Path, run: Path, *, write: bool = True) -> str:
-    """SHA-256 of a file or folder (:func:`overton.rundir.sha256`), remembered in the run's folder.
+    """SHA-256 of a file or folder (:func:`overton.jsonio.sha256`), remembered in the run's folder.
 
     Args:
         path: what is there.

@@ -119,9 +119,9 @@ def overtonbench(
     """Measure OvertonScores: of the models that people rated, and of your answers, rated by a judge in their place."""
     from overton.evaluation.overtonbench_data import DATASET
     from overton.hub import prefer_cache
+    from overton.jsonio import keep_inputs, write_jsonl
     from overton.judging import Asking
     from overton.judging_overtonbench import files_among, overtonbench_files, overtonbench_tables, question_rows
-    from overton.rundir import keep_inputs, write_jsonl
 
     sources = data or [DATASET]
     prefer_cache(sources)

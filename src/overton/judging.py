@@ -55,8 +55,8 @@ class Asking:
         Raises:
             RunError: there is one.
         """
+        from overton.jsonio import keep_inputs
         from overton.llm.batch import request_files
-        from overton.rundir import keep_inputs
 
         batches: list[Path] = []
         for model in self.models if self.write_batch else ():
@@ -175,7 +175,8 @@ def judge_files(
     """
     from overton.evaluation.judge import compare_answers, judge_answers
     from overton.evaluation.judge.summary import failures, judge_figures, system_comparisons, system_figures
-    from overton.rundir import versions, write_json, write_jsonl
+    from overton.jsonio import write_json, write_jsonl
+    from overton.rundir import versions
 
     name = "scores" if pair is None else "pairwise"
     names = (f"{name}.jsonl", f"{name}.transcript.jsonl", f"{name}.json")

@@ -70,7 +70,8 @@ def overtonbench_files(
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
     from overton.evaluation.overtonbench_judge import check_figures, load_variant, predict_ratings, rating_agreement
-    from overton.rundir import versions, write_json, write_jsonl
+    from overton.jsonio import write_json, write_jsonl
+    from overton.rundir import versions
 
     asking.keep_inputs(_FILES, [*paths, *files_among(sources), prompt_file, *asking.read_batch])
     if not (paths or check) and (judged := asking.folder / _FILES[1]).exists():

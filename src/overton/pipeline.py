@@ -16,10 +16,11 @@ from typing import Any
 from overton import processes
 from overton.errors import RunError
 from overton.inputs import input_hash, outside_hash
+from overton.jsonio import write_text
 from overton.lock import LOCK, locked
 from overton.progress import console
 from overton.recipe import Recipe, dump_recipe
-from overton.rundir import RunDir, write_text
+from overton.rundir import RunDir
 
 
 @dataclass(frozen=True, slots=True)

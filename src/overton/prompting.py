@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import DataError
-from overton.rundir import read_jsonl
+from overton.jsonio import read_jsonl
 
 Message = dict[str, str]
 
@@ -23,7 +23,7 @@ def read_sft_rows(path: Path) -> list[dict[str, Any]]:
             empty completion teaches to say nothing.
 
     Raises:
-        DataError: as for :func:`~overton.rundir.read_jsonl`, or a row lacks one of the two, or it is no text, or the
+        DataError: as for :func:`~overton.jsonio.read_jsonl`, or a row lacks one of the two, or it is no text, or the
             prompt is empty.
     """
     rows = read_jsonl(path)

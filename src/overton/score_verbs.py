@@ -54,7 +54,7 @@ def score(
     ] = None,
 ) -> None:
     """Score any file of answers against reference perspectives. Nothing is trained."""
-    from overton.rundir import keep_inputs, write_jsonl
+    from overton.jsonio import keep_inputs, write_jsonl
     from overton.scoring import score_files
     from overton.scoring_table import print_report, report_json
 
@@ -120,7 +120,7 @@ def compare(
     from overton.comparing import compare_files
     from overton.comparing_files import tables_in
     from overton.comparing_table import FILES, FORMATS, print_main, write_comparison
-    from overton.rundir import keep_inputs
+    from overton.jsonio import keep_inputs
     from overton.scoring import Evaluators
 
     if table_format and table_format not in FORMATS:

@@ -17,8 +17,8 @@ from overton.comparing_files import join_saved, read_references, read_saved
 from overton.comparing_table import FILES, latex, markdown
 from overton.errors import DataError
 from overton.evaluation.statistics import compare, interval
+from overton.jsonio import read_json, read_jsonl
 from overton.report.compare import build_comparison, pairs
-from overton.rundir import read_json, read_jsonl
 from overton.scoring import Evaluators, score_files
 from overton.testing import tiny_nli
 

@@ -12,7 +12,7 @@ from datasets import load_dataset
 
 from overton.cli import main
 from overton.data import read_situations
-from overton.rundir import read_jsonl
+from overton.jsonio import read_jsonl
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "situations.jsonl"
 RECIPE = """

@@ -17,7 +17,8 @@ import pytest
 from overton.errors import DiskFullError, RunError
 from overton.failures import explain
 from overton.folders import atomic_folder
-from overton.rundir import RunDir, write_text
+from overton.jsonio import write_text
+from overton.rundir import RunDir
 
 Fails = Callable[..., str]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")

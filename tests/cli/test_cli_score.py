@@ -14,7 +14,7 @@ from overton.estimator import Calibration, SimilarityEstimator
 from overton.estimator.models import model_hash
 from overton.evaluation.nli import load_nli, nli_rows
 from overton.evaluation.published import published_scores
-from overton.rundir import read_jsonl, write_json
+from overton.jsonio import read_jsonl, write_json
 from overton.scoring import FORM, score_files
 from overton.testing import tiny_nli
 from overton.types import Answer

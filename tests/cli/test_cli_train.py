@@ -11,8 +11,8 @@ import pytest
 import yaml
 from trl import GRPOConfig, SFTConfig
 
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.recipe import load_recipe
-from overton.rundir import read_jsonl, write_jsonl
 from overton.testing import tiny_policy
 from overton.training.arguments import grpo_arguments, sft_arguments
 from overton.training.sft import train_sft

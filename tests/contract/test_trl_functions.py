@@ -24,8 +24,8 @@ from trl_setup import HashEncoder
 from overton.errors import RecipeError
 from overton.integrations import trl as functions
 from overton.integrations.trl import AsyncTrlReward, GroupSplitError, TrlReward
+from overton.jsonio import read_jsonl
 from overton.rewards import OvertonReward
-from overton.rundir import read_jsonl
 from overton.types import Group, Perspective
 
 # ------------------------------------------------------------------ what they answer

@@ -16,7 +16,7 @@ from overton.data.cells import cluster_value, stance_value
 from overton.data.io import situation_from_row
 from overton.data.table import read_table
 from overton.errors import DataError
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from table_files import HEADER, csv_file, jsonl_file, views_of
 
 

@@ -14,7 +14,7 @@ from overton.data import read_answers, read_situations
 from overton.data.table import read_table
 from overton.data.world.generate import Splits
 from overton.errors import DataError
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from overton.types import Answer
 
 GOOD: dict[str, Any] = {

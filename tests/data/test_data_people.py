@@ -18,8 +18,9 @@ from overton.data.splits import drop_shared, shared_groups, split_as_published, 
 from overton.data.stage import run
 from overton.data.table import TableRow, has_same, labelled_pairs, read_table, table_pairs, table_triplets
 from overton.errors import DataError
+from overton.jsonio import read_jsonl
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_jsonl
+from overton.rundir import RunDir
 from overton.spelling import one_spelling
 from overton.types import Perspective, Situation
 from people_files import write_argkp

@@ -20,11 +20,12 @@ from overton.data.sft import extractive_summary, table_sft
 from overton.data.stage import run
 from overton.data.table import table_pairs
 from overton.errors import DataError, RecipeError
+from overton.jsonio import read_jsonl
 from overton.llm import Reply, Request
 from overton.matching import Matrix
 from overton.pipeline import _made_from, find_stage
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, fingerprint, read_jsonl
+from overton.rundir import RunDir, fingerprint
 from overton.segment import layout, segment
 from overton.types import Perspective
 

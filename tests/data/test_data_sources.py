@@ -15,8 +15,9 @@ from overton.data.stage import run
 from overton.data.table import read_table
 from overton.data.valueprism import valueprism_rows
 from overton.errors import DataError, RecipeError
+from overton.jsonio import read_jsonl
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_jsonl
+from overton.rundir import RunDir
 from overton.sections import DataPart
 from table_files import HEADER, csv_file, jsonl_file
 

@@ -14,8 +14,9 @@ from overton.data.stage import run
 from overton.data.world.content import load_world
 from overton.data.world.generate import Splits, check_leaks
 from overton.errors import DataError
+from overton.jsonio import read_jsonl, sha256
 from overton.recipe import Recipe, parse_recipe
-from overton.rundir import RunDir, read_jsonl, sha256
+from overton.rundir import RunDir
 
 SIZES = {"train": 60, "dev": 20, "test": 20, "triplets": 50, "pairs": 40}
 _ROWS = ("train", "dev", "test", "sft", "triplets", "pairs.train", "pairs.dev", "pairs.test")

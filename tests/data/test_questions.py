@@ -12,7 +12,7 @@ from overton.data import read_situations
 from overton.data.questions import read_questions
 from overton.data.table import read_table
 from overton.errors import DataError
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from people_files import write_argkp, write_perspectrum
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -74,8 +74,9 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 def test_a_run_of_perspectrum_needs_data_and_evaluation_alone(tmp_path: Path) -> None:
     from overton.data import stage as data
     from overton.evaluation import stage as evaluation
+    from overton.jsonio import read_json
     from overton.recipe import parse_recipe
-    from overton.rundir import RunDir, read_json
+    from overton.rundir import RunDir
     from overton.testing import tiny_nli
 
     folder = REAL / "perspectrum"

@@ -30,7 +30,7 @@ from overton.estimator.calibrate import (
 from overton.estimator.models import load_sentence_transformer
 from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics, read_pairs
 from overton.estimator.search import mean_precision
-from overton.rundir import write_json
+from overton.jsonio import write_json
 
 
 def array(*values: float) -> np.ndarray:

@@ -8,8 +8,9 @@ import pytest
 from estimator_tiny import make_pairs
 
 from overton.estimator.search import search
+from overton.jsonio import read_json, write_jsonl
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_json, write_jsonl
+from overton.rundir import RunDir
 from overton.sections import EstimatorSection
 
 pytest.importorskip("optuna", reason="the search needs Optuna: pip install 'overton[search]'")

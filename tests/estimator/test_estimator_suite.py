@@ -20,8 +20,8 @@ from overton.estimator.people import measure, read_labels
 from overton.estimator.preprocess import Preprocessing
 from overton.estimator.shipped import load_base
 from overton.estimator.suite import claim_pairs, matching_precision
+from overton.jsonio import write_text
 from overton.recipe import dump_recipe, parse_recipe
-from overton.rundir import write_text
 from people_files import write_argkp, write_perspectrum
 
 REAL = Path(__file__).parents[3] / "shared" / "data"

@@ -20,8 +20,9 @@ from overton.estimator.preprocess import Preprocessing
 from overton.estimator.stage import check
 from overton.estimator.stage import run as run_stage
 from overton.estimator.train import freeze, prepare_triplets
+from overton.jsonio import write_json, write_jsonl
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, write_json, write_jsonl
+from overton.rundir import RunDir
 from overton.sections import EstimatorSection
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from overton.evaluation.nli import NliModel
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from overton.types import Answer, Perspective, Situation
 
 TEXTS = [

@@ -13,9 +13,10 @@ from overton.data.world.generate import make_world
 from overton.errors import DataError, ModelError, RunError
 from overton.evaluation import stage
 from overton.evaluation.summary import COLUMNS, order_systems
+from overton.jsonio import read_json, read_jsonl, write_jsonl, write_text
 from overton.pipeline import run_stages
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, stage_files, write_jsonl, write_text
+from overton.rundir import RunDir, stage_files
 from overton.segment import format_answer
 from overton.types import Answer, Situation
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from overton.evaluation.independence import Part, family, hashes_of, parts_of_run, shared_models
+from overton.jsonio import sha256, write_json
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, sha256, write_json
+from overton.rundir import RunDir
 from overton.testing import tiny_encoder, tiny_nli
 
 

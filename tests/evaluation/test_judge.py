@@ -21,9 +21,9 @@ from overton.evaluation.judge.pairwise import compare_answers, pair_summary
 from overton.evaluation.judge.reply import Scores
 from overton.evaluation.judge.score import METRICS, judge_answers
 from overton.evaluation.judge.summary import judge_figures, system_figures
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.llm.batch import BatchResults, BatchWriter, read_results
 from overton.llm.cache import ReplyCache
-from overton.rundir import read_jsonl, write_jsonl
 from overton.types import Answer
 
 

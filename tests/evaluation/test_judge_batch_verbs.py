@@ -13,7 +13,7 @@ from llm_server import Answer as Served
 from llm_server import serving
 from test_judge_verbs import judge
 
-from overton.rundir import read_jsonl, write_jsonl
+from overton.jsonio import read_jsonl, write_jsonl
 
 
 def test_the_batch_form_gives_the_same_files(files: list[str], tmp_path: Path) -> None:

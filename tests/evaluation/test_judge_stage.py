@@ -12,9 +12,10 @@ from llm_server import serving
 
 from overton.errors import RecipeError, RunError
 from overton.evaluation import stage
+from overton.jsonio import read_json, read_jsonl, write_jsonl, write_text
 from overton.pipeline import run_stages
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_json, read_jsonl, write_jsonl, write_text
+from overton.rundir import RunDir
 from overton.sections import EvaluationSection
 from overton.types import Answer, Perspective, Situation
 

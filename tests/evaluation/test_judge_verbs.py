@@ -19,7 +19,7 @@ from llm_server import Answer as Served
 from llm_server import serving
 
 from overton.cli import main
-from overton.rundir import read_json, read_jsonl, write_jsonl
+from overton.jsonio import read_json, read_jsonl, write_jsonl
 
 
 def judge(files: list[str], url: str, *more: str) -> int:

@@ -13,7 +13,7 @@ import pytest
 from overton.errors import DataError, DiskFullError
 from overton.evaluation import nli_learner, nli_train
 from overton.evaluation.nli import load_nli
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 
 SAYS = {
     "safety:+": ["it keeps the {} out of danger", "the {} is well protected", "no harm comes to the {}"],
@@ -128,7 +128,7 @@ def test_equality_of_meaning_is_learnt_from_pairs(tmp_path: Path, monkeypatch: p
 
 
 def test_the_same_seed_gives_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from overton.rundir import sha256
+    from overton.jsonio import sha256
 
     monkeypatch.setattr(nli_learner, "EPOCHS", 0.5)
     monkeypatch.setattr(nli_learner, "WARM_UP_SENTENCES", 256)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from overton.errors import DataError
 from overton.evaluation.overtonbench import TAUS, overton_scores, people_rows, question_scores
 from overton.evaluation.overtonbench_data import read_overtonbench
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 
 
 def rows(question: str, clusters: dict[str, list[float | None]], split: str = "prism") -> list[dict[str, Any]]:

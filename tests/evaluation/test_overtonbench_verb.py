@@ -12,7 +12,7 @@ from llm_server import Answer as Served
 from llm_server import serving
 
 from overton.cli import main
-from overton.rundir import read_json, read_jsonl, write_jsonl
+from overton.jsonio import read_json, read_jsonl, write_jsonl
 
 
 def test_overtonbench_without_answers_scores_people(bench: list[str], tmp_path: Path, capsys: Any) -> None:

@@ -19,7 +19,7 @@ from overton.cli import main
 from overton.data import read_answers
 from overton.data.questions import questions_of
 from overton.errors import DataError
-from overton.rundir import read_jsonl, write_jsonl, write_text
+from overton.jsonio import read_jsonl, write_jsonl, write_text
 
 
 def write(path: Path, text: str) -> Path:

@@ -14,9 +14,10 @@ from overton.cli import main
 from overton.data import read_answers
 from overton.errors import RecipeError, RunError
 from overton.generation.stage import rehearse, run
+from overton.jsonio import read_jsonl, write_jsonl, write_text
 from overton.pipeline import find_stage, run_stage
 from overton.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
-from overton.rundir import RunDir, read_jsonl, write_jsonl, write_text
+from overton.rundir import RunDir
 from overton.testing import tiny_nli
 
 

@@ -10,7 +10,7 @@ import pytest
 from overton.errors import DataError, RecipeError
 from overton.generation.prompts import PLACES, USED, Prompt, load_prompts, versions
 from overton.generation.strategies import STRATEGIES
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from overton.sections_generation import SystemSection
 from overton.segment import CORE_OPEN, layout, segment
 

@@ -10,8 +10,9 @@ import torch
 
 from overton.generation.sample import sample_answers
 from overton.generation.stage import run
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, read_jsonl, write_jsonl
+from overton.rundir import RunDir
 from overton.testing import scripted_policy, tiny_policy
 from overton.training.policy import load_policy
 from overton.types import Answer, Situation

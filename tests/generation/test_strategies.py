@@ -13,7 +13,7 @@ from systems_material import QUESTIONS, TEMPLATE, answered, encoder, local_model
 from overton.errors import ModelError
 from overton.generation.stage import check_answers
 from overton.generation.strategies import STRATEGIES, read_responses
-from overton.rundir import read_jsonl, write_jsonl
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.segment import layout, segment
 
 CALLS = {"parallel": 3, "modular": 3, "self-refine": 3}

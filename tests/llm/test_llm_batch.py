@@ -10,11 +10,11 @@ import pytest
 from llm_server import Answer, Open, ask, completion, echo, serving
 
 from overton.errors import DataError
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.llm import Request
 from overton.llm import batch as module
 from overton.llm.batch import BatchResults, BatchWriter, read_results
 from overton.llm.cache import ReplyCache
-from overton.rundir import read_jsonl, write_jsonl
 from overton.sections import LlmSection
 
 SECTION = LlmSection(model="m", base_url="https://llm.invalid/v1", extra={"top_p": 0.5, "temperature": None})

@@ -11,8 +11,9 @@ import pytest
 from test_recipes import RECIPES, SCRATCH, SMALL
 
 import preloaded
+from overton.jsonio import read_json, read_jsonl, sha256
 from overton.pipeline import NAMES
-from overton.rundir import RunDir, read_json, read_jsonl, sha256
+from overton.rundir import RunDir
 
 pytestmark = pytest.mark.slow
 

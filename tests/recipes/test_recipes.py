@@ -16,9 +16,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from made_when import made_when
 from overton.cli import main
 from overton.data import read_situations
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.pipeline import NAMES
 from overton.recipe import load_recipe
-from overton.rundir import RunDir, read_jsonl, write_jsonl
+from overton.rundir import RunDir
 from overton.segment import format_answer
 from overton.testing import tiny_nli, tiny_policy
 from overton.training.grpo import train_grpo

@@ -8,8 +8,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from overton.jsonio import write_json, write_jsonl
 from overton.recipe import Recipe, parse_recipe
-from overton.rundir import RunDir, write_json, write_jsonl
+from overton.rundir import RunDir
 
 LABELS = """
 Autonomy; Self-expression; Right to choose; Right to free speech; Right to privacy; Duty of

@@ -10,9 +10,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overton.jsonio import write_jsonl
 from overton.report.examples import MAX_CHARACTERS, choose, cut
 from overton.report.files import RunFiles, read_run
-from overton.rundir import RunDir, write_jsonl
+from overton.rundir import RunDir
 
 
 def test_examples_are_drawn_by_seed_and_not_by_quality(files: RunFiles) -> None:

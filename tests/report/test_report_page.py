@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from report_fake_run import SKILL, VALUES, build_run, recipe
 
 import overton.report.stage as stage
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.report import figures
 from overton.report.files import read_run
 from overton.report.html import build_page
 from overton.report.markdown import build_markdown
-from overton.rundir import RunDir, read_json, read_jsonl, write_json, write_jsonl
+from overton.rundir import RunDir
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 

@@ -12,6 +12,7 @@ from report_fake_run import recipe
 from rich.console import Console
 
 from overton.evaluation.statistics import compare_systems, interval
+from overton.jsonio import write_json
 from overton.report.estimator import estimator_part, estimator_rows
 from overton.report.files import RunFiles
 from overton.report.heat import heat_rows
@@ -30,7 +31,7 @@ from overton.report.metrics import (
 from overton.report.story import alarms, opening, warnings
 from overton.report.tables import change, count_table, headline, main_pair, other_comparisons
 from overton.report.terminal import summary_table
-from overton.rundir import RunDir, write_json
+from overton.rundir import RunDir
 
 
 def summary_of(difference: float, low: float, high: float, name: str = "oracle_coverage") -> dict[str, Any]:

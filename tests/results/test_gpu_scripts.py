@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import preloaded
+from overton.jsonio import read_json
 from overton.precision import has_fast_bf16
-from overton.rundir import read_json
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = ("Reading a friend's diary", "Skipping a vote", "Eating meat", "Lying to save a life")

@@ -10,7 +10,8 @@ import pytest
 from headline.measure import COLUMNS
 from headline.report import collect, figure, filled, goals, markdown, short_table, table, write_page
 from headline.systems import SYSTEMS
-from overton.rundir import RunDir, read_json, sha256, write_json
+from overton.jsonio import read_json, sha256, write_json
+from overton.rundir import RunDir
 from overton.testing import tiny_policy
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_gpu_scripts import data, run
 
-from overton.rundir import read_json, read_jsonl
+from overton.jsonio import read_json, read_jsonl
 from overton.segment import layout, segment
 from people_files import write_argkp, write_perspectrum
 from realtext.data import read_material

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hacking.attacks import ATTACKS
 from hacking.table import filled, markdown
-from overton.rundir import read_json
+from overton.jsonio import read_json
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "reward_hacking.json", ROOT / "docs" / "reward_hacking.md"

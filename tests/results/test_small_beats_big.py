@@ -13,7 +13,8 @@ import pytest
 
 from headline.systems import POLICIES, SYSTEMS
 from made_when import made_when
-from overton.rundir import RunDir, read_json
+from overton.jsonio import read_json
+from overton.rundir import RunDir
 
 ROOT = Path(__file__).parents[2]
 # One of each kind: asked explicitly, a union as long as another's answers, communities, another estimator.

@@ -25,7 +25,7 @@ from hacking_recovery import cheating_rows, judged
 from overton.data.world.generate import make_world
 from overton.data.world.sft import sft_rows
 from overton.errors import DataError
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from overton.segment import layout, segment
 from overton.types import Perspective
 from people_files import write_perspectrum

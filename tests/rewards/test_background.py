@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.errors import DataError, RecipeError
+from overton.jsonio import write_jsonl
 from overton.rewards import OvertonReward, load_reward
 from overton.rewards.background import Background
-from overton.rundir import write_jsonl
 from overton.testing import tiny_encoder
 from overton.types import Group, Perspective, Situation
 

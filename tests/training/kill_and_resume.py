@@ -21,8 +21,8 @@ import torch
 
 import overton.training.grpo
 import overton.training.sft
+from overton.jsonio import write_jsonl
 from overton.recipe import Recipe, parse_recipe
-from overton.rundir import write_jsonl
 from overton.training.callbacks import MetricsFile
 from overton.training.grpo import train_grpo
 from overton.training.sft import train_sft

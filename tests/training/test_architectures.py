@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 from overton.cli import app
 from overton.generation.session import Settings
 from overton.generation.systems import Home, answers_of
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.prompting import prompt_ids, turn_end
 from overton.recipe import parse_recipe
 from overton.rewards import OvertonReward
-from overton.rundir import read_jsonl, write_jsonl
 from overton.sections_generation import SystemSection
 from overton.segment import format_answer
 from overton.testing import tiny_encoder

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overton.rundir import read_json, sha256
+from overton.jsonio import read_json, sha256
 from overton.training.checkpoints import LIST, damage, last_checkpoint, rotate, seal
 
 FILES = {"model.safetensors": b"weights", "optimizer.pt": b"moments" * 100, "trainer_state.json": b'{"global_step": 1}'}

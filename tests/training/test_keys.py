@@ -17,9 +17,9 @@ from transformers.integrations import TensorBoardCallback
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from overton.errors import DataError, RecipeError
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
-from overton.rundir import read_jsonl, write_jsonl
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training.arguments import grpo_arguments, sft_arguments, sft_epochs, sft_steps
 from overton.training.callbacks import keep_tensorboard

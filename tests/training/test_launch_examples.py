@@ -15,8 +15,9 @@ from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
 from launch_options import EXAMPLES, handed_over, launched
 
 import overton
+from overton.jsonio import read_jsonl, write_text
 from overton.recipe import dump_recipe, load_recipe
-from overton.rundir import RunDir, read_jsonl, write_text
+from overton.rundir import RunDir
 from two_processes import quick_data, quick_estimator
 
 CONFIGS = sorted((EXAMPLES / "accelerate").glob("*.yaml"))

@@ -15,8 +15,8 @@ from trl.scripts.vllm_serve import ScriptArguments, build_command
 
 from overton.errors import RecipeError
 from overton.estimator.models import model_hash
+from overton.jsonio import write_json
 from overton.recipe import Recipe, parse_recipe
-from overton.rundir import write_json
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training import preflight
 from overton.training.policy import load_policy

@@ -9,9 +9,10 @@ import pytest
 from trl import SFTConfig, SFTTrainer
 
 from overton.errors import DataError
+from overton.jsonio import write_jsonl
 from overton.prompting import read_sft_rows
 from overton.recipe import parse_recipe
-from overton.rundir import RunDir, write_jsonl
+from overton.rundir import RunDir
 from overton.testing import tiny_policy
 from overton.training.policy import load_policy
 from overton.training.sft import conversation_sizes, conversations, row_sizes, shortened, tokenized, train_sft

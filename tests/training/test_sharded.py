@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from test_two_processes import launch
 
 from overton.errors import RecipeError
-from overton.rundir import read_jsonl
+from overton.jsonio import read_jsonl
 from overton.testing import tiny_policy
 from overton.training.optimizers import make_optimizer
 from overton.training.policy import load_policy

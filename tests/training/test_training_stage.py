@@ -17,9 +17,10 @@ import overton.estimator
 import overton.training.grpo
 import overton.training.sft
 from overton.errors import ModelError, RecipeError
+from overton.jsonio import read_jsonl, write_jsonl, write_text
 from overton.pipeline import find_stage, run_stage
 from overton.recipe import Recipe, override, parse_recipe
-from overton.rundir import RunDir, read_jsonl, write_jsonl, write_text
+from overton.rundir import RunDir
 from overton.testing import tiny_policy
 from overton.training.stage import run
 from overton.types import Perspective, Situation

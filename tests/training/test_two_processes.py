@@ -16,7 +16,8 @@ from kill_and_resume import metrics_without_clock
 from safetensors.torch import load_file
 
 import preloaded
-from overton.rundir import RunDir, read_jsonl
+from overton.jsonio import read_jsonl
+from overton.rundir import RunDir
 from two_processes import GENERATIONS, NAMES, UNSCORED, step
 
 RECIPE = """

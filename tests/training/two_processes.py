@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from overton.jsonio import write_json, write_jsonl
 from overton.processes import count, is_first, number, wait_for_all
 from overton.recipe import Recipe
-from overton.rundir import RunDir, write_json, write_jsonl
+from overton.rundir import RunDir
 from overton.types import Perspective, Situation
 
 GENERATIONS = 4

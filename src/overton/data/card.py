@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from overton.rundir import sha256, write_text
+from overton.jsonio import sha256, write_text
 from overton.segment import OPENER
 
 _SPLITS = ("train", "dev", "test")

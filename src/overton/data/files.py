@@ -10,7 +10,7 @@ from typing import Any
 
 from overton.data.cells import MAX_CHARACTERS
 from overton.errors import DataError
-from overton.rundir import read_jsonl
+from overton.jsonio import read_jsonl
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

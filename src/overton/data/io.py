@@ -24,7 +24,7 @@ from overton.data.cells import (
     worded_text,
 )
 from overton.errors import DataError
-from overton.rundir import read_jsonl
+from overton.jsonio import read_jsonl
 from overton.types import Answer, Perspective, Situation
 
 MAX_ANSWER_CHARACTERS = 200_000

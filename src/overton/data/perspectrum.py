@@ -13,7 +13,7 @@ from typing import Any
 from overton.data.cells import text_value, worded_text
 from overton.data.rows import OPPONENTS, SUPPORTERS, TableRow
 from overton.errors import DataError
-from overton.rundir import read_json
+from overton.jsonio import read_json
 from overton.types import Perspective, Situation
 
 _CLAIMS, _POOL, _SPLIT = (

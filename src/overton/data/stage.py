@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.data.card import Tally, write_card
-from overton.rundir import RunDir, write_jsonl
+from overton.jsonio import write_jsonl
+from overton.rundir import RunDir
 
 if TYPE_CHECKING:
     from overton.recipe import Recipe

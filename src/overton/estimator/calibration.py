@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError, ModelError
-from overton.rundir import read_json
+from overton.jsonio import read_json
 
 if TYPE_CHECKING:
     import numpy as np

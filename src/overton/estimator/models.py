@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from overton.errors import MissingDependencyError, ModelError
 from overton.estimator.calibration import CALIBRATION_FILE
 from overton.folders import visible_files
-from overton.rundir import fingerprint, sha256
+from overton.jsonio import sha256
+from overton.rundir import fingerprint
 from overton.weights import whole_weights
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError, MissingDependencyError
-from overton.rundir import read_jsonl
+from overton.jsonio import read_jsonl
 
 if TYPE_CHECKING:
     import numpy as np

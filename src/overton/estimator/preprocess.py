@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overton.errors import DataError, ModelError
-from overton.rundir import read_json, write_json
+from overton.jsonio import read_json, write_json
 from overton.segment import keywords, strip_label
 from overton.segment.masking import WORD
 

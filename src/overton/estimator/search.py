@@ -8,8 +8,9 @@ from overton.errors import MissingDependencyError
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, read_pairs
 from overton.estimator.train import train_estimator
+from overton.jsonio import read_jsonl, sha256, write_json
 from overton.recipe import Recipe
-from overton.rundir import RunDir, fingerprint, read_jsonl, sha256, write_json
+from overton.rundir import RunDir, fingerprint
 from overton.sections import ALL_PAIRS, EstimatorSection
 
 if TYPE_CHECKING:

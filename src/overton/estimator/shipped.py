@@ -11,7 +11,7 @@ from overton.estimator.calibration import Calibration
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, model_hash, resolve_base
 from overton.estimator.preprocess import Preprocessing
-from overton.rundir import read_json, sha256
+from overton.jsonio import read_json, sha256
 
 _FILE = "calibrations.json"
 # Chosen on the dev parts of both data sets, where it is the best of 0, .2, .4 and .6 (docs/estimator.md).

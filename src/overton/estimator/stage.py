@@ -12,9 +12,10 @@ from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, model_hash, resolve_base
 from overton.estimator.pairs import read_pairs
 from overton.estimator.train import train_estimator
+from overton.jsonio import read_jsonl, sha256, write_json
 from overton.progress import console
 from overton.recipe import Recipe
-from overton.rundir import RunDir, read_jsonl, sha256, write_json
+from overton.rundir import RunDir
 
 
 def check(recipe: Recipe, run: RunDir) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overton.errors import OvertonError
-from overton.rundir import RunDir, read_json, sha256
+from overton.jsonio import read_json, sha256
+from overton.rundir import RunDir
 
 if TYPE_CHECKING:
     from overton.recipe import Recipe

@@ -27,8 +27,9 @@ from overton.evaluation.oracle import is_world
 from overton.evaluation.published import published_rows, published_sentences
 from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_rows
 from overton.evaluation.summary import order_systems, summarise
+from overton.jsonio import read_json, read_jsonl, sha256, write_json, write_jsonl
 from overton.progress import console
-from overton.rundir import RunDir, read_json, read_jsonl, sha256, write_json, write_jsonl
+from overton.rundir import RunDir
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:

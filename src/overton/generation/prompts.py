@@ -12,8 +12,8 @@ from importlib import resources
 from pathlib import Path
 
 from overton.errors import RecipeError
+from overton.jsonio import read_jsonl
 from overton.prompting import read_sft_rows
-from overton.rundir import read_jsonl
 from overton.sections_generation import SystemSection
 
 # What may stand in each prompt, and must, but for the number of samples.

@@ -13,9 +13,10 @@ from overton.generation.prompts import load_prompts
 from overton.generation.sample import sample_answers
 from overton.generation.session import Settings
 from overton.generation.systems import Home, Outcome, answers_of
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.progress import progress
 from overton.recipe import Recipe
-from overton.rundir import RunDir, read_jsonl, write_jsonl
+from overton.rundir import RunDir
 from overton.segment import layout
 from overton.types import Answer, Situation
 

@@ -10,10 +10,11 @@ from overton.generation.prompts import load_prompts, versions
 from overton.generation.session import REHEARSED, AskedModel, Said, Session, Settings
 from overton.generation.strategies import STRATEGIES, Plan
 from overton.generation.union import load_merger
+from overton.jsonio import sha256
 from overton.llm import LanguageModel, Reply, Request, load_llm
 from overton.llm.front import Budget
 from overton.progress import console
-from overton.rundir import fingerprint, sha256
+from overton.rundir import fingerprint
 from overton.sections_generation import TRAINED, SystemSection
 from overton.sections_model import LlmSection, ModelSection
 from overton.types import Answer, Situation

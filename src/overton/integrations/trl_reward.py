@@ -13,9 +13,9 @@ from typing import Any
 from overton.errors import NonFiniteError, RecipeError
 from overton.integrations.trl_batch import Batch, read_call, shared_scores
 from overton.integrations.trl_preflight import GroupSplitError, check_groups
+from overton.jsonio import write_jsonl
 from overton.processes import count, gather, is_first
 from overton.rewards.reward import Scorer
-from overton.rundir import write_jsonl
 from overton.types import Score
 
 # What TRL's table of completions shows of each.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import DataError, MissingDependencyError
-from overton.rundir import atomic_open
+from overton.jsonio import atomic_open
 from overton.types import Situation
 
 DATA_SOURCE = "overton"

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from overton.jsonio import read_jsonl, write_jsonl
 from overton.llm.cache import ReplyCache, cache_key
 from overton.llm.completion import Failure, read_answer
 from overton.llm.endpoint import declines, request_body
 from overton.llm.front import clean
 from overton.llm.types import Reply, Request
 from overton.progress import console
-from overton.rundir import read_jsonl, write_jsonl
 from overton.sections_model import LlmSection
 
 URL = "/v1/chat/completions"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from overton.errors import RecipeError
+from overton.jsonio import sha256
 from overton.llm.cache import ReplyCache
 from overton.llm.front import Budget, CarefulModel
 from overton.llm.types import Backend, LanguageModel
-from overton.rundir import sha256
 from overton.sections_model import LlmSection
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from overton.errors import OvertonError
-from overton.rundir import RunDir, read_json, read_jsonl
+from overton.jsonio import read_json, read_jsonl
+from overton.rundir import RunDir
 from overton.spelling import one_spelling
 from overton.types import Situation
 

@@ -6,11 +6,12 @@ import re
 
 from overton.errors import RunError
 from overton.inputs import input_hash
+from overton.jsonio import write_text
 from overton.recipe import Recipe
 from overton.report.files import read_run
 from overton.report.html import build_page
 from overton.report.markdown import build_markdown
-from overton.rundir import RunDir, write_text
+from overton.rundir import RunDir
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from overton.data import read_situations, train_situations
 from overton.errors import DataError, RecipeError
+from overton.jsonio import read_json
 from overton.rewards.background import LARGEST_BACKGROUND, Background
 from overton.rewards.presets import FILE_KEYS, make_preset, read_reward_file
 from overton.rewards.reward import OvertonReward
-from overton.rundir import read_json
 from overton.types import Situation
 
 VARIABLE = "OVERTON_REWARD"

@@ -21,7 +21,7 @@ from transformers.integrations import TensorBoardCallback
 
 from overton.errors import RunError
 from overton.full_disk import disk_full
-from overton.rundir import read_jsonl, write_jsonl
+from overton.jsonio import read_jsonl, write_jsonl
 
 # TRL's names on the left, ours on the right; everything else keeps its name.
 _RENAMED = {

@@ -12,9 +12,9 @@ import re
 import shutil
 from pathlib import Path
 
+from overton.jsonio import sha256, write_json
 from overton.processes import from_first
 from overton.progress import console
-from overton.rundir import sha256, write_json
 
 LIST = "files.json"
 KEPT = 2  # the newest may turn out damaged

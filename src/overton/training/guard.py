@@ -18,7 +18,7 @@ from transformers import Trainer
 from overton import processes
 from overton.errors import NonFiniteError
 from overton.full_disk import disk_full
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from overton.training.checkpoints import damage, numbered, rotate, seal
 
 _TEXTS = {"input_ids": "text", "prompt_ids": "prompt", "completion_ids": "completion"}

@@ -10,8 +10,9 @@ from overton.errors import DataError
 from overton.estimator.models import model_files
 from overton.folders import empty_folder
 from overton.inputs import outside_hash
+from overton.jsonio import read_json, sha256, write_json
 from overton.recipe import Recipe
-from overton.rundir import RunDir, fingerprint, read_json, sha256, write_json
+from overton.rundir import RunDir, fingerprint
 
 RECORD = "made_from.json"
 DONE = "done"

@@ -12,10 +12,11 @@ from pathlib import Path
 from overton.data import train_situations
 from overton.data.cells import id_value
 from overton.errors import ModelError
+from overton.jsonio import read_jsonl
 from overton.processes import count, from_first, is_first, wait_for_all
 from overton.progress import console
 from overton.recipe import Recipe
-from overton.rundir import RunDir, read_jsonl
+from overton.rundir import RunDir
 from overton.types import Situation
 
 

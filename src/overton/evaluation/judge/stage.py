@@ -12,7 +12,7 @@ from overton.evaluation.judge.ask import Judge
 from overton.evaluation.judge.pairwise import Row, compare_answers
 from overton.evaluation.judge.score import judge_answers
 from overton.evaluation.judge.summary import failures, judge_figures
-from overton.rundir import write_jsonl
+from overton.jsonio import write_jsonl
 from overton.types import Answer, Situation
 
 
