@@ -20,8 +20,8 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score
 from sklearn.preprocessing import normalize
 
 from overton.data.argkp import read_argkp
+from overton.data.pairs import stream_pairs
 from overton.data.perspectrum import read_perspectrum
-from overton.data.table import stream_pairs
 
 _TOPICS = 200  # dimensions of latent semantic analysis (Deerwester et al. 1990)
 Pairs = list[dict[str, Any]]

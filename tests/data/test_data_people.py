@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from overton.data.argkp import read_argkp
+from overton.data.pairs import has_same, labelled_pairs, table_pairs, table_triplets
 from overton.data.perspectrum import read_perspectrum
-from overton.data.rows import LabelledPair
+from overton.data.rows import LabelledPair, TableRow
 from overton.data.splits import drop_shared, shared_groups, split_as_published, texts_of
 from overton.data.stage import run
-from overton.data.table import TableRow, has_same, labelled_pairs, read_table, table_pairs, table_triplets
+from overton.data.table import read_table
 from overton.errors import DataError
 from overton.jsonio import read_jsonl
 from overton.recipe import parse_recipe

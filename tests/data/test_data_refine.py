@@ -14,11 +14,11 @@ import pytest
 
 from overton.data.judge import more_perspectives, same_perspective, summaries
 from overton.data.mine import judge_pairs, mined_triplets, with_verdicts
+from overton.data.pairs import table_pairs
 from overton.data.refine import Refiner
 from overton.data.rows import LabelledPair, TableRow, row_of
 from overton.data.sft import extractive_summary, table_sft
 from overton.data.stage import run
-from overton.data.table import table_pairs
 from overton.errors import DataError, RecipeError
 from overton.jsonio import read_jsonl
 from overton.llm import Reply, Request

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from overton.data.pairs import table_pairs, table_triplets
 from overton.data.sft import table_sft
 from overton.data.splits import split_table
-from overton.data.table import read_table, table_pairs, table_triplets
+from overton.data.table import read_table
 from overton.errors import DataError
 from overton.segment import layout, segment
 from table_files import HEADER, csv_file, jsonl_file, views_of

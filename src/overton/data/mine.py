@@ -15,9 +15,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from overton.data.judge import same_perspective
+from overton.data.pairs import has_same
 from overton.data.refine import Encode, matrices
 from overton.data.rows import LabelledPair, TableRow
-from overton.data.table import has_same
 from overton.errors import DataError
 from overton.spelling import one_spelling
 

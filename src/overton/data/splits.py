@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from overton.data.pairs import has_same
 from overton.data.rows import TableRow
-from overton.data.table import has_same
 from overton.errors import DataError
 from overton.spelling import one_spelling
 

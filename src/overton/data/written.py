@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from overton.data.pairs import stream_pairs, table_triplets
 from overton.data.rows import TableRow
 from overton.data.sft import table_sft
 from overton.data.sources import read_source
 from overton.data.splits import drop_shared, repeated_texts, split_as_published, split_table
-from overton.data.table import stream_pairs, table_triplets
 from overton.errors import DataError
 from overton.sections import DataPart
 

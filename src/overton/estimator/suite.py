@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overton.data.argkp import KeyPointGroup
+from overton.data.pairs import table_pairs
 from overton.data.perspectrum import read_perspectrum
 from overton.data.splits import texts_of
-from overton.data.table import table_pairs
 from overton.errors import DataError, MissingDependencyError
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, pair_columns
