@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from overton.errors import DataError, RunError
-from overton.judging import (
-    RESAMPLES,
-    Asking,
-    asks_nothing,
-    interval_cell,
-    open_judges,
-    read_systems,
-    reasons,
-    refuse_nothing,
-    scored_cell,
-    show,
-)
+from overton.judging import RESAMPLES, read_systems, show
+from overton.judging_asking import Asking, asks_nothing, open_judges, reasons, refuse_nothing
+from overton.judging_table import interval_cell, scored_cell
 
 if TYPE_CHECKING:
     from rich.table import Table
