@@ -17,19 +17,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from overton.errors import DataError, ModelError
 from overton.estimator import Calibration, SimilarityEstimator
 from overton.estimator.benchmark import benchmark, false_positive_rates, metrics
-from overton.estimator.calibrate import (
-    at_precision,
-    best_f1,
-    calibrate,
-    calibration_error,
-    calibration_record,
-    health_check,
-    platt,
-    reliability,
-)
+from overton.estimator.calibrate import calibrate, calibration_record
 from overton.estimator.models import load_sentence_transformer
 from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics, read_pairs
+from overton.estimator.quality import calibration_error, health_check, reliability
 from overton.estimator.search import mean_precision
+from overton.estimator.threshold import at_precision, best_f1, platt
 from overton.jsonio import write_json
 
 

@@ -21,9 +21,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from overton.estimator.calibrate import calibration_error, pick_threshold, platt, reliability
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics
+from overton.estimator.quality import calibration_error, reliability
+from overton.estimator.threshold import pick_threshold, platt
 
 if TYPE_CHECKING:
     import numpy as np

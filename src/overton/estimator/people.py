@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from overton.data.argkp import KeyPointGroup, key_point_groups
 from overton.errors import DataError
-from overton.estimator.calibrate import best_f1, calibration_error, held_out_probabilities, split_groups
 from overton.estimator.calibration import UNCALIBRATED_THRESHOLD
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.logged import LoggedAnswer, agreement
 from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics
+from overton.estimator.quality import calibration_error, held_out_probabilities, split_groups
 from overton.estimator.suite import ClaimPairs, argkp_scores, claim_pairs, labelled_key_points, matching_precision
+from overton.estimator.threshold import best_f1
 
 if TYPE_CHECKING:
     import numpy as np
