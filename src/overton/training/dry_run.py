@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,25 +12,18 @@ from overton.errors import RecipeError
 from overton.precision import has_fast_bf16
 from overton.recipe import Recipe
 from overton.rundir import RunDir
-from overton.training import memory, preflight
+from overton.training import preflight, sizing
 from overton.training.arguments import device_here, grpo_arguments, sft_arguments, sft_epochs, sft_steps
-from overton.training.at_hand import data_at_hand, encoder_parameters, shape_at_hand, tokenizer_at_hand
-from overton.training.checkpoints import KEPT
-from overton.training.cost import DECODE_SHARE, GPUS, UPDATE_SHARE, Gpu, at_once, step_seconds
+from overton.training.at_hand import data_at_hand, shape_at_hand, tokenizer_at_hand
+from overton.training.cost import GPUS, Gpu
 from overton.training.fitting import fit_problems
 from overton.training.lengths import rate_problems, situation_problems, step_problems
-from overton.training.memory import GB, SHARDINGS, Load, Sharding
+from overton.training.memory import GB, Sharding
 from overton.training.preflight import Problem
-from overton.training.shapes import Shape
 from overton.training.split import grpo_share, sft_share
 
 # Settings that this machine decides.
 _MACHINE = ("use_cpu", "dataloader_pin_memory")
-_METHODS: dict[str, dict[str, Any]] = {
-    "full": {"lora_rank": 0, "load_in_4bit": False},
-    "lora": {"load_in_4bit": False},
-    "qlora": {"load_in_4bit": True},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +103,12 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
                 found[name]["settings"].pop(key, None)
             found[name]["settings"]["bf16"] = bf16
     if divides and shape is not None:
-        loads = _loads(recipe, data, world, sharding, size or None)
-        found["memory"] = _memory(recipe, shape, loads)
-        found["disk"] = _disk(recipe, run, shape, sharding)
+        loads = sizing.loads(recipe, data, world, sharding, size or None)
+        found["memory"] = sizing.memory(recipe, shape, loads)
+        found["disk"] = sizing.disk(recipe, run, shape, sharding)
         problems += fit_problems(recipe, shape, data, loads, found)
         if gpu:
-            found["time"] = _time(recipe, shape, data, gpu, world)
+            found["time"] = sizing.time(recipe, shape, data, gpu, world)
     found["problems"] = [dataclasses.asdict(p) for p in sorted(problems, key=lambda p: p.severity)]
     found["unchecked"] = unchecked
     return found
@@ -245,85 +237,3 @@ def _changed(given: dict[str, Any], config: type) -> dict[str, Any]:
         for f in dataclasses.fields(config)  # type: ignore[arg-type]
     }
     return {name: value for name, value in given.items() if value != defaults.get(name)}
-
-
-def _loads(recipe: Recipe, data: dict[str, Any], world: int, sharding: Sharding, size: float | None) -> dict[str, Load]:
-    options, section = recipe.training.grpo, recipe.reward
-    sft, grpo = sft_share(recipe.training.sft, world), grpo_share(options, world)
-    answer = data["answer_tokens"] or options.max_completion_length
-    row = recipe.training.sft.packing or data["prompt_tokens"] + answer
-    beside = section.placement in ("auto", "cuda")
-    return {
-        "sft": Load(
-            sft.batch,
-            row,
-            processes=world,
-            sharding=sharding,
-            memory=size,
-            optimizer=recipe.training.sft.optimizer,
-        ),
-        "grpo": Load(
-            grpo.batch,
-            data["prompt_tokens"] + options.max_completion_length,
-            sampled=grpo.rows,
-            processes=world,
-            sharding=sharding,
-            memory=size,
-            estimator=encoder_parameters(recipe.estimator.base) if beside else 0,
-            reference=options.beta > 0,
-            optimizer=options.optimizer,
-        ),
-    }
-
-
-def _memory(recipe: Recipe, shape: Shape, loads: dict[str, Load]) -> dict[str, Any]:
-    """GB a device by what takes them, and the totals of other methods and shardings."""
-
-    def rounded(policy: Any, load: Load) -> dict[str, float]:
-        return {k: round(v / GB, 2) for k, v in memory.estimate(shape, policy, recipe.training, load).items()}
-
-    found: dict[str, Any] = {name: rounded(recipe.policy, load) for name, load in loads.items()}
-    other: dict[str, dict[str, float]] = {}
-    for method, keys in _METHODS.items():
-        if recipe.policy.model == "scratch" and method != "full":
-            continue
-        policy = recipe.policy.model_copy(update={"lora_rank": recipe.policy.lora_rank or 32, **keys})
-        other[method] = {
-            sharding: max(
-                rounded(policy, dataclasses.replace(load, sharding=sharding))["total"] for load in loads.values()
-            )
-            for sharding in SHARDINGS
-        }
-    return {**found, "total_by_method": other}
-
-
-def _disk(recipe: Recipe, run: RunDir, shape: Shape, sharding: Sharding) -> dict[str, float]:
-    checkpoint = memory.checkpoint_bytes(shape, recipe.policy, sharding, recipe.training.bf16)
-    model = memory.model_bytes(shape, recipe.policy)
-    folder = run.path
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    # One more is written before the oldest goes; the models of SFT and GRPO stay.
-    wanted = (KEPT + 1) * checkpoint + 2 * model
-    sizes = {"checkpoint_gb": checkpoint, "model_gb": model, "wanted_gb": wanted, "free_gb": free}
-    return {name: round(value / GB, 2) for name, value in sizes.items()}
-
-
-def _time(recipe: Recipe, shape: Shape, data: dict[str, Any], gpu: Gpu, world: int) -> dict[str, Any]:
-    options = recipe.training.grpo
-    rows = grpo_share(options, world).rows
-    prompt, answer = data["prompt_tokens"], options.max_completion_length
-    parts = step_seconds(shape, recipe.policy, recipe.training, gpu, rows, prompt, answer)
-    whole = sum(parts.values())
-    tokens = rows * world * answer
-    finite = whole < float("inf")
-    return {
-        "assumed": {"update_share_of_flops": UPDATE_SHARE, "decode_share_of_bandwidth": DECODE_SHARE},
-        "answers_at_once": at_once(shape, recipe.training, prompt + answer, rows, gpu.memory),
-        "generation_seconds": round(parts["generation"], 1) if finite else None,
-        "update_seconds": round(parts["update"], 1) if finite else None,
-        "step_seconds": round(whole, 1) if finite else None,
-        "hours": round(whole * options.steps / 3600, 1) if finite else None,
-        "generated_tokens_per_second": round(tokens / parts["generation"]) if finite else None,
-    }
