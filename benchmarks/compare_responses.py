@@ -34,7 +34,7 @@ def measure(responses: Path, references: Path, cache: Path | None, estimator: st
     from overton.comparing import compare_files
     from overton.comparing_files import join_saved, read_references, read_saved
     from overton.estimator.open import open_estimator
-    from overton.scoring import Evaluators
+    from overton.scoring_pairs import Evaluators
     from overton.scoring_similarity import item_of, similarity_rows
 
     torch.set_num_threads(1)

@@ -92,6 +92,7 @@ TOP = {
     "judging_overtonbench",
     "judging_table",
     "scoring",
+    "scoring_pairs",
     "scoring_similarity",
     "scoring_table",
     "score_verbs",

@@ -11,7 +11,7 @@ from typing import Any
 from overton.comparing_files import Saved, distinct, join_saved, read_references, read_saved, tell_apart
 from overton.errors import DataError
 from overton.notes import fewer_note
-from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
+from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
 from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
 

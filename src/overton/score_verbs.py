@@ -121,7 +121,7 @@ def compare(
     from overton.comparing_files import tables_in
     from overton.comparing_table import FILES, FORMATS, print_main, write_comparison
     from overton.jsonio import keep_inputs
-    from overton.scoring import Evaluators
+    from overton.scoring_pairs import Evaluators
 
     if table_format and table_format not in FORMATS:
         raise typer.BadParameter(f"{table_format!r}; known: {', '.join(FORMATS)}", param_hint="--format")

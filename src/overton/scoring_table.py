@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from overton.scoring import FORM, NLI, ORACLE, PUBLISHED, SPENT, ScoreReport
+from overton.scoring import ScoreReport
+from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT
 from overton.scoring_similarity import SIMILARITY, Row
 
 if TYPE_CHECKING:

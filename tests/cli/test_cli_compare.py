@@ -19,7 +19,8 @@ from overton.errors import DataError
 from overton.evaluation.statistics import compare, interval
 from overton.jsonio import read_json, read_jsonl
 from overton.report.compare import build_comparison, pairs
-from overton.scoring import Evaluators, score_files
+from overton.scoring import score_files
+from overton.scoring_pairs import Evaluators
 from overton.testing import tiny_nli
 
 Call = Callable[..., tuple[int, str, str]]

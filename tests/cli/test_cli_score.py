@@ -15,7 +15,8 @@ from overton.estimator.models import model_hash
 from overton.evaluation.nli import load_nli, nli_rows
 from overton.evaluation.published import published_scores
 from overton.jsonio import read_jsonl, write_json
-from overton.scoring import FORM, score_files
+from overton.scoring import score_files
+from overton.scoring_pairs import FORM
 from overton.testing import tiny_nli
 from overton.types import Answer
 
