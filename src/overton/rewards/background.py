@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # which imports this module
 Vectors = npt.NDArray[np.float32]
 NEIGHBOURS = 10
 LARGEST_BACKGROUND = 500
+# Lines of prose are about as near to references of other situations as the lowest tenth of those are to each other.
+_USUAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,13 @@ class Background:
     """Encoded references of other situations.
 
     A line that fits everything is near to references of many situations. So what decides whether it matches is how much
-    nearer it is to a reference of its own situation. This is half of cross-domain similarity local scaling (CSLS;
-    Conneau et al. 2018, arXiv 1710.04087, section 2.3), the half for the line.
+    nearer it is to a reference of its own situation. It is what cross-domain similarity local scaling (CSLS; Conneau et
+    al. 2018, arXiv 1710.04087, section 2.3) does for one of the two sides.
 
     Attributes:
         rows: (b, d) unit rows of references.
         situations: the situation of each.
-        usual: how near these references are to those of other situations among them, on average.
+        usual: how near these references are to those of other situations among them, the lowest tenth of it.
     """
 
     rows: Vectors
@@ -66,7 +68,7 @@ class Background:
         rows: Vectors = encode([text for text, _ in found], list(names))
         own = np.array(names)
         near = [_nearness(rows[own == name] @ rows[own != name].T) for name in dict.fromkeys(names)]
-        return cls(rows, names, float(np.concatenate(near).mean()))
+        return cls(rows, names, float(np.quantile(np.concatenate(near), _USUAL)))
 
     def excess(self, rows: Vectors, situation: str) -> Vectors:
         """How much nearer than a reference lines are to what is said of other situations: (n,) differences of cosines.

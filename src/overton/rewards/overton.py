@@ -85,7 +85,7 @@ class OvertonPreset:
     depth_weight: float = 0.0
     depth_words: int = 8
     novelty_weight: float = 0.0
-    background_weight: float = 0.5
+    background_weight: float = 1.0
     miss_credit: float = -1.0
     masks_alike = True
     nearest_decides = True
