@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from overton.errors import DataError, DiskFullError, RunError
-from overton.jsonio import atomic_open, read_json, read_jsonl, sha256, write_json, write_jsonl, write_text
+from overton.jsonio import atomic_open, keep_inputs, read_json, read_jsonl, sha256, write_json, write_jsonl, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -41,6 +41,21 @@ def test_only_a_file_takes_the_place_of_what_is_there(tmp_path: Path, monkeypatc
         with pytest.raises(RunError, match=f"{name}: is {what}"):
             write_text(Path(name), "x")
     assert names(tmp_path) == ["pipe"]
+
+
+def test_a_file_cannot_be_written_into_a_file_which_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    write_jsonl(file, [{"a": 1}])
+    for path in (file / "table.md", file / "deep" / "table.md"):
+        with pytest.raises(RunError, match=r"rows\.jsonl: cannot be written to, since it is no folder"):
+            keep_inputs([path], [])
+        with pytest.raises(RunError, match=r"rows\.jsonl: cannot be written to"):
+            write_text(path, "x")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RunError, match="broken: cannot be written to"):
+        keep_inputs([tmp_path / "broken" / "table.md"], [])
+    keep_inputs([tmp_path / "new" / "folder" / "table.md"], [])
+    assert read_jsonl(file) == [{"a": 1}]
 
 
 def test_a_full_disk_is_one_message_and_the_old_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

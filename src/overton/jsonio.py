@@ -29,7 +29,7 @@ def atomic_open(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
 
     Raises:
         DiskFullError: the disk is full.
-        RunError: the folder cannot be written, or the path is none of a file.
+        RunError: the folder cannot be written, or the path is none of a file, or lies in what is no folder.
     """
     _check_place(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -56,7 +56,8 @@ def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
         inputs: files that are read; those that are ``None`` or not there do not count.
 
     Raises:
-        RunError: an output is also an input, by whatever name or link, or its path is none of a file.
+        RunError: an output is also an input, by whatever name or link, or its path is none of a file, or lies in what
+            is no folder.
     """
     given = [path for path in inputs if path is not None and os.path.exists(path)]
     for output in outputs:
@@ -68,6 +69,11 @@ def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
 def _check_place(path: Path) -> None:
     if os.path.exists(path) and not os.path.isfile(path):  # a device would be replaced by a file
         raise RunError(f"{path}: is {'a folder' if path.is_dir() else 'no file'}; give the name of a file to write")
+    for folder in path.parents:
+        if os.path.lexists(folder):
+            if not folder.is_dir():
+                raise RunError(f"{folder}: cannot be written to, since it is no folder; name another place")
+            return
 
 
 def write_text(path: Path, text: str) -> None:
