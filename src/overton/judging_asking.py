@@ -135,13 +135,20 @@ def refuse_nothing(rows: Sequence[Row], column: str) -> None:
     """Refuse rows without one value, which must not take the place of what an earlier call brought.
 
     Raises:
-        ModelError: with the most common reason.
+        ModelError: with the most common reason, and what to do.
     """
     if rows and all(row[column] is None for row in rows):
         reason = next(iter(reasons(rows)))
+        if any(row["failed"] for row in rows):
+            rest = "Replies that came are kept, and the same command goes on from there."
+        else:
+            rest = (
+                "Replies came, and the same command would read the same again: change what is asked (--set "
+                "max_tokens=4000 where they are cut off), or name another judge with --model."
+            )
         raise ModelError(
             f"the judges brought not one of {len(rows)} verdicts; most often: {reason}. No result was written or "
-            "replaced; replies that came are kept, and the same command goes on from there."
+            f"replaced. {rest}"
         )
 
 
