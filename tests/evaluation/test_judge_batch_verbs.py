@@ -104,3 +104,18 @@ def test_calls_of_an_earlier_batch_that_are_read_are_not_removed(
     assert judge([*files, str(path)], "http://localhost:1/v1", "--write-batch", "--model", "j") == 1
     assert "j-2.jsonl: is read here and would be overwritten" in capsys.readouterr().err
     assert read_jsonl(path) == [row]
+
+
+def test_a_file_that_holds_no_results_is_refused_and_nothing_is_replaced(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")}
+    assert judge(files, "http://localhost:1/v1", "--write-batch", "--model", "j") == 0
+    calls = tmp_path / "out" / "batch" / "j.jsonl"
+    assert judge(files, "http://localhost:1/v1", "--read-batch", str(calls)) == 1
+    assert "j.jsonl: holds calls and no results; upload it" in capsys.readouterr().err
+    assert judge(files, "http://localhost:1/v1", "--read-batch", files[0]) == 1
+    assert "holds no results of the Batch API, whose rows have `custom_id`" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")} == before

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from overton.errors import DataError
 from overton.jsonio import read_jsonl, write_jsonl
 from overton.llm.cache import ReplyCache, cache_key
 from overton.llm.completion import Failure, read_answer
@@ -147,15 +148,29 @@ def read_results(paths: Sequence[Path]) -> dict[str, Reply]:
     """Replies by ``custom_id``, from files of results or of errors; a reply with a text goes before one without.
 
     Raises:
-        DataError: a file is missing or empty, or a line is not a JSON object.
+        DataError: a file is missing or empty, a line is not a JSON object, or no row is a result.
     """
     found: dict[str, Reply] = {}
     for path in paths:
-        for row in read_jsonl(path):
+        rows = read_jsonl(path)
+        _check_results(rows, path)
+        for row in rows:
             key, reply = str(row.get("custom_id")), clean(_reply(row))
             if key not in found or found[key].text is None:
                 found[key] = reply
     return found
+
+
+def _check_results(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """One odd row costs its own reply; a file without any result is another file than was meant."""
+    if any("custom_id" in row and ("response" in row or "error" in row) for row in rows):
+        return
+    if "custom_id" in rows[0] and "body" in rows[0]:
+        raise DataError(f"{path}: holds calls and no results; upload it, and give the files that the provider makes")
+    raise DataError(
+        f"{path}: holds no results of the Batch API, whose rows have `custom_id` and `response` or `error`; found: "
+        f"{', '.join(rows[0]) or 'nothing'}"
+    )
 
 
 def _reply(row: dict[str, Any]) -> Reply:
