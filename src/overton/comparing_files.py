@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from overton.data.answer_files import TABLES, answer_rows
+from overton.data.io import answers_from_rows
 from overton.errors import DataError
 from overton.evaluation.join import join, short
 from overton.spelling import one_spelling
 from overton.types import Answer, Situation
 
 K = TypeVar("K", bound=Hashable)
-_TABLES = (".jsonl", ".csv", ".tsv", ".parquet")
+_REFERENCES = (".jsonl", *TABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def read_saved(paths: Sequence[Path]) -> list[Saved]:
     """Read answers of one or more systems.
 
     Rows are those of :func:`overton.data.io.read_answers` and may have ``split``; or the log of a published
-    evaluation: ``system``, ``prompt``, ``response_sentences`` and whatever else. A file may be gzipped. A system
+    evaluation: ``system``, ``prompt``, ``response_sentences`` and whatever else. JSONL may be gzipped. A system
     without a name is called as its file; a name that two files use gets the file's in front, with as many of its
     folders as it takes to tell the files apart.
 
@@ -102,7 +104,7 @@ def read_references(path: Path) -> dict[str, dict[str, Situation]]:
         return {"": {row.situation.id: row.situation for row in read_table(path, {}, labels=False)}}
     tables = tables_in(path)
     if not tables:
-        raise DataError(f"{path}: the folder holds no table; wanted: {', '.join(_TABLES)}")
+        raise DataError(f"{path}: the folder holds no table; wanted: {', '.join(_REFERENCES)}")
     found: dict[str, dict[str, Situation]] = {"": {}}
     first: dict[str, Path] = {}
     for table in tables:
@@ -118,7 +120,7 @@ def read_references(path: Path) -> dict[str, dict[str, Situation]]:
 
 def tables_in(folder: Path) -> list[Path]:
     """The tables of a folder of references."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _TABLES)
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _REFERENCES)
 
 
 def join_saved(
@@ -198,16 +200,11 @@ def _among_themselves(saved: Sequence[Saved]) -> tuple[list[tuple[int, Situation
 
 
 def _read_file(path: Path) -> list[Saved]:
-    from overton.data.io import answers_from_rows
-    from overton.jsonio import read_jsonl
-
-    if path.suffix.lower() in (".csv", ".tsv"):
-        raise DataError(f"{path}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
-    rows = read_jsonl(path)
-    if "response_sentences" in rows[0]:
-        return [_logged(row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
-    splits = [_text(row, "split", f"{path}, row {number}") for number, row in enumerate(rows, 1)]
-    answers = answers_from_rows([{k: v for k, v in row.items() if k != "split"} for row in rows], path)
+    rows = answer_rows(path)
+    if "response_sentences" in rows[0][1]:
+        return [_logged(row, where) for where, row in rows]
+    splits = [_text(row, "split", where) for where, row in rows]
+    answers = answers_from_rows([(w, {k: v for k, v in row.items() if k != "split"}) for w, row in rows], path)
     return [Saved(answer, split) for answer, split in zip(answers, splits, strict=True)]
 
 
@@ -231,4 +228,5 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
 def _place(path: Path) -> tuple[str, ...]:
     """Folders and name of a file, without what its name ends in."""
     parts = Path(os.path.abspath(path)).parts
-    return (*parts[:-1], parts[-1].removesuffix(".gz").removesuffix(".jsonl"))
+    name = parts[-1].removesuffix(".gz").removesuffix(".jsonl")
+    return (*parts[:-1], Path(name).stem if Path(name).suffix.lower() in TABLES else name)

@@ -44,7 +44,9 @@ SeedOption = Annotated[int, typer.Option(help="Of the bootstrap.")]
 def judge(
     answers: Annotated[
         list[Path],
-        typer.Argument(metavar="ANSWERS...", help="JSONL: `answer`, and `id` or `prompt`.", show_default=False),
+        typer.Argument(
+            metavar="ANSWERS...", help="JSONL, CSV, TSV or Parquet: `answer`, `id` or `prompt`.", show_default=False
+        ),
     ],
     output: OutputOption,
     questions: Annotated[
@@ -82,7 +84,9 @@ def judge(
 def overtonbench(
     answers: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[ANSWERS...]", help="JSONL: `answer`, and `id` or `prompt`.", show_default=False),
+        typer.Argument(
+            metavar="[ANSWERS...]", help="JSONL, CSV, TSV or Parquet: `answer`, `id` or `prompt`.", show_default=False
+        ),
     ] = None,
     output: OutputOption = Path("overtonbench"),
     data: Annotated[

@@ -24,8 +24,9 @@ def judge_files(
     """Score answers, or compare two systems, and write rows, transcript and figures.
 
     Args:
-        paths: answers in JSONL; rows without ``system`` are of the system that the file is named after. Systems of two
-            files are two systems: where their names are the same, the file's name, or its folder's, stands before them.
+        paths: answers, see :func:`~overton.comparing_files.read_saved`; rows without ``system`` are of the system that
+            the file is named after. Systems of two files are two systems: where their names are the same, the file's
+            name, or its folder's, stands before them.
         questions: their questions, as :func:`~overton.data.questions.questions_of` reads them; ``None`` when each
             answer's ``prompt`` is its question.
         asking: who is asked, and how.

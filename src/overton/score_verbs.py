@@ -33,11 +33,18 @@ CacheOption = Annotated[
 def score(
     answers: Annotated[
         Path,
-        typer.Argument(metavar="ANSWERS", help="JSONL: `answer`, and `id` or `prompt`.", show_default=False),
+        typer.Argument(
+            metavar="ANSWERS", help="JSONL, CSV, TSV or Parquet: `answer`, and `id` or `prompt`.", show_default=False
+        ),
     ],
     references: Annotated[
         Path,
-        typer.Option("--references", metavar="REFS", help="JSONL: `id`, `text`, `perspectives`.", show_default=False),
+        typer.Option(
+            "--references",
+            metavar="REFS",
+            help="Table of references: `id`, `text`, `perspectives`.",
+            show_default=False,
+        ),
     ],
     estimator: EstimatorOption = None,
     data_set: DataSetOption = "",
@@ -90,7 +97,7 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="ANSWERS...",
-            help="JSONL, also gzipped: `answer`, and `id` or `prompt`; `system` where a file holds several.",
+            help="JSONL, CSV, TSV or Parquet: `answer`, and `id` or `prompt`; `system` where a file holds several.",
             show_default=False,
         ),
     ],

@@ -53,7 +53,7 @@ def score_files(
     Situations of the bundled world are also judged by its oracle.
 
     Args:
-        answers: JSONL, see :func:`overton.data.io.read_answers`; joined by ``id``, else by ``prompt``.
+        answers: see :func:`overton.data.io.read_answers`; joined by ``id``, else by ``prompt``.
         references: any form of :func:`overton.data.table.read_table`; labels may be missing.
         estimator: estimator of a run, Sentence Transformers folder or hub name; ``None`` takes the untuned
             all-MiniLM-L6-v2, with the threshold that was measured for it on labels of people.
@@ -73,8 +73,6 @@ def score_files(
     from overton.evaluation.join import join, other_text_note, short
     from overton.evaluation.statistics import few_note
 
-    if answers.suffix.lower() in (".csv", ".tsv"):
-        raise DataError(f"{answers}: answers are read from JSONL, one object with `answer` and `id` or `prompt` a line")
     situations = [row.situation for row in read_table(references, {}, labels=False)]
     given = read_answers(answers)
     joined = join(given, situations)

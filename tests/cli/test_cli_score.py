@@ -349,8 +349,8 @@ def test_bad_files_and_models_are_one_message(fails: Fails, tmp_path: Path, answ
     latin = tmp_path / "latin.jsonl"
     latin.write_bytes('{"id": "a", "answer": "é"}'.encode("latin-1"))
     assert "latin.jsonl, line 1: not UTF-8" in fails("score", latin, "--references", refs)
-    (tmp_path / "answers.csv").write_text("id,answer\na,b\n")
-    assert "JSONL" in fails("score", "answers.csv", "--references", refs)
+    (tmp_path / "answers.csv").write_text("id,text\na,b\n")
+    assert "line 2: column 'answer' is missing" in fails("score", "answers.csv", "--references", refs)
     one = write_rows(tmp_path / "one.jsonl", [situation("a", "Why?", ONE)])
     assert "row 1: 1 perspective" in fails("score", answers, "--references", one)
     (tmp_path / "no model").mkdir()

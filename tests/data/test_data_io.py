@@ -141,7 +141,7 @@ def test_long_answers_are_read_and_absurd_ones_refused(tmp_path: Path) -> None:
     [
         ({"id": "b"}, "'answer' is missing"),
         ({"answer": "x"}, "neither `id` nor `prompt`"),
-        ({"id": "b", "answer": None}, "`answer` must be text"),
+        ({"id": "b", "answer": None}, "`answer` is missing"),
         ({"id": "b", "answer": ["x"]}, "`answer` must be text"),
         ({"id": "b", "answer": "x", "score": 1}, "unknown column 'score'"),
         ({"id": "b", "answer": "x", "tokens": "many"}, "`tokens` must be a number"),

@@ -23,7 +23,7 @@ _OURS = tuple(dict.fromkeys([*PERSPECTIVE_COLUMNS, *ANSWER_COLUMNS, *SITUATION_C
 # Cells of these may be missing, the others' may not.
 _MAY_LACK = ("cluster", "stance", "metadata")
 # What data frames call the column of their row numbers.
-_INDEX = re.compile(r"(index|Unnamed: \d+|__index_level_\d+__)?")
+ROW_NUMBERS = re.compile(r"(index|Unnamed: \d+|__index_level_\d+__)?")
 
 Rows = list[tuple[str, dict[str, Any]]]
 
@@ -79,7 +79,7 @@ def our_columns(
                 continue
             near = difflib.get_close_matches(name, [known for known in form if known not in row], 1, 0.75)
             shown = f"{name!r} (did you mean {near[0]}?)" if near else repr(name)
-            if only_ours and not _INDEX.fullmatch(name):
+            if only_ours and not ROW_NUMBERS.fullmatch(name):
                 raise DataError(
                     f"{where}: unknown column {shown}; known columns: {', '.join(form)}. Rename it or leave it out; "
                     "where data.columns names some of yours, all others are left out"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from overton.data.answer_files import answer_rows
 from overton.data.cells import (
     check_columns,
     check_count,
@@ -133,32 +134,44 @@ def spectrum_of(views: Sequence[Perspective], where: str) -> tuple[Perspective, 
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """Read answers from JSONL rows with ``answer`` and at least one of ``id`` and ``prompt``.
+    """Read answers from rows with ``answer`` and at least one of ``id`` and ``prompt``.
 
     An answer may be empty: that is a model's failure, to be scored as such. It may be long, up to 200,000
     characters. Rows without ``id`` get their prompt as id.
 
     Args:
-        path: JSONL file; the other columns of :class:`overton.types.Answer` are read when present.
+        path: JSONL, CSV, TSV or Parquet, see :func:`~overton.data.answer_files.answer_rows`; the other columns of
+            :class:`overton.types.Answer` are read when present.
 
     Raises:
         DataError: missing or empty file, broken line, wrong encoding, unknown or missing column, wrong type,
             overlong answer, duplicate id within one system.
     """
-    return answers_from_rows(read_jsonl(path), path)
+    return answers_from_rows(answer_rows(path), path)
 
 
-def answers_from_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> list[Answer]:
-    """Checked answers from rows of a file; arguments and errors as for :func:`read_answers`."""
+def answers_from_rows(rows: Iterable[tuple[str, Mapping[str, Any]]], path: Path) -> list[Answer]:
+    """Checked answers from rows of a file.
+
+    Args:
+        rows: ("FILE, row N", row) each.
+        path: the file.
+
+    Raises:
+        DataError: as of :func:`read_answers`.
+    """
     answers: list[Answer] = []
     seen: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        where = f"{path}, row {number}"
+    for number, (where, row) in enumerate(rows, 1):
         check_columns(row, required=("answer",), known=_ANSWER_KEYS, where=where)
         prompt = optional_text(row.get("prompt"), "prompt", where) or ""
         if row.get("id") is None and not prompt:
             raise DataError(f"{where}: neither `id` nor `prompt`; one of them must say which situation is answered")
         answer = row["answer"]
+        if answer is None or answer != answer:  # NaN, of a data frame
+            raise DataError(
+                f"{where}: `answer` is missing; write an empty text if nothing was said, or leave the row out"
+            )
         if not isinstance(answer, str):
             raise DataError(f"{where}: `answer` must be text, found {kind_of(answer)}")
         if len(answer) > MAX_ANSWER_CHARACTERS:
