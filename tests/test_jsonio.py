@@ -92,7 +92,8 @@ def test_nan_is_never_written(tmp_path: Path, value: float) -> None:
     ("content", "wanted"),
     [
         (b'{"a": 1}\n{"a": \n', "line 2: broken JSON"),
-        (b'{"a": 1}\n\n[1]\n', "line 3: a JSON object is wanted, found list"),
+        (b'{"a": 1}\n\n[1]\n', "line 3: a JSON object is wanted, found list; write its objects one a line"),
+        (b'[\n  {"a": 1}\n]\n', "line 1: broken JSON: Expecting value; each line is to hold one whole JSON object"),
         (b'{"a": 1}\n{"a": NaN}\n', "line 2: NaN is not a value"),
         (b'{"a": [{"b": -1e400}]}\n', "line 1: -1e400 is not a value"),
         (b'{"a": "\xe9"}\n', "line 1: not UTF-8"),

@@ -159,11 +159,13 @@ def _parse_line(path: Path, number: int, line: bytes, nan: bool) -> dict[str, An
     except UnicodeDecodeError as error:
         raise DataError(f"{path}, line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {number}: broken JSON: {error.msg}") from None
+        hint = "; each line is to hold one whole JSON object" if number == 1 else ""
+        raise DataError(f"{path}, line {number}: broken JSON: {error.msg}{hint}") from None
     except ValueError as error:
         raise DataError(f"{path}, line {number}: {error}") from None
     if not isinstance(row, dict):
-        raise DataError(f"{path}, line {number}: a JSON object is wanted, found {type(row).__name__}")
+        hint = "; write its objects one a line" if isinstance(row, list) else ""
+        raise DataError(f"{path}, line {number}: a JSON object is wanted, found {type(row).__name__}{hint}")
     return row
 
 
