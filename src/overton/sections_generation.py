@@ -9,6 +9,17 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from overton.sections_model import FETCHING, ModelSection, Section
 
+# Whose calls a key changes; with another strategy it would be passed over in silence.
+_STRATEGIES_OF = {
+    "samples": ("parallel", "verbalized"),
+    "sampled": ("parallel",),
+    "union_tokens": ("parallel",),
+    "encoder": ("parallel",),
+    "threshold": ("parallel",),
+    "shots": ("few-shot", "parallel"),
+    "examples": ("few-shot", "parallel"),
+}
+
 
 class SystemSection(ModelSection):
     """One system that answers: a model, and how it is asked (docs/generation.md)."""
@@ -60,6 +71,11 @@ class SystemSection(ModelSection):
             )
         if not all(member.model for member in self.community):
             raise ValueError("each model of `community` needs its `model`")
+        for key, strategies in _STRATEGIES_OF.items():
+            if self.strategy not in strategies and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(
+                    f"`{key}` goes with strategy `{'` or `'.join(strategies)}`, not with `{self.strategy}`"
+                )
         if self.strategy == "parallel" and self.temperature == 0:
             raise ValueError(f"`parallel` at temperature 0 gives one answer, paid for {self.samples} times; sample it")
         return self

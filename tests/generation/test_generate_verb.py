@@ -124,6 +124,7 @@ def test_further_keys_of_the_system_and_a_community(tmp_path: Path) -> None:
             "generation.systems.0.sampels: unknown key; did you mean generation.systems.0.samples?",
         ),
         (["--strategy", "modular"], "`community` goes with strategy `modular`"),
+        (["--set", "samples=8"], "`samples` goes with strategy `parallel` or `verbalized`, not with `implicit`"),
         (["--base-url", "http://example.org/v1"], "another machine"),
         (["--set", "api_key_env=sk-secret-key"], "never the key itself"),
         (["--set", "nothing"], "write KEY=VALUE"),
