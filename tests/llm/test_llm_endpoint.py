@@ -46,6 +46,15 @@ def test_429_waits_as_long_as_it_is_told(open_llm: Open) -> None:
         assert 1.5 <= endpoint.times[1] - endpoint.times[0] < 4
 
 
+def test_an_error_says_what_the_endpoint_said_and_when_to_come_back(open_llm: Open) -> None:
+    full = Answer({"error": {"message": "quota used"}}, 429, {"Retry-After": "3599"})
+    with serving(full, Answer("", 500)) as endpoint:
+        llm = open_llm(endpoint.url, retries=0)
+        [busy], [broken] = llm.complete(ask("a")), llm.complete(ask("b"))
+    assert busy.reason == "HTTP 429: quota used; it wants to be asked again in 60 minutes"
+    assert broken.reason == "HTTP 500: no reason given"
+
+
 def test_500_twice_is_tried_again_and_longer_each_time(open_llm: Open) -> None:
     broken = Answer("oh", 500)
     with serving(broken, broken, Answer(completion("fine"))) as endpoint:

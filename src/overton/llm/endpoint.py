@@ -22,6 +22,7 @@ from overton.llm.types import Reply, Request
 from overton.llm.workers import side_by_side
 from overton.sections_model import LlmSection
 
+_LONGEST_WAIT = 120  # seconds that the client waits when it is told to
 _GIVE_UP = 8  # calls in a row that failed alike, each after the retries it was worth
 # In words of providers and servers: a filter held the question back, or it is longer than the model reads.
 _ABOUT_THE_QUESTION = re.compile(
@@ -123,7 +124,10 @@ class Endpoint:
             raise Failure(type(error).__name__, self._safe(error)) from error
 
     def _refusal(self, error: Any, longest: int) -> Exception:
-        status, said = error.status_code, self._safe(error)
+        status = error.status_code
+        said = self._safe(error).removeprefix(f"Error code: {status}").removeprefix(" - ") or "no reason given"
+        if (wait := error.response.headers.get("retry-after", "")).isdecimal() and int(wait) > _LONGEST_WAIT:
+            said = f"{said}; it wants to be asked again in {-(-int(wait) // 60)} minutes"
         url, name = self._section.base_url, self._section.api_key_env
         declined = declines(status, error.response.text, longest)
         if status in (401, 403) and not declined:
