@@ -371,7 +371,9 @@ def test_bad_input_is_one_message_and_nothing_is_written(
 ) -> None:
     assert "none.jsonl: no such file" in fails("compare", "none.jsonl", "--references", refs)
     assert "none.jsonl: no such file" in fails("compare", good, "--references", "none.jsonl")
+    assert "nowhere: no such file; a .jsonl" in fails("compare", good, "--references", "nowhere")
     (tmp_path / "empty").mkdir()
+    assert "empty: is a folder, a .jsonl" in fails("score", good, "--references", tmp_path / "empty")
     assert "holds no table" in fails("compare", good, "--references", tmp_path / "empty")
     assert "entailment is of references" in fails("compare", good, "--nli-model", "x")
     bad = tmp_path / "bad.jsonl"

@@ -162,7 +162,7 @@ def test_an_answer_that_repeats_itself_is_not_learnt(tmp_path: Path) -> None:
         ("t.jsonl", b"", "no rows"),
         ("t.jsonl", b'{"id": 1,\n', "line 1: broken JSON"),
         ("t.jsonl", b'{"id": 1, "situation": Infinity}\n', "line 1: Infinity"),
-        ("t.xlsx", b"PK", "a .jsonl, .parquet, .csv or .tsv file is wanted"),
+        ("t.xlsx", b"PK", "t.xlsx: a .jsonl, .parquet, .csv or .tsv file is wanted"),
     ],
 )
 def test_unreadable_tables(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -31,7 +31,8 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{path}, row {number}", row
         return
     if kind not in (".csv", ".tsv"):
-        raise DataError(f"{path}: a .jsonl, .parquet, .csv or .tsv file is wanted")
+        there = "is a folder, " if path.is_dir() else "" if path.exists() else "no such file; "
+        raise DataError(f"{path}: {there}a .jsonl, .parquet, .csv or .tsv file is wanted")
     reader = csv.reader(io.StringIO(_decode(path), newline=""), delimiter="\t" if kind == ".tsv" else ",", strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
