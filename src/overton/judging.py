@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError
 from overton.judging_asking import Asking, asks_nothing, open_judges, reasons, refuse_nothing
+from overton.notes import fewer_note
 
 if TYPE_CHECKING:
     from overton.types import Answer
@@ -53,6 +54,11 @@ def judge_files(
     asking.keep_inputs(names, [*paths, questions, *asking.read_batch])
     answers = read_systems(paths)
     answers, texts, notes = with_questions(answers, questions)
+    if pair is None:  # of a pair only what both answered is compared, and the rest is counted
+        asked: dict[str, set[str]] = {}
+        for answer in answers:
+            asked.setdefault(answer.system, set()).add(answer.id)
+        notes += [f"{line}, comparisons in scores.json over those that both answered" for line in fewer_note(asked)]
     show(notes)
     sides = None if pair is None else _sides(answers, pair)
     judges, folder = open_judges(asking), asking.folder

@@ -199,6 +199,20 @@ def test_an_output_that_cannot_be_written_costs_no_call(
         assert not endpoint.bodies
 
 
+def test_means_over_different_questions_are_told_before_anything_is_asked(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert judge(files, "http://localhost:1/v1", "--dry-run") == 0
+    assert "not every system" not in capsys.readouterr().err
+    few = tmp_path / "few.jsonl"
+    write_jsonl(few, [row | {"system": "few"} for row in read_jsonl(Path(files[0]))[:1]])
+    with serving(Served(reply)) as endpoint:
+        assert judge([files[0], str(few)], endpoint.url) == 0
+    line = "not every system answered all 3 questions (few 1): means are over each system's own"
+    assert line in capsys.readouterr().err
+    assert any(line in note for note in read_json(tmp_path / "out" / "scores.json")["notes"])
+
+
 def test_questions_that_one_of_two_systems_left_out_are_counted(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
