@@ -49,6 +49,7 @@ def test_references_of_the_own_situation_do_not_count() -> None:
     behind = Background.of(many, encoder())
     rows = encoder().encode(["general"])
     assert behind.excess(rows, "another")[0] - behind.excess(rows, "mine")[0] == pytest.approx(1.0, abs=1e-6)
+    assert behind.excess(rows, " Mine\n")[0] == behind.excess(rows, "mine")[0]  # as trainers hand it over
 
 
 def test_a_line_that_fits_everything_no_longer_matches() -> None:

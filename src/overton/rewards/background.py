@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.errors import DataError
+from overton.spelling import one_spelling
 from overton.types import Situation
 
 if TYPE_CHECKING:  # which imports this module
@@ -33,7 +34,7 @@ class Background:
 
     Attributes:
         rows: (b, d) unit rows of references.
-        situations: the situation of each.
+        situations: the situation of each, in one spelling.
         usual: how near these references are to those of other situations among them, the lowest tenth of it.
     """
 
@@ -57,7 +58,7 @@ class Background:
         found = [(p.explanation, s.text) for s in situations for p in s.perspectives if p.explanation.strip()]
         if len(found) > count:
             found = random.Random(0).sample(found, count)
-        names = tuple(text for _, text in found)
+        names = tuple(one_spelling(text) for _, text in found)
         others = min((len(names) - names.count(name) for name in set(names)), default=0)
         if others < NEIGHBOURS:
             raise DataError(
@@ -65,7 +66,7 @@ class Background:
                 f"{len(names)} of {len(set(names))} situations. Give more situations with perspectives, or none"
             )
         encode = getattr(estimator, "encode_exact", estimator.encode)
-        rows: Vectors = encode([text for text, _ in found], list(names))
+        rows: Vectors = encode([text for text, _ in found], [situation for _, situation in found])
         own = np.array(names)
         near = [_nearness(rows[own == name] @ rows[own != name].T) for name in dict.fromkeys(names)]
         return cls(rows, names, float(np.quantile(np.concatenate(near), _USUAL)))
@@ -75,9 +76,10 @@ class Background:
 
         Args:
             rows: (n, d) unit rows of the lines.
-            situation: their own; its references do not count.
+            situation: their own, however it is spelled; its references do not count.
         """
-        others = np.array([name != situation for name in self.situations])
+        mine = one_spelling(situation)
+        others = np.array([name != mine for name in self.situations])
         return np.asarray(_nearness(rows @ self.rows[others].T) - self.usual, dtype=np.float32)
 
 
