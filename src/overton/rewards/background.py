@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +54,9 @@ class Background:
             count: references at most.
 
         Raises:
-            DataError: fewer than 10 references, or all of one situation.
+            DataError: something else than situations, fewer than 10 references, or all of one situation.
         """
+        situations = _checked(situations)
         found = [(p.explanation, s.text) for s in situations for p in s.perspectives if p.explanation.strip()]
         if len(found) > count:
             found = random.Random(0).sample(found, count)
@@ -81,6 +83,25 @@ class Background:
         mine = one_spelling(situation)
         others = np.array([name != mine for name in self.situations])
         return np.asarray(_nearness(rows @ self.rows[others].T) - self.usual, dtype=np.float32)
+
+
+def _checked(situations: Any) -> list[Situation]:
+    """The situations as a list.
+
+    Raises:
+        DataError: a path, or something else than situations.
+    """
+    if isinstance(situations, str | Path):
+        raise DataError(
+            f"a reward's background wants situations, found the path {str(situations)!r}; give "
+            f"read_situations(Path({str(situations)!r})) of overton.data, or name it in a settings file for load_reward"
+        )
+    items = list(situations) if isinstance(situations, Iterable) else [situations]
+    wrong = next((item for item in items if not isinstance(item, Situation)), None)
+    if wrong is not None or not isinstance(situations, Iterable):
+        kind = type(situations if wrong is None else wrong).__name__
+        raise DataError(f"a reward's background wants a list of situations (overton.types.Situation), found {kind}")
+    return items
 
 
 def _nearness(cosines: Vectors) -> Vectors:

@@ -65,7 +65,7 @@ class OvertonReward:
     Raises:
         RecipeError: unknown preset or field, a file that cannot be read, a path in place of an estimator, or a
             background for a preset that looks at none.
-        DataError: a background that is too small.
+        DataError: a background that is too small, or holds something else than situations.
     """
 
     def __init__(
