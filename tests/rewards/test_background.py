@@ -151,3 +151,42 @@ def test_a_settings_file_names_a_file_beside_it(run: Path, tmp_path: Path) -> No
     file.write_text(text + "background: nothing.jsonl\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"nothing\.jsonl"):
         load_reward(file)
+    write_jsonl(tmp_path / "few.jsonl", [s.to_json() for s in OTHERS[:2]])
+    file.write_text(text + "background: few.jsonl\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"few\.jsonl: a reward's background needs 10 references"):
+        load_reward(file)
+
+
+def test_a_settings_file_names_a_file_at_home(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_jsonl(tmp_path / "others.jsonl", [s.to_json() for s in OTHERS])
+    (tmp_path / "own.yaml").write_text("overrides: {threshold: 0.9}\n", encoding="utf-8")
+    file = tmp_path / "settings" / "reward.yaml"
+    file.parent.mkdir()
+    file.write_text(f"estimator: {run}\npreset: ~/own.yaml\nbackground: ~/others.jsonl\n", encoding="utf-8")
+    found = load_reward(file)
+    assert found.background is not None and found.preset.threshold == 0.9
+
+
+def test_a_background_for_a_preset_that_looks_at_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "reward.yaml"
+    file.write_text("estimator: nowhere\npreset: op-grpo\nbackground: nothing.jsonl\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="preset 'op-grpo' looks at no background"):
+        load_reward(file)
+
+
+def test_the_background_of_a_preset_s_file_is_not_dropped(run: Path, tmp_path: Path) -> None:
+    own, recipe, settings = (tmp_path / name for name in ("own.yaml", "my.yaml", "reward.yaml"))
+    own.write_text("overrides: {beta: 1}\nbackground: others.jsonl\n", encoding="utf-8")
+    recipe.write_text("reward: {background: 500}\n", encoding="utf-8")
+    settings.write_text(f"estimator: {run}\npreset: own.yaml\n", encoding="utf-8")
+    for make in (
+        lambda: OvertonReward(encoder(), own),
+        lambda: OvertonReward(encoder(), recipe),
+        lambda: load_reward(settings),
+        lambda: load_reward(run, preset=own),
+    ):
+        with pytest.raises(RecipeError, match="its `background` is not; name the file itself for load_reward"):
+            make()
+    assert OvertonReward(encoder(), own, background=OTHERS).background is not None
+    assert OvertonReward(encoder(), own, background_weight=0).background is None

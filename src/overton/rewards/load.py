@@ -14,7 +14,7 @@ from overton.data import read_situations, train_situations
 from overton.errors import DataError, RecipeError
 from overton.jsonio import read_json
 from overton.rewards.background import LARGEST_BACKGROUND, Background
-from overton.rewards.presets import FILE_KEYS, make_preset, read_reward_file
+from overton.rewards.presets import FILE_KEYS, check_background, make_preset, read_reward_file
 from overton.rewards.reward import OvertonReward
 from overton.types import Situation
 
@@ -39,7 +39,8 @@ def load_reward(
 
     Raises:
         ModelError: the estimator cannot be had or read.
-        RecipeError: the file cannot be read, it is a recipe without a run beside it, or an unknown preset or field.
+        RecipeError: the file cannot be read, it is a recipe without a run beside it, an unknown preset or field, or a
+            preset that does not go with the background.
         DataError: the background's situations cannot be read, or are too few.
     """
     from overton.estimator import open_estimator
@@ -50,10 +51,15 @@ def load_reward(
     if preset is None or str(preset) == own:
         preset, overrides = own, settings.get("overrides", {}) | overrides
         behind = settings.get("background")
-    make_preset(preset, overrides)  # a mistake is told before a model is loaded
+    check_background(make_preset(preset, overrides), preset, behind is not None)  # told before a model is loaded
     situations = behind.read(behind.file) if behind else []
     estimator, _ = open_estimator(name, data_set=settings.get("data_set", ""))
-    background = Background.of(situations, estimator, behind.count) if behind else None
+    background = None
+    if behind:
+        try:
+            background = Background.of(situations, estimator, behind.count)
+        except DataError as error:
+            raise DataError(f"{behind.file}: {error}") from None
     return OvertonReward(estimator, preset, background=background, **overrides)
 
 
@@ -77,8 +83,9 @@ def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, A
     if of_recipe:
         settings = _with_train(settings, path.parent)
     elif "background" in settings:
-        settings["background"] = _Behind(read_situations, path.parent / settings["background"], LARGEST_BACKGROUND)
-    preset = path.parent / settings.get("preset", "")
+        file = path.parent / Path(settings["background"]).expanduser()
+        settings["background"] = _Behind(read_situations, file, LARGEST_BACKGROUND)
+    preset = path.parent / Path(settings.get("preset", "")).expanduser()
     if preset.suffix and preset.is_file():  # beside the file, as the estimator may be
         settings["preset"] = str(preset)
     name = settings.get("estimator")

@@ -59,6 +59,28 @@ def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
         raise RecipeError(f"{where}: {error}") from None
 
 
+def check_background(preset: Preset, name: str | Path, given: bool) -> None:
+    """See that a background and the preset go together.
+
+    Args:
+        preset: of the reward.
+        name: what it was made from.
+        given: whether the reward has a background.
+
+    Raises:
+        RecipeError: the preset looks at no background, or its file names one that the reward lacks.
+    """
+    if given and not isinstance(preset, OvertonPreset):
+        raise RecipeError(f"reward: preset {str(name)!r} looks at no background; leave it out")
+    if given or str(name) in PRESETS or not getattr(preset, "background_weight", 0):
+        return
+    if read_reward_file(Path(name))[0].get("background"):
+        raise RecipeError(
+            f"{name}: of a preset's file `preset` and `overrides` are read, and its `background` is not; name the file "
+            "itself for load_reward, give `background` beside the preset, or set background_weight to 0"
+        )
+
+
 def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
     """Settings of a reward: ``preset`` and ``overrides``, ``estimator`` and ``data_set``, ``background``.
 

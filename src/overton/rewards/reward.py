@@ -15,9 +15,8 @@ import numpy.typing as npt
 from overton.errors import RecipeError
 from overton.rewards.background import Background
 from overton.rewards.near import near_texts
-from overton.rewards.overton import OvertonPreset
 from overton.rewards.plan import Rows
-from overton.rewards.presets import make_preset
+from overton.rewards.presets import check_background, make_preset
 from overton.rewards.references import checked_groups
 from overton.types import Group, Match, Score, Situation
 
@@ -63,8 +62,8 @@ class OvertonReward:
         overrides: fields of the preset, for example ``beta=0.5``.
 
     Raises:
-        RecipeError: unknown preset or field, a file that cannot be read, a path in place of an estimator, or a
-            background for a preset that looks at none.
+        RecipeError: unknown preset or field, a file that cannot be read or names a background that is not given, a path
+            in place of an estimator, or a background for a preset that looks at none.
         DataError: a background that is too small, or holds something else than situations.
     """
 
@@ -83,8 +82,7 @@ class OvertonReward:
             )
         self.estimator = estimator
         self.preset = make_preset(preset, overrides)
-        if background and not isinstance(self.preset, OvertonPreset):
-            raise RecipeError(f"reward: preset {str(preset)!r} looks at no background; leave it out")
+        check_background(self.preset, preset, bool(background))
         if not isinstance(background, Background):
             background = Background.of(background, estimator) if background else None
         self.background = background
