@@ -157,6 +157,9 @@ def test_the_first_yes_and_the_nearest_no_make_a_triplet() -> None:
     assert sum(p["label"] for p in pairs) == 2 and len(pairs) == 6 + 1 + 1
     with pytest.raises(DataError, match=r"data\.miner: no situation"):
         mined_triplets(judged[1:], 10, 0, tally)
+    silent = judge_pairs(rows, encode, Fake(lambda q: None), 0.75, Counter())  # a dry run, a cap, a server that is down
+    with pytest.raises(DataError, match=r"data\.miner: no triplets, since 4 of 4 pairs have no verdict"):
+        mined_triplets(silent, 10, 0, Counter())
     clustered = situation("0 a/x", "5 b/x", "90 c")
     assert with_verdicts(judge_pairs([clustered], encode, Fake(lambda q: None), 0.75, tally)) == [clustered]
     assert tally["pairs left out, for want of a verdict"] == 1

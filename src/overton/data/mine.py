@@ -93,11 +93,18 @@ def mined_triplets(judged: Sequence[Judged], n: int, seed: int, tally: Counter[s
         tally: situations without a triplet are counted.
 
     Raises:
-        DataError: no situation gives one.
+        DataError: no situation gives one; the message says whether verdicts are missing.
     """
     found = [triplet for item in judged if (triplet := _triplet(item)) is not None]
     tally["situations without a triplet"] += len(judged) - len(found)
     if not found:
+        verdicts = [verdict for item in judged for verdict in item.verdicts]
+        if missing := verdicts.count(None):
+            raise DataError(
+                f"data.miner: no triplets, since {missing} of {len(verdicts)} pairs have no verdict. A dry run ends here; "
+                "calls that brought no reply are made again by the same command, and where replies say neither yes nor "
+                "no, take another model"
+            )
         raise DataError(
             "data.miner: no situation has two perspectives that were judged the same and a third like them that was "
             "not; lower data.mine.cosine, or take the labels of the table"
