@@ -124,6 +124,8 @@ class RewardSection(Section):
             raise ValueError("placement is auto, cpu, cuda, cuda:1 or the like, or a URL")
         if self.background and (self.remote or self.preset != "overton"):
             raise ValueError("background goes with preset overton, and not with a server, which has its own")
+        if 0 < self.background <= 10:
+            raise ValueError("background is 0 or more than 10: the ten nearest references of other situations count")
         if self.token_env and not self.token_env.isidentifier():
             raise ValueError("token_env is the name of an environment variable, never the token itself")
         return self

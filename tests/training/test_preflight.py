@@ -15,12 +15,13 @@ from trl.scripts.vllm_serve import ScriptArguments, build_command
 
 from overton.errors import RecipeError
 from overton.estimator.models import model_hash
-from overton.jsonio import write_json
+from overton.jsonio import write_json, write_jsonl
 from overton.recipe import Recipe, parse_recipe
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training import preflight
 from overton.training.policy import load_policy
 from overton.training.preflight import Problem, check_start
+from overton.types import Perspective, Situation
 
 
 def recipe(**sections: Any) -> Recipe:
@@ -199,6 +200,18 @@ def test_weights_that_cancel(preset: str, overrides: dict[str, float]) -> None:
 def test_weights_by_which_a_worse_answer_earns_as_much() -> None:
     made = recipe(reward={"preset": "op-grpo", "overrides": {"coverage_weight": 0}})
     assert "to a worse one" in only(preflight.reward_spread(made), "warning").text
+
+
+def test_a_background_that_is_too_small(tmp_path: Path) -> None:
+    file, views = tmp_path / "train.jsonl", (Perspective("A", "one"), Perspective("B", "two"))
+    write_jsonl(file, [Situation(str(i), f"May {i}?", views).to_json() for i in range(3)])
+    assert list(preflight.background(recipe(), file)) == []
+    found = only(preflight.background(recipe(reward={"background": 500}), file))
+    assert found.key == "reward.background" and "found 6 of 3 situations" in found.text and str(file) in found.text
+    write_jsonl(file, [Situation(str(i), f"May {i}?", views).to_json() for i in range(9)])
+    assert list(preflight.background(recipe(reward={"background": 500}), file)) == []
+    with pytest.raises(RecipeError, match="background is 0 or more than 10"):
+        recipe(reward={"background": 5})
 
 
 def test_calibrations(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
 
     def train_sft(recipe: Any, file: Path, folder: Path, asked: list[str]) -> None:
-        assert asked == ["May she?"]  # what OP-GRPO asks
+        assert asked[0] == "May she?"  # what OP-GRPO asks
         found.append(("sft", file))
         _leave(folder)
         if recipe.training.sft.packing == 13:
@@ -57,7 +57,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         recipe: Any, situations: list[Situation], start: Path, estimator: Any, folder: Path, background: Any
     ) -> None:
         found.append(("grpo", [s.id for s in situations], start, estimator))
-        assert [s.id for s in background] == ["s1"] * bool(recipe.reward.background)
+        assert [s.id for s in background] == ["s1", "s2"] * bool(recipe.reward.background)
         _leave(folder)
         if recipe.training.grpo.steps == 13:
             shutil.rmtree(folder / "model")
@@ -104,8 +104,15 @@ def test_sft_then_grpo_each_done_once(tmp_path: Path, calls: list[tuple[Any, ...
     run(recipe_with("training.grpo.steps=12", "reward.data_set=argkp"), place)
     assert calls[3][3] == "estimator for argkp" and len(calls) == 4
 
-    run(recipe_with("training.grpo.steps=12", "reward.background=20"), place)
-    assert len(calls) == 5
+    behind = recipe_with("training.grpo.steps=12", "reward.background=20", "training.sft.epochs=2")
+    with pytest.raises(RecipeError, match=r"reward\.background: .* found 1 of 1 situations"):
+        run(behind, place)
+    assert len(calls) == 4  # told before SFT, which would be made again
+    views = tuple(Perspective("Care", f"it hurts {i}") for i in range(10))
+    rows = [Situation(f"s{i}", f"May {who}?", views).to_json() for i, who in ((1, "she"), (2, "he"))]
+    write_jsonl(tmp_path / "data" / "train.jsonl", rows)
+    run(behind, place)
+    assert [call[0] for call in calls[4:]] == ["sft", "grpo"]
 
 
 def test_fewer_situations_than_a_step_asks_stop_it_before_sft(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,19 +55,10 @@ class Background:
             count: references at most.
 
         Raises:
-            DataError: something else than situations, fewer than 10 references, or all of one situation.
+            DataError: as :func:`draw_references` raises.
         """
-        situations = _checked(situations)
-        found = [(p.explanation, s.text) for s in situations for p in s.perspectives if p.explanation.strip()]
-        if len(found) > count:
-            found = random.Random(0).sample(found, count)
-        names = tuple(one_spelling(text) for _, text in found)
-        others = min((len(names) - names.count(name) for name in set(names)), default=0)
-        if others < NEIGHBOURS:
-            raise DataError(
-                f"a reward's background needs {NEIGHBOURS} references beside those of any one situation; found "
-                f"{len(names)} of {len(set(names))} situations. Give more situations with perspectives, or none"
-            )
+        found = draw_references(situations, count)
+        names = tuple(one_spelling(situation) for _, situation in found)
         encode = getattr(estimator, "encode_exact", estimator.encode)
         rows: Vectors = encode([text for text, _ in found], [situation for _, situation in found])
         own = np.array(names)
@@ -83,6 +75,28 @@ class Background:
         mine = one_spelling(situation)
         others = np.array([name != mine for name in self.situations])
         return np.asarray(_nearness(rows @ self.rows[others].T) - self.usual, dtype=np.float32)
+
+
+def draw_references(situations: Sequence[Situation], count: int = LARGEST_BACKGROUND) -> list[tuple[str, str]]:
+    """References for a background, each with its situation.
+
+    Args:
+        situations: with references.
+        count: references at most; of more so many are drawn, the same ones each time.
+
+    Raises:
+        DataError: something else than situations, fewer than 10 references, or all of one situation.
+    """
+    found = [(p.explanation, s.text) for s in _checked(situations) for p in s.perspectives if p.explanation.strip()]
+    if len(found) > count:
+        found = random.Random(0).sample(found, count)
+    counts = Counter(one_spelling(situation) for _, situation in found)
+    if len(found) - max(counts.values(), default=0) < NEIGHBOURS:
+        raise DataError(
+            f"a reward's background needs {NEIGHBOURS} references beside those of any one situation; found "
+            f"{len(found)} of {len(counts)} situations. Give more situations with perspectives, or none"
+        )
+    return found
 
 
 def _checked(situations: Any) -> list[Situation]:

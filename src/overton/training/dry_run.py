@@ -164,6 +164,8 @@ def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[
         problems = [*preflight.reward_spread(recipe)]
     except RecipeError as error:
         problems = [Problem("error", "reward.overrides", str(error))]
+    if (file := run.path / "data" / "train.jsonl").is_file():
+        problems += preflight.background(recipe, file)
     if (run.path / "estimator" / "model").is_dir():
         return [*problems, *preflight.calibration(recipe, run.path / "estimator")]
     unchecked.append(

@@ -9,7 +9,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any, Literal
 
-from overton.errors import OvertonError, RecipeError
+from overton.errors import DataError, OvertonError, RecipeError
 from overton.processes import shares_weights
 from overton.recipe import Recipe
 from overton.training.policy import folder_fault
@@ -228,6 +228,28 @@ def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
         return
     if found.model_hash != model_hash(folder / "model"):
         yield Problem("error", "reward", f"{folder / CALIBRATION_FILE} was measured for another model; {again}")
+
+
+def background(recipe: Recipe, file: Path) -> Iterator[Problem]:
+    """Too few references for ``reward.background``.
+
+    Args:
+        recipe: section ``reward``.
+        file: ``data/train.jsonl`` of the run, which is there.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    from overton.data import train_situations
+    from overton.rewards.background import draw_references
+
+    if not recipe.reward.background:
+        return
+    situations = train_situations(file)
+    try:
+        draw_references(situations, recipe.reward.background)
+    except DataError as error:
+        yield Problem("error", "reward.background", f"{error}; of {file} at most {recipe.reward.background} are drawn")
 
 
 def reward_spread(recipe: Recipe) -> Iterator[Problem]:

@@ -52,21 +52,22 @@ def check(recipe: Recipe, run: RunDir) -> None:
     found += context_problems(recipe, longest_prompt(prompts, tokenizer), shape.context)
     if not recipe.reward.remote:
         found += preflight.calibration(recipe, run.path / "estimator")
+    found += preflight.background(recipe, run.path / "data" / "train.jsonl")
     settle(problem for problem in found if problem.severity == "error")
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``training/{sft,grpo}/`` with model, metrics and sampled answers."""
     from overton.estimator import SimilarityEstimator
-    from overton.training import parts
+    from overton.training import parts, preflight
     from overton.training.grpo import train_grpo
     from overton.training.lengths import rate_problems, settle, situation_problems
-    from overton.training.preflight import check_start
     from overton.training.sft import train_sft
 
-    check_start(recipe, count())
+    preflight.check_start(recipe, count())
     situations = grpo_situations(recipe, run)
-    settle([*situation_problems(recipe, len(situations)), *rate_problems(recipe)])
+    found = [*situation_problems(recipe, len(situations)), *rate_problems(recipe)]
+    settle([*found, *preflight.background(recipe, run.path / "data" / "train.jsonl")])
     folder = run.stage("training")
     sft, grpo = folder / "sft", folder / "grpo"
     grpo_from = {}
