@@ -23,7 +23,7 @@ from overton.errors import DataError, RecipeError
 from overton.jsonio import read_jsonl
 from overton.llm import Reply, Request
 from overton.matching import Matrix
-from overton.pipeline import _made_from, find_stage
+from overton.pipeline import _made_from, find_stage, run_stage
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir, fingerprint
 from overton.segment import layout, segment
@@ -320,6 +320,27 @@ def test_the_card_counts_near_pairs_that_were_not_asked_about(tmp_path: Path, mo
     assert "| pairs left out, for want of a place among the 50 that are judged | 220 | 55 | 55 |" in card
     assert "- train: 220 pairs left out, for want of a place" in card
     assert len(read_jsonl(tmp_path / "r" / "data" / "pairs.train.jsonl")) == 4 * 50
+
+
+def test_missing_replies_are_told_and_asked_for_once_the_card_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    llm = Fake(lambda q: None)
+    monkeypatch.setattr("overton.llm.load_llm", lambda section, cache: llm, raising=False)
+    lines = ["id,situation,label,explanation,cluster"]
+    lines += [f"{i},Is {i} right?,L{v},{v} is {i},c{v % 2}" for i in range(6) for v in range(3)]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = {"source": "table", "path": str(tmp_path / "t.csv"), "summary": "llm", "pairs": 2}
+    recipe, folder = parse_recipe({"name": "r", "data": data, "llm": {"model": "m"}}), RunDir(tmp_path / "r")
+    assert run_stage(recipe, folder, find_stage("data"))
+    card = folder.path / "data" / "card.md"
+    told = " ".join(capfd.readouterr().err.split())
+    assert "summaries made of the explanations, for want of a reply. To make the calls again" in told
+    assert f"remove {card}" in told
+    asked = len(llm.asked)
+    assert not run_stage(recipe, folder, find_stage("data"))
+    card.unlink()
+    assert run_stage(recipe, folder, find_stage("data")) and len(llm.asked) == 2 * asked > 0
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

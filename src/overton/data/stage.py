@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from overton.data.card import Tally, write_card
 from overton.jsonio import write_jsonl
+from overton.progress import console
 from overton.rundir import RunDir
 
 if TYPE_CHECKING:
     from overton.recipe import Recipe
 
 Rows = dict[str, Iterable[dict[str, Any]]]
+_MISSING = (", for want of a reply", ", for want of a verdict")  # ends of what the card warns of
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
@@ -46,6 +48,14 @@ def run(recipe: Recipe, run: RunDir) -> None:
     _remove_leftovers(folder, names)
     sources: list[str] = [part.source for part in recipe.data.parts.values()] or [recipe.data.source]
     write_card(folder, sources, recipe.seed, names, warnings, tally, _made_with(recipe))
+    missing = [text for text in warnings if text.endswith(_MISSING)]
+    if missing and not recipe.llm.dry_run:
+        console.print(
+            f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / 'card.md'} and run the same "
+            "command; other replies are kept",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _world(recipe: Recipe, warnings: list[str]) -> Rows:
