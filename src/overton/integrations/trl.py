@@ -34,7 +34,7 @@ def coverage(prompts: list[Any], completions: list[Any], completion_ids: Any = N
 
 
 def uniqueness(prompts: list[Any], completions: list[Any], completion_ids: Any = None, **columns: Any) -> Rewards:
-    """Share of each completion's perspectives that repeat no other of it."""
+    """Of each completion's perspectives that state a reference, the share that repeat no other; 0 without any."""
     return _shared("uniqueness")(prompts, completions, completion_ids, **columns)
 
 
