@@ -90,7 +90,7 @@ class RewardSection(Section):
         ge=0,
         le=100_000,
         description="references of training situations that a line is compared with too, so that one that fits "
-        "everything has to be nearer to one of its own (500 are enough; preset `overton`); 0 = none",
+        "everything has to be nearer to one of its own (500 are enough, 11 are needed; preset `overton`); 0 = none",
     )
     credit_weight: float = Field(
         1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"

@@ -114,9 +114,13 @@ def test_what_cannot_be_a_background_is_refused() -> None:
         OvertonReward(encoder(), background_weight=1.5)
 
 
-@pytest.mark.parametrize("given", ["others.jsonl", Path("others.jsonl"), 500, OTHERS[0], [OTHERS[0].to_json()], [GROUP]])
+@pytest.mark.parametrize(
+    "given", ["others.jsonl", Path("others.jsonl"), 500, OTHERS[0], [OTHERS[0].to_json()], [GROUP]]
+)
 def test_what_holds_no_situations_is_refused(given: Any) -> None:
-    with pytest.raises(DataError, match=r"background wants .*situations.*, found (the path '|int|Situation|dict|Group)"):
+    with pytest.raises(
+        DataError, match=r"background wants .*situations.*, found (the path '|int|Situation|dict|Group)"
+    ):
         OvertonReward(encoder(), background=given)
 
 

@@ -101,9 +101,9 @@ def mined_triplets(judged: Sequence[Judged], n: int, seed: int, tally: Counter[s
         verdicts = [verdict for item in judged for verdict in item.verdicts]
         if missing := verdicts.count(None):
             raise DataError(
-                f"data.miner: no triplets, since {missing} of {len(verdicts)} pairs have no verdict. A dry run ends here; "
-                "calls that brought no reply are made again by the same command, and where replies say neither yes nor "
-                "no, take another model"
+                f"data.miner: no triplets, since {missing} of {len(verdicts)} pairs have no verdict. A dry run ends "
+                "here; calls that brought no reply are made again by the same command, and where replies say neither "
+                "yes nor no, take another model"
             )
         raise DataError(
             "data.miner: no situation has two perspectives that were judged the same and a third like them that was "
