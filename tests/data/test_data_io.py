@@ -37,6 +37,7 @@ def test_situations_come_back_as_written(tmp_path: Path, splits: Splits) -> None
     path = tmp_path / "test.jsonl"
     write_jsonl(path, (s.to_json() for s in splits.test))
     assert read_situations(path) == list(splits.test)
+    assert read_situations(str(path)) == list(splits.test)
 
 
 def _changed(**changes: Any) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _PERSPECTIVE_KEYS = ("label", "explanation", "stance", "cluster", "provenance")
 _ANSWER_KEYS = tuple(field.name for field in dataclasses.fields(Answer))
 
 
-def read_situations(path: Path) -> list[Situation]:
+def read_situations(path: str | Path) -> list[Situation]:
     """Read situations with their references from JSONL.
 
     Of perspectives with the same ``cluster``, which say the same in other words, the first is the reference.
@@ -47,6 +47,7 @@ def read_situations(path: Path) -> list[Situation]:
             overlong text, an explanation without a word, metadata that JSON cannot hold, fewer than two references,
             duplicate id.
     """
+    path = Path(path)
     situations: list[Situation] = []
     seen: dict[str, int] = {}
     for number, row in enumerate(read_jsonl(path), 1):

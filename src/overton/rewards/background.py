@@ -108,7 +108,7 @@ def _checked(situations: Any) -> list[Situation]:
     if isinstance(situations, str | Path):
         raise DataError(
             f"a reward's background wants situations, found the path {str(situations)!r}; give "
-            f"read_situations(Path({str(situations)!r})) of overton.data, or name it in a settings file for load_reward"
+            f"read_situations({str(situations)!r}) of overton.data, or name it in a settings file for load_reward"
         )
     items = list(situations) if isinstance(situations, Iterable) else [situations]
     wrong = next((item for item in items if not isinstance(item, Situation)), None)
