@@ -73,8 +73,9 @@ class Background:
             situation: their own, however it is spelled; its references do not count.
         """
         mine = one_spelling(situation)
-        others = np.array([name != mine for name in self.situations])
-        return np.asarray(_nearness(rows @ self.rows[others].T) - self.usual, dtype=np.float32)
+        cosines = rows @ self.rows.T
+        cosines[:, [i for i, name in enumerate(self.situations) if name == mine]] = -1.0  # never among the ten largest
+        return np.asarray(_nearness(cosines) - self.usual, dtype=np.float32)
 
 
 def draw_references(situations: Sequence[Situation], count: int = LARGEST_BACKGROUND) -> list[tuple[str, str]]:
