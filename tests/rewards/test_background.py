@@ -37,10 +37,19 @@ def test_the_excess_is_the_mean_of_the_ten_nearest_less_what_is_usual() -> None:
     # Each "near" and each "odd" has ten equal ones in other situations.
     assert behind.usual == pytest.approx(1.0, abs=1e-6)
     rows = encoder().encode(["general", "own", "odd"])
-    near = [0.995, 0.8 * 0.995, 1.0]
-    assert behind.excess(rows, "question") == pytest.approx(np.array(near) - 1.0, abs=1e-3)
+    # general: .995 of "near"; own: .8 of that, which is .204 less than usual and counts as .1; odd: 1.
+    assert behind.excess(rows, "question") == pytest.approx([-0.005, -0.1, 0.0], abs=1e-3)
     # Of its own situation no reference counts: ten of eleven are left, so nothing changes here.
-    assert behind.excess(rows, "q3") == pytest.approx(np.array(near) - 1.0, abs=1e-3)
+    assert behind.excess(rows, "q3") == pytest.approx([-0.005, -0.1, 0.0], abs=1e-3)
+
+
+def test_what_is_usual_is_the_lowest_tenth_of_the_references_themselves() -> None:
+    angles = {f"text {i}": [float(np.cos(i)), float(np.sin(i))] for i in range(30)}
+    behind = Background.of(
+        [Situation(str(i), f"q{i}", (Perspective("", f"text {i}"),)) for i in range(30)], FakeEncoder(angles)
+    )
+    cosines = [sorted((float(np.cos(i - j)) for j in range(30) if j != i), reverse=True)[:10] for i in range(30)]
+    assert behind.usual == pytest.approx(np.quantile(np.mean(cosines, axis=1), 0.1), abs=1e-5)
 
 
 def test_references_of_the_own_situation_do_not_count() -> None:
@@ -48,14 +57,15 @@ def test_references_of_the_own_situation_do_not_count() -> None:
     many += [Situation(f"b{i}", f"other {i}", (Perspective("", "odd"),)) for i in range(10)]
     behind = Background.of(many, encoder())
     rows = encoder().encode(["general"])
-    assert behind.excess(rows, "another")[0] - behind.excess(rows, "mine")[0] == pytest.approx(1.0, abs=1e-6)
+    assert behind.usual == pytest.approx(0.0, abs=1e-6)
+    assert [float(behind.excess(rows, name)[0]) for name in ("another", "mine")] == pytest.approx([1.0, 0.0], abs=1e-6)
     assert behind.excess(rows, " Mine\n")[0] == behind.excess(rows, "mine")[0]  # as trainers hand it over
 
 
 def test_a_line_that_fits_everything_no_longer_matches() -> None:
     behind = Background(encoder().encode(["general"] * 10), tuple(f"q{i}" for i in range(10)), usual=0.6)
     plain, guarded = OvertonReward(encoder()), OvertonReward(encoder(), background=behind)
-    # general: .8 of "own", less half of 1 - .6, is .6; own: 1, less half of .8 - .6, is .9. The threshold is .75.
+    # general: .8 of "own", less 1 - .6, is .4; own: 1, less .8 - .6, is .8. The threshold is .75.
     assert [s.terms["coverage"] for s in plain.score([GROUP])[0]] == [1.0, 1.0]
     found = guarded.score([GROUP])[0]
     assert [s.terms["coverage"] for s in found] == [0.0, 1.0]

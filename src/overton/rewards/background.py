@@ -24,6 +24,8 @@ NEIGHBOURS = 10
 LARGEST_BACKGROUND = 500
 # Lines of prose are about as near to references of other situations as the lowest tenth of those are to each other.
 _USUAL = 0.1
+# What is unlike everything, as gibberish is, would match almost anything without an end to how near it has to be.
+_LEAST = -0.1
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Background:
         return cls(rows, names, float(np.quantile(np.concatenate(near), _USUAL)))
 
     def excess(self, rows: Vectors, situation: str) -> Vectors:
-        """How much nearer than a reference lines are to what is said of other situations: (n,) differences of cosines.
+        """How much nearer than usual lines are to what is said of other situations: (n,) differences of cosines, -0.1
+        at the least.
 
         Args:
             rows: (n, d) unit rows of the lines.
@@ -75,7 +78,7 @@ class Background:
         mine = one_spelling(situation)
         cosines = rows @ self.rows.T
         cosines[:, [i for i, name in enumerate(self.situations) if name == mine]] = -1.0  # never among the ten largest
-        return np.asarray(_nearness(cosines) - self.usual, dtype=np.float32)
+        return np.maximum(_nearness(cosines) - self.usual, _LEAST).astype(np.float32)
 
 
 def draw_references(situations: Sequence[Situation], count: int = LARGEST_BACKGROUND) -> list[tuple[str, str]]:
