@@ -297,7 +297,7 @@ def test_the_background_has_as_many_references_as_the_recipe_says() -> None:
     found = placed_reward(recipe(reward={"background": 30}), estimator, "cpu", many)
     assert isinstance(found, OvertonReward) and found.background is not None and len(found.background.rows) == 30
     with pytest.raises(DataError, match="a reward's background needs 10 references"):
-        placed_reward(recipe(reward={"background": 5}), estimator, "cpu", many)
+        placed_reward(recipe(reward={"background": 30}), estimator, "cpu", many[:5])
     for other in ({"preset": "op-grpo"}, {"placement": "http://127.0.0.1:8311"}):
         with pytest.raises(RecipeError, match="background goes with preset overton, and not with a server"):
             recipe(reward={"background": 30, **other})
