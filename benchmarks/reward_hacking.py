@@ -32,7 +32,8 @@ from hacking.sources import PARTS, PROMPTED, TRAINED, Source, op_bench, perspect
 from hacking.table import fill, markdown
 from overton.estimator import SimilarityEstimator, open_estimator
 from overton.jsonio import read_json, write_json
-from overton.rewards import OvertonReward
+from overton.rewards.background import Background
+from overton.rewards.overton import OvertonPreset
 from overton.rundir import versions
 from overton.types import Situation
 
@@ -87,13 +88,12 @@ def main() -> None:
         source, (estimator, title) = makers[name]()
         cases, other = source.cases[options.part], source.cases[PARTS[1 - PARTS.index(options.part)]]
         settings = {**source.settings, **overrides}
-        behind: list[Situation] = []
+        behind = None
         if source.background and not options.no_background:
-            behind = [Situation(case.id, case.prompt, case.references) for case in other]
+            behind = Background.of([Situation(c.id, c.prompt, c.references) for c in other], estimator)
         if name != "world":
-            reward = OvertonReward(estimator, background=behind, **settings)
-            weight = getattr(reward.preset, "background_weight", 0.0)
-            found = universal(estimator, other, options.seed, background=reward.background, weight=weight)
+            weight = OvertonPreset(**settings).background_weight
+            found = universal(estimator, other, options.seed, background=behind, weight=weight)
             cases = tuple(with_universal(cases, found))
         step = max(1, len(cases) // options.situations)
         chosen = cases[::step][: options.situations]
@@ -102,7 +102,7 @@ def main() -> None:
             "estimator": title,
             "threshold": round(estimator.threshold, 4),
             "overrides": settings,
-            "background": sum(len(s.perspectives) for s in behind),
+            "background": len(behind.rows) if behind else 0,
         }
         report["sources"][name] = _with_earlier({**about, **measured}, earlier["sources"].get(name))
         report["attacks"] = {n: w for n, w in _all_attacks().items() if _measured(n, report)}

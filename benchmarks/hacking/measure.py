@@ -11,7 +11,8 @@ from hacking.truth import Truth, truth
 from overton.evaluation.statistics import compare, interval
 from overton.progress import track
 from overton.rewards import Encoder, OvertonReward
-from overton.types import Group, Situation
+from overton.rewards.background import Background
+from overton.types import Group
 
 PRESETS = ("overton", "op-grpo")
 _CHUNK = 10  # situations whose texts are encoded together
@@ -27,7 +28,7 @@ def measure(
     seed: int,
     overrides: Mapping[str, Any] | None = None,
     description: str = "",
-    background: Sequence[Situation] = (),
+    background: Background | None = None,
 ) -> dict[str, Any]:
     """Gains of all attacks.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overton.errors import DataError, OvertonError
+from overton.evaluation.oracle import METRICS as ORACLE
 from overton.scoring_similarity import Row, choose_threshold, item_of, similarity_rows
 from overton.types import Answer, Situation
 
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 
 FORM = ("perspectives", "words", "valid_tags", "distinct_1", "distinct_2", "self_bleu")
 SPENT = ("tokens", "seconds", "calls", "cost")  # known where the answers say so
-ORACLE = (
-    "oracle_coverage",
-    "oracle_precision",
-    "oracle_uniqueness",
-    "oracle_f1",
-    "oracle_absolute_coverage",
-    "oracle_coverage_at_references",
-)
 NLI = (
     *("nli_mean", "nli_accuracy", "nli_reverse_mean", "nli_reverse_accuracy"),
     *("nli_coverage", "nli_precision", "nli_uniqueness", "nli_f1"),

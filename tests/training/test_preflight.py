@@ -15,7 +15,7 @@ from trl.scripts.vllm_serve import ScriptArguments, build_command
 
 from overton.errors import RecipeError
 from overton.estimator.models import model_hash
-from overton.jsonio import write_json, write_jsonl
+from overton.jsonio import write_json
 from overton.recipe import Recipe, parse_recipe
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training import preflight
@@ -202,14 +202,13 @@ def test_weights_by_which_a_worse_answer_earns_as_much() -> None:
     assert "to a worse one" in only(preflight.reward_spread(made), "warning").text
 
 
-def test_a_background_that_is_too_small(tmp_path: Path) -> None:
-    file, views = tmp_path / "train.jsonl", (Perspective("A", "one"), Perspective("B", "two"))
-    write_jsonl(file, [Situation(str(i), f"May {i}?", views).to_json() for i in range(3)])
-    assert list(preflight.background(recipe(), file)) == []
-    found = only(preflight.background(recipe(reward={"background": 500}), file))
-    assert found.key == "reward.background" and "found 6 of 3 situations" in found.text and str(file) in found.text
-    write_jsonl(file, [Situation(str(i), f"May {i}?", views).to_json() for i in range(9)])
-    assert list(preflight.background(recipe(reward={"background": 500}), file)) == []
+def test_a_background_that_is_too_small() -> None:
+    views = (Perspective("A", "one"), Perspective("B", "two"))
+    many = [Situation(str(i), f"May {i}?", views) for i in range(9)]
+    assert list(preflight.background(recipe(), [])) == []
+    found = only(preflight.background(recipe(reward={"background": 500}), many[:3]))
+    assert found.key == "reward.background" and "found 6 of 3 situations" in found.text
+    assert list(preflight.background(recipe(reward={"background": 500}), many)) == []
     with pytest.raises(RecipeError, match="background is 0 or more than 10"):
         recipe(reward={"background": 5})
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from overton.data.cells import is_nan
 from overton.data.columns import ROW_NUMBERS
 from overton.data.files import read_rows
 from overton.jsonio import read_jsonl
+from overton.types import Answer
 
 TABLES = (".csv", ".tsv", ".parquet")
-_NUMBERS = ("tokens", "seconds", "calls", "prompt_tokens", "completion_tokens", "cost", "retries")
+_NUMBERS = [name for name, kind in get_type_hints(Answer).items() if {int, float} & set(get_args(kind))]
 _FLAGS = {"true": True, "false": False}
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from overton.jsonio import sha256, write_text
 from overton.segment import OPENER
 
+# Ends of lines of the tally that tell what calls to a language model left undone.
+NO_REPLY, NO_VERDICT = "for want of a reply", "for want of a verdict"
 _SPLITS = ("train", "dev", "test")
 _ORIGINS = {
     "perspectrum": "PERSPECTRUM (https://github.com/CogComp/perspectrum), licence CC BY-SA 4.0. Written by people.",

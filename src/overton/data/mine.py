@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from overton.data.card import NO_VERDICT
 from overton.data.judge import same_perspective
 from overton.data.pairs import has_same
 from overton.data.refine import Encode, matrices
@@ -75,7 +76,7 @@ def judge_pairs(
     ]
     answers = same_perspective(llm, asked, "same perspective?")
     tally["pairs judged for triplets"] += len(answers)
-    tally["pairs left out, for want of a verdict"] += answers.count(None)
+    tally[f"pairs left out, {NO_VERDICT}"] += answers.count(None)
     stream = iter(answers)
     return [
         Judged(row, pairs, tuple(next(stream) for _ in pairs), unasked)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from overton.data.card import NO_REPLY, NO_VERDICT
 from overton.data.io import references_of
 from overton.data.judge import more_perspectives, same_perspective
 from overton.data.rows import TableRow
@@ -68,7 +69,7 @@ class Refiner:
         found = []
         for row, pairs, answers in zip(rows, candidates, verdicts, strict=True):
             if None in answers:
-                self.tally["situations left as they were, for want of a verdict"] += 1
+                self.tally[f"situations left as they were, {NO_VERDICT}"] += 1
                 found.append(row)
                 continue
             joined = _joined([pair for pair, answer in zip(pairs, answers, strict=True) if answer])
@@ -92,7 +93,7 @@ class Refiner:
             asked = [(found[i].situation.text, found[i].situation.perspectives, self._missing(found[i])) for i in open_]
             replies = more_perspectives(self.author, asked, self.seed + turn, "new perspectives")
             answered = [(i, new) for i, new in zip(open_, replies, strict=True) if new is not None]
-            self.tally["situations not filled up, for want of a reply"] += len(open_) - len(answered)
+            self.tally[f"situations not filled up, {NO_REPLY}"] += len(open_) - len(answered)
             for i, views in self._distinct([(found[i], new) for i, new in answered], [i for i, _ in answered]):
                 self.tally["perspectives added"] += len(views)
                 found[i] = _with_views(found[i], views) if views else found[i]

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from overton.data.card import NO_REPLY
 from overton.data.judge import summaries
 from overton.data.rows import TableRow
 from overton.segment import format_answer, keywords
@@ -57,7 +58,7 @@ def table_sft(
         if tally is not None:
             missing = sum(text is None for text in written.values())
             tally["summaries written"] += len(written) - missing
-            tally["summaries made of the explanations, for want of a reply"] += missing
+            tally[f"summaries made of the explanations, {NO_REPLY}"] += missing
     return [
         {
             "id": row.situation.id,

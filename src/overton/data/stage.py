@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.data.card import Tally, write_card
+from overton.data.card import NO_REPLY, NO_VERDICT, Tally, write_card
 from overton.jsonio import write_jsonl
 from overton.progress import console
 from overton.rundir import RunDir
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from overton.recipe import Recipe
 
 Rows = dict[str, Iterable[dict[str, Any]]]
-_MISSING = (", for want of a reply", ", for want of a verdict")  # ends of what the card warns of
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
@@ -48,7 +47,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     _remove_leftovers(folder, names)
     sources: list[str] = [part.source for part in recipe.data.parts.values()] or [recipe.data.source]
     write_card(folder, sources, recipe.seed, names, warnings, tally, _made_with(recipe))
-    missing = [text for text in warnings if text.endswith(_MISSING)]
+    missing = [text for text in warnings if text.endswith((NO_REPLY, NO_VERDICT))]
     if missing and not recipe.llm.dry_run:
         console.print(
             f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / 'card.md'} and run the same "

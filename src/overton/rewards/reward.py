@@ -145,6 +145,8 @@ class OvertonReward:
         exact = dict(zip(chosen, self._encode(texts, contexts, chosen, exact=True), strict=True))
         for group, own, found, where in zip(groups, rows, near, places, strict=True):
             for index, (one, place) in enumerate(zip(found, where, strict=True)):
+                if not any(one):
+                    continue
                 parts = zip(own[index][:3], one, place[:3], strict=True)
                 own[index] = self._with_excess(Rows(*(_replaced(*part, exact) for part in parts)), group.prompt)
 

@@ -21,6 +21,7 @@ from overton.training.lengths import rate_problems, situation_problems, step_pro
 from overton.training.memory import GB, Sharding
 from overton.training.preflight import Problem
 from overton.training.split import grpo_share, sft_share
+from overton.training.stage import background_situations
 
 # Settings that this machine decides.
 _MACHINE = ("use_cpu", "dataloader_pin_memory")
@@ -164,8 +165,8 @@ def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[
         problems = [*preflight.reward_spread(recipe)]
     except RecipeError as error:
         problems = [Problem("error", "reward.overrides", str(error))]
-    if (file := run.path / "data" / "train.jsonl").is_file():
-        problems += preflight.background(recipe, file)
+    if (run.path / "data" / "train.jsonl").is_file():
+        problems += preflight.background(recipe, background_situations(recipe, run))
     if (run.path / "estimator" / "model").is_dir():
         return [*problems, *preflight.calibration(recipe, run.path / "estimator")]
     unchecked.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -14,6 +14,7 @@ from overton.processes import shares_weights
 from overton.recipe import Recipe
 from overton.training.policy import folder_fault
 from overton.training.split import grpo_share, sft_share
+from overton.types import Situation
 from overton.versions import fits, installed, requirement
 
 # Without these TRL cannot hand over the weights it has trained (trl/scripts/vllm_serve.py).
@@ -230,26 +231,22 @@ def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
         yield Problem("error", "reward", f"{folder / CALIBRATION_FILE} was measured for another model; {again}")
 
 
-def background(recipe: Recipe, file: Path) -> Iterator[Problem]:
+def background(recipe: Recipe, situations: Sequence[Situation]) -> Iterator[Problem]:
     """Too few references for ``reward.background``.
 
     Args:
         recipe: section ``reward``.
-        file: ``data/train.jsonl`` of the run, which is there.
-
-    Raises:
-        DataError: it cannot be read.
+        situations: the train split; not looked at without a background.
     """
-    from overton.data import train_situations
     from overton.rewards.background import draw_references
 
-    if not recipe.reward.background:
+    count = recipe.reward.background
+    if not count:
         return
-    situations = train_situations(file)
     try:
-        draw_references(situations, recipe.reward.background)
+        draw_references(situations, count)
     except DataError as error:
-        yield Problem("error", "reward.background", f"{error}; of {file} at most {recipe.reward.background} are drawn")
+        yield Problem("error", "reward.background", f"{error}; of the train split at most {count} are drawn")
 
 
 def reward_spread(recipe: Recipe) -> Iterator[Problem]:

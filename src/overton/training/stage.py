@@ -52,7 +52,7 @@ def check(recipe: Recipe, run: RunDir) -> None:
     found += context_problems(recipe, longest_prompt(prompts, tokenizer), shape.context)
     if not recipe.reward.remote:
         found += preflight.calibration(recipe, run.path / "estimator")
-    found += preflight.background(recipe, run.path / "data" / "train.jsonl")
+    found += preflight.background(recipe, background_situations(recipe, run))
     settle(problem for problem in found if problem.severity == "error")
 
 
@@ -67,7 +67,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     preflight.check_start(recipe, count())
     situations = grpo_situations(recipe, run)
     found = [*situation_problems(recipe, len(situations)), *rate_problems(recipe)]
-    settle([*found, *preflight.background(recipe, run.path / "data" / "train.jsonl")])
+    background = background_situations(recipe, run)
+    settle([*found, *preflight.background(recipe, background)])
     folder = run.stage("training")
     sft, grpo = folder / "sft", folder / "grpo"
     grpo_from = {}
@@ -84,7 +85,6 @@ def run(recipe: Recipe, run: RunDir) -> None:
     def train() -> None:
         section, home = recipe.reward, run.path / "estimator"
         estimator = None if section.remote else SimilarityEstimator.load(home, data_set=section.data_set)
-        background = train_situations(run.path / "data" / "train.jsonl") if section.background else ()
         train_grpo(recipe, situations, sft / "model", estimator, grpo, background)
 
     _make(grpo, "OP-GRPO", train)
@@ -104,6 +104,15 @@ def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
     new = [s for s in situations if s.id not in answered]
     old = [s for s in situations if s.id in answered]
     return new + random.Random(recipe.seed).sample(old, min(len(new), len(old)))
+
+
+def background_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
+    """The train split, where the recipe's reward has a background; else none.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return train_situations(run.path / "data" / "train.jsonl") if recipe.reward.background else []
 
 
 def _make(part: Path, name: str, train: Callable[[], None]) -> None:
