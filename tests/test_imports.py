@@ -68,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     # Never rewards, training or estimator: nothing grades its own homework.
     "evaluation": {"matching", "data", "llm"},
     "report": set(),
-    "testing": {"training.policy"},
+    "testing": {"training.policy", "training.tokenizer"},
     "pipeline": set(),
 }
 # The command line and what it is made of: may import all, and only each other imports them.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from overton.generation.clean import clean_answer
 from overton.prompting import answer_text
-from overton.training.policy import train_tokenizer
+from overton.training.tokenizer import train_tokenizer
 
 ANSWER = "In the perspective of Privacy, it is hers.\n\nIn the perspective of Safety, somebody must look."
 

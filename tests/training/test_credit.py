@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from overton.segment import format_answer, segment
 from overton.training.credit import line_advantages, token_advantages, token_spans
-from overton.training.policy import train_tokenizer
+from overton.training.tokenizer import train_tokenizer
 from overton.types import Perspective
 
 TEXTS = [

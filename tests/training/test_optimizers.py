@@ -15,7 +15,7 @@ from transformers import SchedulerType, get_scheduler
 from overton.errors import RecipeError
 from overton.recipe import parse_recipe
 from overton.sections_training import GrpoSection, SftSection
-from overton.training.optimizers import BatchedMuon, MuonWithAdamW, make_optimizer
+from overton.training.optimizers import BatchedMuon, MuonWithAdamW, make_optimizer, orthogonal
 from overton.training.order import EpochOrder
 
 
@@ -100,6 +100,26 @@ def test_matrices_of_one_shape_together_are_each_alone() -> None:
     for ours, theirs in zip(*found, strict=True):
         assert torch.allclose(ours, theirs, atol=2e-3)
     assert torch.equal(found[0][3], start[3]) and not torch.allclose(found[0][0], start[0], atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 16), (2, 16, 8), (3, 12, 96), (1, 1, 5)])
+def test_factors_of_the_gram_matrix_give_what_the_iterations_give(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overton.training.optimizers.has_fast_bf16", lambda device: False)
+    torch.manual_seed(0)
+    narrow = torch.randn(shape[0], shape[1], 1) @ torch.randn(shape[0], 1, shape[2])
+    options = {"ns_coefficients": (3.4445, -4.7750, 2.0315), "ns_steps": 5, "eps": 1e-7}
+    for matrices in (torch.randn(shape), narrow + 0.01 * torch.randn(shape), torch.zeros(shape)):
+        found = matrices.double().mT if shape[1] > shape[2] else matrices.double()
+        found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+        for _ in range(5):
+            gram = found @ found.mT
+            found = 3.4445 * found + (-4.7750 * gram + 2.0315 * gram @ gram) @ found
+        expected = found.mT if shape[1] > shape[2] else found
+        assert torch.allclose(
+            orthogonal(matrices, options), expected.float(), atol=2e-3
+        )  # bfloat16, which torch takes, is off by ten times that
 
 
 def test_a_saved_state_goes_on_identically() -> None:

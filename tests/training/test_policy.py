@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from kill_and_resume import forked
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from overton.errors import ModelError, RecipeError
 from overton.sections_training import PolicySection
-from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN, format_answer
+from overton.segment import format_answer
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training.policy import (
     build_scratch_model,
@@ -26,8 +24,8 @@ from overton.training.policy import (
     load_policy,
     lora_config,
     save_policy,
-    train_tokenizer,
 )
+from overton.training.tokenizer import train_tokenizer
 from overton.types import Perspective
 
 ANSWER = format_answer(
@@ -42,52 +40,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tiny_policy(tmp_path_factory.mktemp("policy"))
     train_tokenizer([ANSWER] * 30, 330, 20).save_pretrained(path)
     return path
-
-
-# ------------------------------------------------------------------ tokenizer
-
-
-def test_tags_and_opener_are_single_tokens_that_decoding_keeps() -> None:
-    tokenizer = train_tokenizer([ANSWER], 320)
-    ids = tokenizer(ANSWER)["input_ids"]
-    for mark in (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER):
-        (token,) = tokenizer(mark)["input_ids"]
-        assert ids.count(token) == ANSWER.count(mark)
-    assert tokenizer.decode(ids, skip_special_tokens=True) == ANSWER
-    assert tokenizer.decode([*ids, tokenizer.eos_token_id, tokenizer.pad_token_id], skip_special_tokens=True) == ANSWER
-    assert len({tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}) == 2
-
-
-def test_frequent_phrases_become_tokens_and_leave_the_text_as_it_is() -> None:
-    plain, phrases = train_tokenizer([ANSWER] * 30, 330), train_tokenizer([ANSWER] * 30, 330, 20)
-    assert len(phrases) > len(plain)
-    assert len(phrases(ANSWER)["input_ids"]) < len(plain(ANSWER)["input_ids"])
-    assert phrases.decode(phrases(ANSWER)["input_ids"]) == ANSWER
-    rare = train_tokenizer([ANSWER] * 3, 330, 20)
-    assert len(rare) == len(train_tokenizer([ANSWER] * 3, 330))
-
-
-def test_the_saved_tokenizer_is_read_back_as_it_was(folder: Path) -> None:
-    before, after = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
-    assert after.get_vocab() == before.get_vocab()
-    assert len(after) == len(before)
-    assert (after.eos_token_id, after.pad_token_id) == (before.eos_token_id, before.pad_token_id)
-
-
-@given(text=st.one_of(st.text(max_size=40), st.text("aé. \n'12\u0301\u00a0ſtTЖ。", max_size=40)))
-@settings(max_examples=200, deadline=None)
-def test_any_text_has_the_same_tokens_after_saving(folder: Path, text: str) -> None:
-    before, after = _tokenizers(folder)
-    assert after(text)["input_ids"] == before(text)["input_ids"]
-
-
-_LOADED: dict[Path, tuple[Any, Any]] = {}
-
-
-def _tokenizers(folder: Path) -> tuple[Any, Any]:
-    if folder not in _LOADED:
-        _LOADED[folder] = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
-    return _LOADED[folder]
 
 
 # ------------------------------------------------------------------ weights

@@ -38,7 +38,8 @@ def tiny_policy(folder: Path, seed: int = 0, max_length: int = 64, chat: bool = 
     Returns:
         ``folder``.
     """
-    from overton.training.policy import build_scratch_model, train_tokenizer
+    from overton.training.policy import build_scratch_model
+    from overton.training.tokenizer import train_tokenizer
 
     settings = PolicySection(
         vocab_size=300,
@@ -78,7 +79,7 @@ def scripted_policy(folder: Path, answer: str, max_length: int = 256) -> Path:
     from tokenizers import AddedToken
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from overton.training.policy import train_tokenizer
+    from overton.training.tokenizer import train_tokenizer
 
     lines = re.findall(r"[^\n]*\n+|[^\n]+$", answer)
     if len(set(lines)) < len(lines) or not answer.isascii():

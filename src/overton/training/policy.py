@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,89 +13,10 @@ from overton.precision import has_fast_bf16
 from overton.processes import is_first
 from overton.prompting import end_turns
 from overton.sections_training import PolicySection
-from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN
 from overton.weights import causal_model
 
-PAD, EOS = "<|pad|>", "<|end|>"
-_MARKS = (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER)
-_BREAKS = re.compile("|".join(map(re.escape, _MARKS)) + r"|\n|(?<=,)")
-_SPACED_WORD = re.compile(r" ?[^ ]+")
 _READ = (".json", ".safetensors", ".model", ".txt", ".jinja")  # what is read of a model's folder
 _SMALL = 50_000_000  # parameters
-_TOKENIZER_TEXTS = 10_000  # more change no more than a token in fifty, and take their time
-
-
-def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> Any:
-    """A byte-level BPE trained on the texts, with the template's tags and opener as single tokens.
-
-    On top of it, up to ``phrases`` frequent word sequences become single tokens, so that a small model
-    spends its steps on what is said and not on spelling: superword tokens as in SuperBPE (Liu et al. 2025,
-    arXiv 2503.13423). The tags are ordinary (not special) tokens, so that decoding with
-    ``skip_special_tokens`` keeps them.
-
-    Args:
-        texts: the train split; the first 10,000 are read.
-        vocab_size: size of the byte-level BPE, tags not counted.
-        phrases: superword tokens at most.
-
-    Returns:
-        A ``transformers.PreTrainedTokenizerFast`` with pad and end tokens.
-    """
-    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
-
-    texts = list(islice(texts, _TOKENIZER_TEXTS))
-    tokenizer = Tokenizer(models.BPE())
-    # Beside a Qwen2 model, AutoTokenizer reads every tokenizer back with the splitting rules of Qwen2.
-    rules = Qwen2Tokenizer().backend_tokenizer
-    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = (
-        rules.normalizer,
-        rules.pre_tokenizer,
-        rules.decoder,
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[PAD, EOS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    added = [*_MARKS, *(_frequent_phrases(texts, phrases) if phrases else [])]
-    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=EOS,
-        unk_token=EOS,  # never needed by a byte-level BPE; without it Qwen2's is added beyond the vocabulary
-        clean_up_tokenization_spaces=False,
-    )
-
-
-def _frequent_phrases(texts: Iterable[str], count: int, min_frequency: int = 20) -> list[str]:
-    """Word sequences within a line that occur often: BPE over words instead of bytes.
-
-    Each distinct word stands as one private character, so that the library's trainer does the merging.
-    """
-    from tokenizers import Tokenizer, models, trainers
-
-    codes: dict[str, str] = {}
-    lines = []
-    for text in texts:
-        for part in _BREAKS.split(text):
-            words = _SPACED_WORD.findall(part)
-            lines.append("".join(codes.setdefault(w, chr(0x10000 + len(codes))) for w in words))
-    words_of = {code: word for word, code in codes.items()}
-    bpe = Tokenizer(models.BPE())
-    trainer = trainers.BpeTrainer(
-        vocab_size=len(codes) + count,
-        min_frequency=min_frequency,
-        limit_alphabet=len(codes),
-        show_progress=False,
-        initial_alphabet=sorted(words_of),
-    )
-    bpe.train_from_iterator(lines, trainer)
-    merged = sorted(bpe.get_vocab().items(), key=lambda item: item[1])
-    return ["".join(words_of[c] for c in token) for token, _ in merged if len(token) > 1]
 
 
 def scratch_config(policy: PolicySection) -> dict[str, Any]:

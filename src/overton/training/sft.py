@@ -17,9 +17,9 @@ from overton.training.policy import (
     load_policy,
     lora_config,
     save_policy,
-    train_tokenizer,
     training_dtype,
 )
+from overton.training.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset

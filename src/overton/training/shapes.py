@@ -184,5 +184,5 @@ def _scratch(policy: PolicySection) -> Any:
 
     from overton.training.policy import scratch_config
 
-    tokens = policy.vocab_size + policy.phrases + 5  # the template's marks; fewer when phrases are rare
+    tokens = policy.vocab_size + policy.phrases + 5  # the template's marks; this many at most
     return Qwen2Config(**scratch_config(policy), vocab_size=tokens, dtype="float32")

@@ -1,0 +1,114 @@
+"""The tokenizer of a policy from nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN, format_answer
+from overton.testing import tiny_policy
+from overton.training.tokenizer import frequent_phrases, split_off, train_tokenizer
+from overton.types import Perspective
+
+ANSWER = format_answer(
+    [Perspective("Right to privacy", "reading the diary of a child breaks her trust"), Perspective("Care", "12 é")],
+    "Privacy and care pull apart.",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy saved to disk whose tokenizer knows phrases."""
+    path = tiny_policy(tmp_path_factory.mktemp("policy"))
+    train_tokenizer([ANSWER] * 30, 330, 20).save_pretrained(path)
+    return path
+
+
+def test_tags_and_opener_are_single_tokens_that_decoding_keeps() -> None:
+    tokenizer = train_tokenizer([ANSWER], 320)
+    ids = tokenizer(ANSWER)["input_ids"]
+    for mark in (CORE_OPEN, CORE_CLOSE, SUMMARY_OPEN, SUMMARY_CLOSE, OPENER):
+        (token,) = tokenizer(mark)["input_ids"]
+        assert ids.count(token) == ANSWER.count(mark)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == ANSWER
+    assert tokenizer.decode([*ids, tokenizer.eos_token_id, tokenizer.pad_token_id], skip_special_tokens=True) == ANSWER
+    assert len({tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}) == 2
+
+
+def test_frequent_phrases_become_tokens_and_leave_the_text_as_it_is() -> None:
+    plain, phrases = train_tokenizer([ANSWER] * 30, 330), train_tokenizer([ANSWER] * 30, 330, 20)
+    assert len(phrases(ANSWER)["input_ids"]) < len(plain(ANSWER)["input_ids"])
+    assert phrases.decode(phrases(ANSWER)["input_ids"]) == ANSWER
+    rare = train_tokenizer([ANSWER] * 3, 330, 20)
+    assert len(rare) == len(train_tokenizer([ANSWER] * 3, 330))
+
+
+def test_the_saved_tokenizer_is_read_back_as_it_was(folder: Path) -> None:
+    before, after = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
+    assert after.get_vocab() == before.get_vocab()
+    assert len(after) == len(before)
+    assert (after.eos_token_id, after.pad_token_id) == (before.eos_token_id, before.pad_token_id)
+
+
+@given(text=st.one_of(st.text(max_size=40), st.text("aé. \n'12\u0301\u00a0ſtTЖ。", max_size=40)))
+@settings(max_examples=200, deadline=None)
+def test_any_text_has_the_same_tokens_after_saving(folder: Path, text: str) -> None:
+    before, after = _tokenizers(folder)
+    assert after(text)["input_ids"] == before(text)["input_ids"]
+
+
+_LOADED: dict[Path, tuple[Any, Any]] = {}
+
+
+def _tokenizers(folder: Path) -> tuple[Any, Any]:
+    if folder not in _LOADED:
+        _LOADED[folder] = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
+    return _LOADED[folder]
+
+
+# ------------------------------------------------------------------ phrases
+
+
+def test_only_the_longest_phrase_is_kept_where_the_shorter_are_steps_to_it() -> None:
+    assert frequent_phrases(["who reads a diary"] * 30, 10) == ["who reads a diary"]
+    mixed = frequent_phrases(["who reads a diary"] * 30 + ["nobody reads a book"] * 30, 10)
+    assert sorted(mixed) == ["nobody reads a book", "who reads a diary"]  # " reads a" is never used by itself
+    alone = frequent_phrases(["who reads a diary"] * 30 + [f"{n} reads a {n}" for n in range(30)], 10)
+    assert sorted(alone) == [" reads a", "who reads a diary"]
+
+
+def test_phrases_are_as_frequent_as_asked() -> None:
+    texts = ["who reads a diary"] * 19
+    assert frequent_phrases(texts, 10) == []
+    assert frequent_phrases(texts, 10, least=19) == ["who reads a diary"]
+
+
+def test_a_text_is_split_as_the_tokenizer_splits_it() -> None:
+    tokens = [" reads", " reads a", "diary"]
+    found = list(split_off(["who reads a diary reads", "nobody", ""], tokens))
+    assert found == [
+        [(None, "who"), (" reads a", " reads a"), (None, " "), ("diary", "diary"), (" reads", " reads")],
+        [(None, "nobody")],
+        [],
+    ]
+
+
+@given(st.text("ab é", max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_the_parts_of_a_text_are_the_text(text: str) -> None:
+    (parts,) = split_off([text], ["ab", " a", "é é"])
+    assert "".join(part for _, part in parts) == text
+    assert all(token in (None, part) for token, part in parts)
+
+
+def test_words_that_are_always_in_a_phrase_have_no_token_of_their_own() -> None:
+    texts = ["who reads a diary"] * 30 + ["nobody"] * 30
+    assert "Ġdiary" in train_tokenizer(texts, 400).get_vocab()
+    vocabulary = train_tokenizer(texts, 400, 10).get_vocab()
+    assert "who reads a diary" in vocabulary and "nobody" in vocabulary
+    assert "Ġdiary" not in vocabulary and "di" not in vocabulary
