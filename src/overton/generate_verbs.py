@@ -198,7 +198,7 @@ def _as_recipe(asked: Answering) -> Recipe:
 
     system = dict(asked.system)
     for item in asked.changes:
-        override(system, item)
+        override(system, item, "samples=8")
     if not system["name"]:  # of what is asked, also where --set says so
         last = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(str(system["model"])).name).lstrip("._-")
         system["name"] = f"{last or 'model'}-{system['strategy']}"

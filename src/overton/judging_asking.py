@@ -82,7 +82,7 @@ def open_judges(asking: Asking) -> list[Judge]:
         raise RecipeError(f"--model {twice[0]} stands twice, and its verdicts would be the same; name each judge once")
     settings: Row = {"base_url": asking.base_url}
     for item in asking.overrides:
-        override(settings, item)
+        override(settings, item, "max_calls=100")
     if "model" in settings:
         raise RecipeError(f"--set model={settings['model']}: judges are named with --model {settings['model']}")
     if asking.dry_run:

@@ -106,15 +106,20 @@ def _fill_sections(raw: dict[str, Any], model: type[BaseModel]) -> None:
                 _fill_sections(part, inner)
 
 
-def override(raw: dict[str, Any], item: str) -> None:
+def override(raw: dict[str, Any], item: str, example: str = "estimator.epochs=2") -> None:
     """Write one ``KEY.PATH=VALUE`` into a recipe that is still a dict; no value is the empty text.
+
+    Args:
+        raw: is changed.
+        item: the pair.
+        example: of another, for the message of one that is malformed.
 
     Raises:
         RecipeError: it is not of that form, the value is not YAML, or a part of the path is a value.
     """
     key, sep, text = item.partition("=")
     if not sep or not key.strip():
-        raise RecipeError(f"--set {item!r}: write KEY=VALUE, for example --set estimator.epochs=2")
+        raise RecipeError(f"--set {item!r}: write KEY=VALUE, for example --set {example}")
     try:
         # A shell hands KEY='' over without its marks, and YAML would read nothing as null.
         value = read_yaml(text, f"--set {item!r}") if text.strip() else ""

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from overton.comparing_files import read_saved
 from overton.data import read_answers
+from overton.data.answer_files import answer_rows
 from overton.errors import DataError
 from overton.jsonio import write_jsonl
 from overton.types import Answer
@@ -102,3 +103,9 @@ def test_a_missing_answer_of_a_data_frame(tmp_path: Path) -> None:
         path = write(tmp_path / "a.parquet", [{"id": "q", "answer": missing}])
         with pytest.raises(DataError, match="row 1: `answer` is missing"):
             read_answers(path)
+
+
+def test_a_cell_too_long_for_csv_is_refused_with_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"situation,answer\nOne.,{'x' * 131_073}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.csv, line 2: a cell of more than 131,072 characters, the most that is read"):
+        answer_rows(tmp_path / "a.csv")

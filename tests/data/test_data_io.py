@@ -188,7 +188,7 @@ def test_a_megabyte_of_text_is_refused_with_its_place(tmp_path: Path, name: str)
         from pyarrow import parquet
 
         parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    with pytest.raises(DataError, match=rf"{name}, (line 3|row 2): .*100,000"):
+    with pytest.raises(DataError, match=rf"{name}, (line 3|row 2): .*(100,000|131,072) "):
         read_table(path, {})
 
 

@@ -127,7 +127,7 @@ def test_further_keys_of_the_system_and_a_community(tmp_path: Path) -> None:
         (["--set", "samples=8"], "`samples` goes with strategy `parallel` or `verbalized`, not with `implicit`"),
         (["--base-url", "http://example.org/v1"], "another machine"),
         (["--set", "api_key_env=sk-secret-key"], "never the key itself"),
-        (["--set", "nothing"], "write KEY=VALUE"),
+        (["--set", "nothing"], "write KEY=VALUE, for example --set samples=8"),
     ],
 )
 def test_a_wrong_option_is_named(tmp_path: Path, capsys: Any, arguments: list[str], wanted: str) -> None:

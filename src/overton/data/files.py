@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from overton.data.cells import MAX_CHARACTERS
 from overton.errors import DataError
 from overton.jsonio import read_jsonl
 
@@ -52,7 +51,8 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield where, dict(zip(header, cells, strict=True))
     except csv.Error as error:
         long = "field larger" in str(error)
-        what = f"a cell of more than {MAX_CHARACTERS:,} characters" if long else f"broken CSV: {error}"
+        most = f"a cell of more than {csv.field_size_limit():,} characters, the most that is read of a {kind} file"
+        what = most if long else f"broken CSV: {error}"
         raise DataError(f"{path}, line {reader.line_num}: {what}") from None
     if empty:
         raise DataError(f"{path}: the file holds no rows")
