@@ -19,8 +19,14 @@ class PolicySection(Section):
         "scratch",
         description="`scratch`: a small Qwen2 trained from nothing; else a hub name or folder",
     )
-    vocab_size: int = Field(3000, ge=300, description="`scratch` only: size of the byte-level BPE")
-    phrases: int = Field(2500, ge=0, description="`scratch` only: frequent phrases that become single tokens")
+    vocab_size: int = Field(
+        3000, ge=300, description="`scratch` only: size of the byte-level BPE, which spells what no phrase covers"
+    )
+    phrases: int = Field(
+        2500,
+        ge=0,
+        description="`scratch` only: frequent phrases that may become single tokens; mere steps to longer ones do not",
+    )
     hidden_size: int = Field(192, ge=8, description="`scratch` only: width, `heads` times an even number")
     layers: int = Field(3, ge=1, description="`scratch` only: transformer layers")
     heads: int = Field(6, ge=1, description="`scratch` only: attention heads, a multiple of `kv_heads`")
