@@ -47,9 +47,9 @@ def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
     defaults = {f.name: f.default for f in dataclasses.fields(PRESETS[name])}
     for key, value in overrides.items():
         if key not in defaults:
-            raise RecipeError(
-                f"{where}.overrides.{key}: preset {name!r} has no such field; known: {', '.join(sorted(defaults))}"
-            )
+            beside = f"; `{key}` is a key of a settings file, beside `overrides`" if key in FILE_KEYS else ""
+            known = ", ".join(sorted(defaults))
+            raise RecipeError(f"{where}.overrides.{key}: preset {name!r} has no such field; known: {known}{beside}")
         _check(f"{where}.overrides.{key}", defaults[key], value)
     try:
         return PRESETS[name](**overrides)
