@@ -19,9 +19,7 @@ class PolicySection(Section):
         "scratch",
         description="`scratch`: a small Qwen2 trained from nothing; else a hub name or folder",
     )
-    vocab_size: int = Field(
-        3000, ge=300, description="`scratch` only: size of the byte-level BPE, which spells what no phrase covers"
-    )
+    vocab_size: int = Field(3000, ge=300, description="`scratch` only: size of the byte-level BPE")
     phrases: int = Field(
         2500,
         ge=0,

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from overton.segment import CORE_CLOSE, CORE_OPEN, OPENER, SUMMARY_CLOSE, SUMMARY_OPEN, format_answer
 from overton.testing import tiny_policy
-from overton.training.tokenizer import frequent_phrases, split_off, train_tokenizer
+from overton.training.tokenizer import frequent_phrases, token_uses, train_tokenizer
 from overton.types import Perspective
 
 ANSWER = format_answer(
@@ -88,27 +88,14 @@ def test_phrases_are_as_frequent_as_asked() -> None:
     assert frequent_phrases(texts, 10, least=19) == ["who reads a diary"]
 
 
-def test_a_text_is_split_as_the_tokenizer_splits_it() -> None:
-    tokens = [" reads", " reads a", "diary"]
-    found = list(split_off(["who reads a diary reads", "nobody", ""], tokens))
-    assert found == [
-        [(None, "who"), (" reads a", " reads a"), (None, " "), ("diary", "diary"), (" reads", " reads")],
-        [(None, "nobody")],
-        [],
-    ]
+def test_uses_are_counted_as_the_tokenizer_splits() -> None:
+    texts = ["who reads a diary reads", "nobody", ""]
+    assert token_uses(texts, [" reads", " reads a", "diary", "who else"]) == {" reads a": 1, "diary": 1, " reads": 1}
 
 
-@given(st.text("ab é", max_size=30))
-@settings(max_examples=50, deadline=None)
-def test_the_parts_of_a_text_are_the_text(text: str) -> None:
-    (parts,) = split_off([text], ["ab", " a", "é é"])
-    assert "".join(part for _, part in parts) == text
-    assert all(token in (None, part) for token, part in parts)
-
-
-def test_words_that_are_always_in_a_phrase_have_no_token_of_their_own() -> None:
-    texts = ["who reads a diary"] * 30 + ["nobody"] * 30
-    assert "Ġdiary" in train_tokenizer(texts, 400).get_vocab()
-    vocabulary = train_tokenizer(texts, 400, 10).get_vocab()
-    assert "who reads a diary" in vocabulary and "nobody" in vocabulary
-    assert "Ġdiary" not in vocabulary and "di" not in vocabulary
+def test_every_phrase_is_used_by_the_tokenizer() -> None:
+    texts = ["who reads a diary"] * 30 + ["nobody reads a book"] * 30
+    tokenizer = train_tokenizer(texts, 330, 10)
+    used = {token for text in texts for token in tokenizer.tokenize(text)}
+    assert used == {"who reads a diary", "nobody reads a book"}
+    assert used == set(tokenizer.get_added_vocab()) - set(train_tokenizer(texts, 330).get_added_vocab())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,13 +23,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> 
 
     On top of it, up to ``phrases`` frequent word sequences become single tokens, so that a small model
     spends its steps on what is said and not on spelling: superword tokens as in SuperBPE (Liu et al. 2025,
-    arXiv 2503.13423). The BPE learns from what they leave, so that it has no tokens for words that are always
-    inside a phrase. The tags are ordinary (not special) tokens, so that decoding with ``skip_special_tokens``
-    keeps them.
+    arXiv 2503.13423). The tags are ordinary (not special) tokens, so that decoding with
+    ``skip_special_tokens`` keeps them.
 
     Args:
         texts: the train split; the first 10,000 are read.
-        vocab_size: size of the byte-level BPE at most, tags not counted.
+        vocab_size: size of the byte-level BPE, tags not counted.
         phrases: superword tokens at most. Those that are only steps to longer ones are left out, about half.
 
     Returns:
@@ -54,8 +53,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: int = 0) -> 
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    left = (part for text in split_off(texts, added) for token, part in text if token is None)
-    tokenizer.train_from_iterator(left, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -96,20 +94,17 @@ def frequent_phrases(texts: Sequence[str], count: int, least: int = _LEAST) -> l
     bpe.train_from_iterator(lines, trainer)
     merged = sorted(bpe.get_vocab().items(), key=lambda item: item[1])
     found = ["".join(words_of[c] for c in token) for token, _ in merged if len(token) > 1]
-    uses = Counter(token for text in split_off(texts, [*_MARKS, *found]) for token, _ in text)
+    uses = token_uses(texts, [*_MARKS, *found])
     return [phrase for phrase in found if uses[phrase] >= least]
 
 
-def split_off(texts: Sequence[str], tokens: Sequence[str]) -> Iterator[list[tuple[str | None, str]]]:
-    """Each text in parts: (token, text) for one of the tokens, (None, text) for what stands between them.
-
-    As the tokenizer finds its added tokens: from the left, the longest first.
-    """
+def token_uses(texts: Sequence[str], tokens: Sequence[str]) -> Counter[str]:
+    """How often each token is found as a tokenizer finds added tokens: from the left, the longest first."""
     from tokenizers import AddedToken, Tokenizer, models
 
     between = "<between>"
     splitter = Tokenizer(models.WordLevel({between: 0}, unk_token=between))
     splitter.add_tokens([AddedToken(token, special=False, normalized=False) for token in tokens])
-    for text, found in zip(texts, splitter.encode_batch(list(texts)), strict=True):
-        spans = zip(found.ids, found.offsets, strict=True)
-        yield [(text[start:end] if number else None, text[start:end]) for number, (start, end) in spans]
+    uses = Counter(token for found in splitter.encode_batch(list(texts)) for token in found.tokens)
+    del uses[between]
+    return uses
