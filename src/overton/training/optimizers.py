@@ -52,7 +52,7 @@ def orthogonal(matrices: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
 
     In float32, a matrix at least twice as wide as high is multiplied by all iterations' factors at once. They are
     polynomials in its small Gram matrix, so that only two products are as large as the matrix instead of two in each
-    iteration: two fifths less time. In bfloat16 the Gram matrix would be too coarse for that.
+    iteration (docs/speed.md). In bfloat16 the Gram matrix would be too coarse for that.
 
     Args:
         matrices: of shape (batch, rows, columns).
