@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError
 from overton.judging_asking import Asking, asks_nothing, open_judges, reasons, refuse_nothing
-from overton.notes import fewer_note
+from overton.notes import few_note, fewer_note, intervals_in
 
 if TYPE_CHECKING:
     from overton.types import Answer
@@ -77,6 +77,9 @@ def judge_files(
     figures |= judge_figures(rows if scored else [], [] if scored else [rows], RESAMPLES, seed)
     if sides is not None:
         figures["unanswered"] = _unanswered(*sides)
+    few = few_note(intervals_in(figures))
+    show(few)
+    notes += few
     figures |= {"judges": list(asking.models), "unscored": reasons(rows), "failed": failures(rows), "notes": notes}
     figures |= {"seed": seed, "versions": versions()}
     write_jsonl(folder / names[0], rows)

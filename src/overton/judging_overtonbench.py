@@ -10,6 +10,7 @@ from overton.errors import DataError, RunError
 from overton.judging import RESAMPLES, read_systems, show
 from overton.judging_asking import Asking, asks_nothing, open_judges, reasons, refuse_nothing
 from overton.judging_table import interval_cell, scored_cell
+from overton.notes import few_note, intervals_in
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,8 +97,11 @@ def overtonbench_files(
         name: [row for row in rows if row["system"] == name] for name in dict.fromkeys(r["system"] for r in rows)
     }
     questions = {opinion.question for opinion in opinions}
+    figures["judged"] = {name: overton_scores(found, tau, RESAMPLES, seed) for name, found in by_system.items()}
+    few = few_note(intervals_in(figures))
+    show(few)
+    notes += few
     figures |= {
-        "judged": {name: overton_scores(found, tau, RESAMPLES, seed) for name, found in by_system.items()},
         "check": {model: check_figures(by_system[f"{model} (check)"], opinions, model) for model in check},
         "prompt": prompt.version,
         "judges": [judge.section.model for judge in judges],

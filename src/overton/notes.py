@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 FEW = 30  # values; with fewer, bootstrap intervals are clearly too narrow (benchmarks/small_samples.py)
@@ -21,6 +21,18 @@ def few_note(scores: Iterable[Mapping[str, Any]]) -> list[str]:
         f"some intervals are over {min(few)} questions only: below about {FEW}, 95% bootstrap intervals are too narrow "
         "and one that leaves out 0 proves no difference; go by the p-values"
     ]
+
+
+def intervals_in(figures: Any) -> Iterator[Mapping[str, Any]]:
+    """Every interval (``low`` and ``n``) among figures, however deep it lies."""
+    if isinstance(figures, Mapping):
+        if "low" in figures and "n" in figures:
+            yield figures
+            return
+        figures = list(figures.values())
+    if isinstance(figures, list):
+        for value in figures:
+            yield from intervals_in(value)
 
 
 def fewer_note(asked: Mapping[str, Collection[str]]) -> list[str]:

@@ -20,6 +20,7 @@ from llm_server import serving
 
 from overton.cli import main
 from overton.jsonio import read_json, read_jsonl, write_jsonl
+from overton.notes import few_note
 
 
 def judge(files: list[str], url: str, *more: str) -> int:
@@ -174,8 +175,10 @@ def test_answers_whose_question_is_not_their_prompt_are_counted_before_anything_
         assert judge([str(mine)], endpoint.url) == 0
         assert main([bench[0], str(mine), *bench[1:], "--base-url", endpoint.url]) == 0
     for name in ("scores", "overtonbench"):
-        (found,) = read_json(tmp_path / "out" / f"{name}.json")["notes"]
+        found, *few = read_json(tmp_path / "out" / f"{name}.json")["notes"]
         assert found.startswith(note)
+        assert few == few_note([{"low": 0.1, "n": 2}])  # two questions are no sample
+    assert few[0] in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_judge_named_twice_is_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from overton.evaluation.statistics import (
     intervals,
     seed_of,
 )
+from overton.notes import intervals_in
 
 VALUES = st.lists(st.one_of(st.none(), st.floats(-5, 5)), min_size=1, max_size=30)
 
@@ -229,6 +230,12 @@ def test_many_pairs_have_the_approximation() -> None:
     gaps = np.random.default_rng(9).normal(0.3, 1, 26)
     found = compare({str(i): g for i, g in enumerate(gaps)}, {str(i): 0.0 for i in range(26)})
     assert found["p_value"] == pytest.approx(scipy.stats.wilcoxon(gaps, method="approx").pvalue)
+
+
+def test_intervals_are_found_however_deep_they_lie() -> None:
+    one, two = interval([0.1, 0.3]), interval([0.5] * 3)
+    figures = {"systems": {"a": {"depth": one, "judge_mean": "text"}}, "pairwise": [{"win_rate": two}], "seed": 0}
+    assert list(intervals_in(figures)) == [one, two]
 
 
 def test_intervals_over_few_values_are_said() -> None:
