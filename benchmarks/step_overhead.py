@@ -195,7 +195,8 @@ def larger(
     """A policy with random weights, and real answers."""
     from overton.estimator import open_estimator
     from overton.sections_training import PolicySection
-    from overton.training.policy import build_scratch_model, train_tokenizer
+    from overton.training.policy import build_scratch_model
+    from overton.training.tokenizer import train_tokenizer
     from speed.data import read_groups
 
     generations, prompts = sizes.pop("generations"), sizes.pop("prompts")

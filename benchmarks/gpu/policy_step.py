@@ -272,7 +272,7 @@ def main() -> int:
 def prepare(options: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
     """Prompts and answers as rows and tokens. The tokenizer is trained on them: the policy's own is at the hub."""
     from overton.prompting import prompt_ids
-    from overton.training.policy import train_tokenizer
+    from overton.training.tokenizer import train_tokenizer
 
     groups = read_groups(options.references, options.responses, options.generations, seed=0)
     texts = (f"{g.prompt}\n{a}" for g in groups for a in g.answers)

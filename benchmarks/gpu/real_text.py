@@ -46,8 +46,9 @@ from overton.rewards import OvertonReward
 from overton.rundir import versions
 from overton.training.grpo import train_grpo
 from overton.training.optimizers import MuonWithAdamW
-from overton.training.policy import build_scratch_model, load_policy, train_tokenizer
+from overton.training.policy import build_scratch_model, load_policy
 from overton.training.sft import train_sft
+from overton.training.tokenizer import train_tokenizer
 from overton.types import Answer, Group, Situation
 from realtext.data import read_material
 from realtext.matcher import Matcher, labelled_pairs
