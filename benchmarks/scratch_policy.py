@@ -97,7 +97,7 @@ def tables(report: dict[str, Any]) -> tuple[str, str]:
     lines = ["| SFT | vocabulary | tokens a prompt | tokens an answer | nats an answer |", "|---|---|---|---|---|"]
     for name, row in report["tokens"].items():
         lines.append(f"| {name} | {row['vocabulary']:,} | {row['prompt']} | {row['answer']} | {row['nats']} |")
-    steps = ["| width | plain iterations, CPU ms | Overton, CPU ms | ratio | apart |", "|---|---|---|---|---|"]
+    steps = ["| width | plain iterations, float32, CPU ms | Overton, CPU ms | ratio | apart |", "|---|---|---|---|---|"]
     for row in report["muon"]:
         ratio = row["overton"] / row["plain"]
         steps.append(

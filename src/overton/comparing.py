@@ -10,7 +10,7 @@ from typing import Any
 
 from overton.comparing_files import Saved, distinct, join_saved, read_references, read_saved, tell_apart
 from overton.errors import DataError
-from overton.notes import fewer_note
+from overton.notes import few_note, fewer_note, intervals_in
 from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
 from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
@@ -54,7 +54,7 @@ def compare_files(
     from overton.evaluation.faults import FAULTS
     from overton.evaluation.independence import parts_around
     from overton.evaluation.join import short
-    from overton.evaluation.statistics import compare_systems, few_note, intervals
+    from overton.evaluation.statistics import compare_systems, intervals
 
     asked = evaluators or Evaluators()
     if asked.nli_model is not None and references is None:
@@ -82,7 +82,7 @@ def compare_files(
     comparisons = compare_systems({n: values[n] for n in reversed(order)}, resamples, seed)
     notes += table.notes()
     notes += [f"{name}: {partial}" for name in order if (partial := table.partial(name))]
-    notes += few_note([*(score for own in systems.values() for score in own.values()), *comparisons])
+    notes += few_note(intervals_in([systems, comparisons]))
     return {
         "ranked_by": ranked_by,
         "systems": {name: systems[name] for name in order},

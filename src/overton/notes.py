@@ -12,15 +12,17 @@ def few_note(scores: Iterable[Mapping[str, Any]]) -> list[str]:
     """What the reader of intervals should know: a line when one is over fewer than :data:`FEW` values, else none.
 
     Args:
-        scores: what ``interval`` or ``compare`` of the evaluation returns: ``n`` and ``low``.
+        scores: what ``interval`` or ``compare`` of the evaluation returns: ``n`` and ``low``, of a comparison
+            ``p_value`` too.
     """
-    few = [score["n"] for score in scores if score["low"] is not None and score["n"] < FEW]
+    few = [score for score in scores if score["low"] is not None and score["n"] < FEW]
     if not few:
         return []
-    return [
-        f"some intervals are over {min(few)} questions only: below about {FEW}, 95% bootstrap intervals are too narrow "
-        "and one that leaves out 0 proves no difference; go by the p-values"
-    ]
+    least = min(score["n"] for score in few)
+    line = f"some intervals are over {least} questions only: below about {FEW}, 95% bootstrap intervals are too narrow"
+    if any("p_value" in score for score in few):
+        line += " and one that leaves out 0 proves no difference; go by the p-values"
+    return [line]
 
 
 def intervals_in(figures: Any) -> Iterator[Mapping[str, Any]]:

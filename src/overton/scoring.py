@@ -71,7 +71,7 @@ def score_files(
     from overton.data.table import read_table
     from overton.evaluation.independence import parts_around
     from overton.evaluation.join import join, other_text_note, short
-    from overton.evaluation.statistics import few_note
+    from overton.notes import few_note, intervals_in
 
     situations = [row.situation for row in read_table(references, {}, labels=False)]
     given = read_answers(answers)
@@ -98,7 +98,7 @@ def score_files(
     notes += fewer_note(asked)
     warnings = shared_with_training(trained, evaluators, used)
     summaries = _summaries(rows)
-    notes += few_note(score for own in summaries.values() for score in own.values())
+    notes += few_note(intervals_in(summaries))
     return ScoreReport(summaries, rows, unmatched, unanswered, used, notes, warnings)
 
 

@@ -15,13 +15,12 @@ from overton.evaluation.statistics import (
     compare,
     compare_systems,
     effect_sizes,
-    few_note,
     holm,
     interval,
     intervals,
     seed_of,
 )
-from overton.notes import intervals_in
+from overton.notes import few_note, intervals_in
 
 VALUES = st.lists(st.one_of(st.none(), st.floats(-5, 5)), min_size=1, max_size=30)
 
@@ -241,4 +240,6 @@ def test_intervals_are_found_however_deep_they_lie() -> None:
 def test_intervals_over_few_values_are_said() -> None:
     assert few_note([interval([0.1] * 30), interval([0.5])]) == []
     (note,) = few_note([interval([0.1] * 30), interval([0.1] * 7 + [None]), interval([0.1] * 9)])
-    assert "over 7 questions only" in note
+    assert "over 7 questions only" in note and "p-values" not in note  # there are none to go by
+    (note,) = few_note([interval([0.1] * 7), compare({"a": 0.1, "b": 0.2}, {"a": 0.3, "b": 0.1})])
+    assert "over 2 questions only" in note and note.endswith("go by the p-values")

@@ -1,4 +1,4 @@
-"""The policy: its tokenizer, weights from nothing, loading and saving."""
+"""The policy: weights from nothing, loading and saving."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from overton.errors import ModelError, RecipeError
 from overton.sections_training import PolicySection
-from overton.segment import format_answer
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training.policy import (
     build_scratch_model,
@@ -28,25 +27,18 @@ from overton.training.policy import (
 from overton.training.tokenizer import train_tokenizer
 from overton.types import Perspective
 
-ANSWER = format_answer(
-    [Perspective("Right to privacy", "reading the diary of a child breaks her trust"), Perspective("Care", "12 é")],
-    "Privacy and care pull apart.",
-)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A policy saved to disk whose tokenizer knows phrases."""
-    path = tiny_policy(tmp_path_factory.mktemp("policy"))
-    train_tokenizer([ANSWER] * 30, 330, 20).save_pretrained(path)
-    return path
+    """A policy saved to disk."""
+    return tiny_policy(tmp_path_factory.mktemp("policy"))
 
 
 # ------------------------------------------------------------------ weights
 
 
 def test_scratch_models_depend_on_the_seed_alone() -> None:
-    tokenizer = train_tokenizer([ANSWER], 320)
+    tokenizer = train_tokenizer(["a view of it"], 320)
     options = PolicySection(hidden_size=16, layers=1, heads=2, kv_heads=1, intermediate_size=16, max_length=64)
     one, same, other = (build_scratch_model(options, tokenizer, seed) for seed in (1, 1, 2))
     flat = [torch.cat([p.flatten() for p in m.parameters()]) for m in (one, same, other)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,11 +21,12 @@ ANSWER = format_answer(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A policy saved to disk whose tokenizer knows phrases."""
-    path = tiny_policy(tmp_path_factory.mktemp("policy"))
-    train_tokenizer([ANSWER] * 30, 330, 20).save_pretrained(path)
-    return path
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """One that knows phrases, and the same read back from beside a policy."""
+    folder = tiny_policy(tmp_path_factory.mktemp("policy"))
+    before = train_tokenizer([ANSWER] * 30, 330, 20)
+    before.save_pretrained(folder)
+    return before, AutoTokenizer.from_pretrained(folder)
 
 
 def test_tags_and_opener_are_single_tokens_that_decoding_keeps() -> None:
@@ -48,8 +48,8 @@ def test_frequent_phrases_become_tokens_and_leave_the_text_as_it_is() -> None:
     assert len(rare) == len(train_tokenizer([ANSWER] * 3, 330))
 
 
-def test_the_saved_tokenizer_is_read_back_as_it_was(folder: Path) -> None:
-    before, after = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
+def test_the_saved_tokenizer_is_read_back_as_it_was(tokenizers: tuple[Any, Any]) -> None:
+    before, after = tokenizers
     assert after.get_vocab() == before.get_vocab()
     assert len(after) == len(before)
     assert (after.eos_token_id, after.pad_token_id) == (before.eos_token_id, before.pad_token_id)
@@ -57,18 +57,9 @@ def test_the_saved_tokenizer_is_read_back_as_it_was(folder: Path) -> None:
 
 @given(text=st.one_of(st.text(max_size=40), st.text("aé. \n'12\u0301\u00a0ſtTЖ。", max_size=40)))
 @settings(max_examples=200, deadline=None)
-def test_any_text_has_the_same_tokens_after_saving(folder: Path, text: str) -> None:
-    before, after = _tokenizers(folder)
+def test_any_text_has_the_same_tokens_after_saving(tokenizers: tuple[Any, Any], text: str) -> None:
+    before, after = tokenizers
     assert after(text)["input_ids"] == before(text)["input_ids"]
-
-
-_LOADED: dict[Path, tuple[Any, Any]] = {}
-
-
-def _tokenizers(folder: Path) -> tuple[Any, Any]:
-    if folder not in _LOADED:
-        _LOADED[folder] = train_tokenizer([ANSWER] * 30, 330, 20), AutoTokenizer.from_pretrained(folder)
-    return _LOADED[folder]
 
 
 # ------------------------------------------------------------------ phrases

@@ -11,8 +11,8 @@ from overton.evaluation.form import form_row
 from overton.evaluation.join import Joined, join, other_text_note, short
 from overton.evaluation.nli import NliModel, count_pairs, nli_rows
 from overton.evaluation.oracle import is_world, oracle_row
-from overton.evaluation.statistics import few_note
 from overton.evaluation.summary import summarise
+from overton.notes import few_note, intervals_in
 from overton.progress import progress, track
 from overton.types import Answer, Situation
 
@@ -66,7 +66,7 @@ def score_answers(
         settings={"nli_model": nli.name if nli else None},
     )
     unanswered = {name: [i for i in by_id if i not in {a.id for a in own}] for name, own in systems.items()}
-    few = few_note([score for own in summary["systems"].values() for score in own.values()])
+    few = few_note(intervals_in([summary["systems"], summary["comparisons"]]))
     notes = [*other_text_note(joined.other_text), *few]
     return {**summary, "rows": rows, "unanswered": unanswered, "notes": notes}
 

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from overton.notes import few_note as few_note
-
 CONFIDENCE = 0.95
 _EXACT = 25  # pairs; up to here the p-value is counted, above it is the normal approximation
 _BLOCK = 2_000_000  # counts of resamples held together

@@ -127,7 +127,7 @@ def _few(files: RunFiles) -> list[str]:
     summary = files.summary
     scores = [score for own in mapping(summary.get("systems")).values() for score in mapping(own).values()]
     known = [
-        {"n": int(n), "low": number(row.get("low"))}
+        {**row, "n": int(n), "low": number(row.get("low"))}
         for row in map(mapping, [*scores, *comparisons(summary)])
         if (n := number(row.get("n"))) is not None
     ]
