@@ -7,7 +7,7 @@ import yaml
 
 from overton.errors import OvertonError, RecipeError
 from overton.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
-from overton.sections import JudgeModel
+from overton.sections_evaluation import JudgeModel
 from overton.sections_model import Section
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +15,11 @@ from overton.estimator_verbs import estimator_app
 from overton.generate_verbs import generate_command
 from overton.judge_verbs import judge, overtonbench
 from overton.printing import output_fault, print_anything
-from overton.processes import count, hold_back, is_first
+from overton.processes import hold_back, is_first
 from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
-from overton.threads import wait_long_if_alone, wait_shortly
+from overton.stage_verbs import run_recipe
+from overton.threads import wait_shortly
 from overton.train_verbs import train_command
 from overton.verb_options import JsonOption, check_lines_file, print_json
 
@@ -86,24 +86,24 @@ def run(
 
     Stages in order: data, estimator, training, generation, evaluation, report.
     """
-    _run_stages(recipe, run_dir, overrides, first, last)
+    run_recipe(recipe, run_dir, overrides, first, last)
 
 
 def _add_stage(verb: str, text: str) -> None:
     def stage(recipe: RecipeArgument, run_dir: RunDirOption = None, overrides: SetOption = None) -> None:
-        _run_stages(recipe, run_dir, overrides, verb, verb)
+        run_recipe(recipe, run_dir, overrides, verb, verb)
 
     if verb == "estimator":
         estimator_app.command("run", help=text)(stage)
         app.add_typer(estimator_app, name=verb, help=text, rich_help_panel="Stages, one at a time")
     elif verb == "generate":
-        command = generate_command(lambda *given: _run_stages(*given))
+        command = generate_command(lambda *given: run_recipe(*given))
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(command)
     elif verb == "data":
-        command = data_command(lambda *given: _run_stages(*given))
+        command = data_command(lambda *given: run_recipe(*given))
         app.command(verb, rich_help_panel="Stages, one at a time")(command)
     elif verb == "train":
-        command = train_command(lambda *given: _run_stages(*given))
+        command = train_command(lambda *given: run_recipe(*given))
         app.command(verb, rich_help_panel="Stages, one at a time")(command)
     else:
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(stage)
@@ -248,63 +248,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"error: {lost}")
         return code or 1
     return code
-
-
-def _run_stages(recipe: Path, run_dir: Path | None, overrides: list[str] | None, first: str, last: str) -> None:
-    from overton.errors import RunError
-    from overton.failures import explain
-    from overton.full_disk import disk_full
-    from overton.hub import prefer_cache
-    from overton.pipeline import find_stage, run_stages, stages_between
-    from overton.recipe import load_recipe
-    from overton.rundir import RunDir
-
-    settings = load_recipe(recipe, overrides or ())
-    if count() == 1:  # several would take each other for other programs
-        wait_long_if_alone(settings.threads)
-    if settings.reward.overrides:
-        # Their names are the preset's, so the recipe cannot know them; now is better than when GRPO starts.
-        from overton.rewards.presets import make_preset
-
-        make_preset(settings.reward.preset, settings.reward.overrides)
-    folder = RunDir(run_dir or Path("runs") / settings.name)
-    trained = (folder.manifest("training") or {}).get("status") == "complete"
-    if "training" in [stage.name for stage in stages_between(settings, first, last)] and not trained:
-        # Hours of other stages may come before it.
-        from overton.training.preflight import check_start
-
-        check_start(settings, count())
-    asked = "" if settings.llm.base_url else settings.llm.model
-    models = [settings.policy.model, asked, *settings.generation.local_models]
-    judging = [settings.evaluation.nli_model, *settings.evaluation.nli_also, *settings.evaluation.judge.local_models]
-    prefer_cache([*models, *judging, *settings.data.datasets])
-    try:
-        run_stages(settings, folder, first, last)
-    except OSError as error:
-        raise disk_full(error, folder.path) or RunError(explain(error) or str(error)) from error
-    except Exception as error:  # each library has its own class for a write that failed
-        # It may say so without the reason; the run's disk tells.
-        if full := disk_full(error, folder.path):
-            raise full from error
-        message = explain(error)
-        if message is None or message == str(error):
-            raise
-        raise RunError(message) from error
-    if find_stage(last).name == "report" and is_first():
-        _show_result(folder.path)
-
-
-def _show_result(folder: Path) -> None:
-    from rich.console import Console
-
-    from overton.report.terminal import summary_table
-    from overton.rundir import RunDir
-
-    console = Console()
-    with console.capture() as table:  # the library would end the process when nobody reads
-        console.print(summary_table(RunDir(folder), console.width))
-    with suppress(BrokenPipeError):
-        print(f"{table.get()}report: {folder / 'report' / 'index.html'}")
 
 
 def _settle_libraries(quiet: bool) -> None:

@@ -15,12 +15,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from overton.errors import RecipeError
-from overton.sections import (
-    DataSection,
-    EstimatorSection,
-    EvaluationSection,
-    ReportSection,
-)
+from overton.sections import DataSection, EstimatorSection, ReportSection
+from overton.sections_evaluation import EvaluationSection
 from overton.sections_generation import GenerationSection
 from overton.sections_model import LlmSection, Section
 from overton.sections_training import PolicySection, RewardSection, TrainingSection

@@ -20,9 +20,9 @@ from overton.data.world.generate import (
     fits,
     make_world,
     relevant,
-    write_text,
 )
 from overton.data.world.sft import slots_of
+from overton.data.world.wording import write_text
 from overton.errors import DataError
 from overton.types import Situation
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "llm"))
 from llm_server import completion
 
 from overton.evaluation.judge.ask import Judge, load_judges
-from overton.sections import JudgeModel
+from overton.sections_evaluation import JudgeModel
 from overton.types import Answer
 
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")

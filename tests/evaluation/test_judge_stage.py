@@ -16,7 +16,7 @@ from overton.jsonio import read_json, read_jsonl, write_jsonl, write_text
 from overton.pipeline import run_stages
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir
-from overton.sections import EvaluationSection
+from overton.sections_evaluation import EvaluationSection
 from overton.types import Answer, Perspective, Situation
 
 VIEWS = (Perspective("Truth", "Lies hurt."), Perspective("Care", "Some lies are kind."))

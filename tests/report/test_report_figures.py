@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overton.report import figures
+from overton.report import axes, figures
 from overton.report.files import RunFiles
 from overton.report.svg import COLOURS, PALETTE
 
@@ -72,23 +72,23 @@ def test_curves_of_one_point_and_beyond_a_share() -> None:
 
 def test_wilson_interval() -> None:
     # Worked example: 8 of 10, Agresti and Coull 1998, gives 0.490 to 0.943.
-    low, high = figures.wilson(0.8, 10)
+    low, high = axes.wilson(0.8, 10)
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
-    assert figures.wilson(0.0, 5)[0] == pytest.approx(0.0) and figures.wilson(1.0, 5)[1] == pytest.approx(1.0)
+    assert axes.wilson(0.0, 5)[0] == pytest.approx(0.0) and axes.wilson(1.0, 5)[1] == pytest.approx(1.0)
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=30), st.integers(0, 8))
 def test_moving_average_stays_within_the_values(values: list[float], reach: int) -> None:
-    smooth = figures.moving_average(values, reach)
+    smooth = axes.moving_average(values, reach)
     assert len(smooth) == len(values)
     assert min(values) - 1e-9 <= min(smooth) and max(smooth) <= max(values) + 1e-9
-    assert figures.moving_average(values, 0) == values
+    assert axes.moving_average(values, 0) == values
 
 
 def test_moving_average_keeps_a_straight_line() -> None:
     line = [float(i) for i in range(20)]
-    assert figures.moving_average(line, 4)[2:-2] == line[2:-2]
+    assert axes.moving_average(line, 4)[2:-2] == line[2:-2]
 
 
 def test_figures_without_data_are_left_out() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from overton.report.axes import percent_axis, score_of
 from overton.report.compare_metrics import COMPARED
-from overton.report.figures import percent_axis, score_of
 from overton.report.files import Row, mapping
 from overton.report.svg import COLOURS, MARKERS, draw, printable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from overton.report.figures import colour_of, legend_above, percent_axis, short_name
+from overton.report.axes import colour_of, legend_above, percent_axis, short_name
 from overton.report.files import Row, mapping, number
 from overton.report.metrics import METRICS, interval_text, value_text
 from overton.report.svg import COLOURS, draw

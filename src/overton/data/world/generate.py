@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import permutations
 
 from overton.data.world.content import (
@@ -24,9 +23,8 @@ from overton.data.world.content import (
     cluster,
     explain,
     load_world,
-    render,
-    sentence,
 )
+from overton.data.world.wording import fill_slots, may_lead, write_text
 from overton.errors import DataError
 from overton.types import Perspective, Situation
 
@@ -39,7 +37,6 @@ _GRPO_SHARE = 0.12  # of all pairs, taken from train's, where situations are kep
 _TOLD = {0: 0.10, 1: 0.45, 2: 0.45}
 _PERSPECTIVES = {5: 0.12, 6: 0.20, 7: 0.25, 8: 0.23, 9: 0.20}
 _FLIP = {"+": "-", "-": "+"}
-_PERSON = re.compile(r"\b(a|the|one) ((?:\w+ )?)\{(actor|affected)\}")
 _DRAWS = 40  # so many draws without a new text, and a combination counts as used up
 
 
@@ -151,67 +148,6 @@ def relevant(kind: Kind, items: Iterable[Circumstance]) -> dict[str, str]:
                 found[value] = _FLIP[found[value]]
         found.update(item.adds)
     return found
-
-
-def write_text(kind: Kind, items: tuple[Circumstance, ...], front: bool, slots: Mapping[str, str]) -> str:
-    """The situation as a sentence.
-
-    Args:
-        kind: kind of action.
-        items: zero, one or two circumstances, in the order they are told.
-        front: a circumstance may stand in front of the main clause. The first one that :func:`may_lead` does.
-        slots: fillers.
-    """
-    leading = next((c for c in items if front and may_lead(c, items)), None)
-    clauses = sorted((c.clause for c in items if c is not leading), key=_weight)
-    template = kind.text
-    if leading:
-        template = f"{leading.clause}, {template}"
-    if clauses:
-        # "..., although X, and although Y"; after a lighter clause no "and" is needed.
-        alike = len({_weight(c) for c in clauses}) < len(clauses)
-        template += ", " + (", and " if alike else ", ").join(clauses)
-    return sentence(render(_introduce(template), slots))
-
-
-def may_lead(item: Circumstance, items: Iterable[Circumstance]) -> bool:
-    """Whether a circumstance reads well in front of the main clause.
-
-    It must name nobody, since people are introduced by the main clause, and must not be of the other
-    circumstance's kind ("although ..., although ...").
-    """
-    others = [_weight(c.clause) for c in items if c.id != item.id]
-    return not _PERSON.search(item.clause) and _weight(item.clause) not in others
-
-
-def _weight(clause: str) -> int:
-    """Order of telling: 0 a phrase ("in secret"), 1 a clause of time or reason, 2 a concession."""
-    first = clause.split()[0]
-    return 2 if first in ("although", "even") else 1 if first in ("while", "because", "as") else 0
-
-
-@cache
-def _introduce(template: str) -> str:
-    """A person is introduced with ``a`` (or ``one``) and is ``the`` person from then on."""
-    seen: set[str] = set()
-
-    def article(match: re.Match[str]) -> str:
-        word, adjective, name = match.groups()
-        if name in seen:
-            word = "the"
-        elif word == "the":
-            word = "a"
-        seen.add(name)
-        return f"{word} {adjective}{{{name}}}"
-
-    return _PERSON.sub(article, template)
-
-
-def fill_slots(kind: Kind, people: tuple[str, str], thing: str) -> dict[str, str]:
-    """What fills the slots ``actor``, ``affected``, ``thing`` and ``act`` of a kind's templates."""
-    slots = {"actor": people[0], "affected": people[1], "thing": thing}
-    slots["act"] = render(kind.act, slots)
-    return slots
 
 
 def make_situation(

@@ -11,7 +11,7 @@ from overton.evaluation.judge.prompt import Prompt
 from overton.evaluation.judge.reply import Unreadable
 from overton.llm import LanguageModel, Reply, Request, load_llm
 from overton.llm.front import Budget
-from overton.sections import JudgeModel
+from overton.sections_evaluation import JudgeModel
 
 T = TypeVar("T")
 

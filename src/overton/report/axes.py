@@ -1,0 +1,66 @@
+"""What several figures share: axes, legends, colours of systems, and what is drawn of a score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from overton.report.files import mapping, number
+from overton.report.svg import printable
+from overton.report.tables import GREEDY
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95% score interval of a share from ``n`` trials (Wilson, 1927, JASA 22)."""
+    z = 1.959964
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def moving_average(values: Sequence[float], reach: int) -> list[float]:
+    """Mean of each value and up to ``reach`` neighbours on either side, as many left as right.
+
+    Only at the very ends, where that would leave single noisy values, it takes up to two from the inner side.
+    """
+    result = []
+    last = len(values) - 1
+    for i in range(len(values)):
+        r = max(min(reach, i, last - i), min(reach, 2))
+        window = values[max(0, i - r) : i + r + 1]
+        result.append(sum(window) / len(window))
+    return result
+
+
+def score_of(value: Any) -> tuple[float, float, float] | None:
+    """Mean, low, high; the mean stands in for a bound that is missing."""
+    row = mapping(value)
+    mean, low, high = number(row.get("mean")), number(row.get("low")), number(row.get("high"))
+    return None if mean is None else (mean, mean if low is None else low, mean if high is None else high)
+
+
+def colour_of(system: str, systems: Sequence[str]) -> str:
+    base = system.removesuffix(GREEDY)
+    return f"c{min(5, systems.index(base if base in systems else system))}"
+
+
+def percent_axis(axes: Any, which: str) -> None:
+    """Make the ``x`` or ``y`` axis one of shares, 0 to 100%."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xlim if which == "x" else axes.set_ylim)(0, 1.04)
+    axis.set_ticks([0, 0.25, 0.5, 0.75, 1.0])
+    axis.set_major_formatter(lambda v, _: f"{100 * v:.0f}%")
+
+
+def short_name(system: str) -> str:
+    # A leading underscore would hide the entry from matplotlib's legend.
+    text = printable(system).lstrip("_")
+    return text if len(text) <= 20 else text[:19] + "…"
+
+
+def legend_above(axes: Any, columns: int) -> None:
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(columns, 3), borderaxespad=0.2, handlelength=1.6,
+        columnspacing=1.4,
+    )  # fmt: skip
