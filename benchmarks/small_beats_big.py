@@ -6,9 +6,9 @@
 
 For each seed: data and estimator as in recipes/small-beats-big.yaml, then each system's policies and answers, judged on
 held-out situations by the world's oracle and by an NLI model that shares nothing with the reward. Ablations run on the
-first seed alone unless --ablations says otherwise. Every finished part is kept and skipped the next time. --out is
-written anew after each system, from all that is finished under --runs, so it says at any time which seeds and systems
-it holds.
+first seed alone unless --ablations says otherwise, after everything else. Every finished part is kept and skipped the
+next time. --out is written anew every few minutes and at the end, from all that is finished under --runs, so it says at
+any time which seeds and systems it holds.
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from headline.measure import measure
+from headline.measure import measure, nli_model
+from headline.parts import Part, made, parts_of
 from headline.report import collect, markdown, write_page
 from headline.systems import SYSTEMS
 from headline.train import Seed
 from overton.jsonio import read_json, write_json
+from overton.recipe import load_recipe
 from overton.rundir import versions
 
 ROOT = Path(__file__).resolve().parents[1]
+REPORT_SECONDS = 180
 
 
 def main() -> None:
@@ -41,7 +45,7 @@ def main() -> None:
     parser.add_argument("--ablations", type=int, nargs="*", metavar="SEED", help="default: the first of --seeds")
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--jobs", type=int, default=2, help="seeds side by side, on one thread each")
+    parser.add_argument("--jobs", type=int, default=2, help="workers side by side, on one thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs/small-beats-big"))
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "small_beats_big.json")
     parser.add_argument("--page", action="store_true", help="write the pages and the figure from --out; then stop")
@@ -52,11 +56,20 @@ def main() -> None:
     if options.ablations is None:
         options.ablations = options.seeds[:1]
     options.command = shlex.join(["python", "benchmarks/small_beats_big.py", *sys.argv[1:]])
-    os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # of the processes of the seeds
+    os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # of the workers
     context = get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context, initializer=end_with, initargs=(os.getpid(),)) as pool:
-        for finished in [pool.submit(run_seed, options, seed) for seed in options.seeds]:
-            finished.result()
+        parts = parts_of(options.systems, options.seeds, options.ablations)
+        written = time.monotonic()
+        try:
+            for _ in made(parts, pool, options.jobs, partial(make, options)):
+                if time.monotonic() - written > REPORT_SECONDS:
+                    write_report(options)
+                    written = time.monotonic()
+        except Exception as error:
+            print(f"{error}\nThe parts that other workers are making are finished first.", file=sys.stderr)
+            raise
+    write_report(options)
     print(markdown(read_json(options.out)))
 
 
@@ -71,29 +84,31 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_seed(options: argparse.Namespace, number: int) -> None:
-    """Train and measure the systems of one seed, those of the headline first."""
+def make(options: argparse.Namespace, part: Part) -> None:
+    """Make one part, if it is not finished yet."""
     import torch
 
-    seed = Seed(options.recipe, [*options.overrides, f"seed={number}"], options.runs / f"seed-{number}")
+    seed = Seed(options.recipe, [*options.overrides, f"seed={part.seed}"], options.runs / f"seed-{part.seed}")
     torch.set_num_threads(seed.recipe.threads or 1)
-    parts = ("main", "ablation") if number in options.ablations else ("main",)
-    seed.prepare()
-    for name in sorted(options.systems, key=list(SYSTEMS).index):
-        system = SYSTEMS[name]
-        if system.part not in parts:
-            continue
-        for policy in system.policies:
-            seed.train(policy)
-        measure(seed, name)
-        report = {
-            "command": options.command,
-            "date": time.strftime("%Y-%m-%d"),
-            "versions": versions(),
-            "recipe": seed.recipe.model_dump(mode="json", exclude={"seed"}),
-            **collect(options.runs),
-        }
-        write_json(options.out, report)
+    if part.kind == "prepare":
+        seed.prepare()
+        nli_model(seed)
+    elif part.kind == "policy":
+        seed.train(part.name)
+    else:
+        measure(seed, part.name)
+
+
+def write_report(options: argparse.Namespace) -> None:
+    """Write ``--out`` from whatever is finished."""
+    report = {
+        "command": options.command,
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": versions(),
+        "recipe": load_recipe(options.recipe, options.overrides).model_dump(mode="json", exclude={"seed"}),
+        **collect(options.runs),
+    }
+    write_json(options.out, report)
 
 
 if __name__ == "__main__":

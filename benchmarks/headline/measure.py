@@ -42,7 +42,7 @@ def measure(seed: Seed, name: str) -> None:
         "generation": recipe.generation.deciding(),
         "evaluation": recipe.evaluation.deciding(),
         "situations": sha256(seed.run.path / "data" / "test.jsonl"),
-        "nli": sha256(_nli(seed) / "model.safetensors"),
+        "nli": sha256(nli_model(seed) / "model.safetensors"),
     }
     part(seed.answers, name, made_from, lambda folder: _measure(seed, section, folder))
 
@@ -53,12 +53,16 @@ def values(seed: Seed, name: str) -> dict[str, list[float | None]]:
     return found
 
 
-def _nli(seed: Seed) -> Path:
+def nli_model(seed: Seed) -> Path:
     """The evaluator's own model, trained once a seed."""
-    folder = seed.run.path / "nli_model"
-    if not (folder / "benchmark.json").is_file():
-        train_world_nli(seed.run.path / "data" / "nli.jsonl", folder, seed.recipe.seed)
-    return folder
+    pairs = seed.run.path / "data" / "nli.jsonl"
+    made_from = {"pairs": sha256(pairs), "seed": seed.recipe.seed}
+    part(seed.run, "nli", made_from, lambda folder: _train_nli(pairs, folder / "model", seed.recipe.seed))
+    return seed.run.stage("nli") / "model"
+
+
+def _train_nli(pairs: Path, folder: Path, seed: int) -> None:
+    train_world_nli(pairs, folder, seed)
 
 
 def _measure(seed: Seed, section: Any, folder: Path) -> None:
@@ -81,7 +85,7 @@ def _measure(seed: Seed, section: Any, folder: Path) -> None:
         answers,
         {s.id: s for s in situations},
         oracle=True,
-        nli=load_nli(_nli(seed)),
+        nli=load_nli(nli_model(seed)),
         nli_threshold=seed.recipe.evaluation.nli_threshold,
     )
     found = {name: [row[column] for row in rows[kind]] for name, (kind, column) in COLUMNS.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from calendar import timegm
 from collections.abc import Mapping
 from pathlib import Path
+from time import strptime
 from typing import Any
 
 from headline.systems import OURS, SYSTEMS
@@ -28,6 +30,14 @@ GOALS: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     ("determinant", 0.0, ("f1",)),
     ("darling", 0.0, ("f1",)),
 )
+# what the time is counted as -> folders of a seed
+PARTS: dict[str, tuple[str, ...]] = {
+    "data": ("data", "rows"),
+    "estimators": ("estimator", "unmasked/estimator"),
+    "NLI models": ("nli",),
+    "policies": ("policies/*",),
+    "answers and their evaluation": ("answers/*",),
+}
 PICTURE = [
     "<picture>",
     '  <source media="(prefers-color-scheme: dark)" srcset="figures/headline-dark.svg">',
@@ -69,10 +79,40 @@ def collect(runs: Path) -> dict[str, Any]:
         row["p_holm"] = corrected
     return {
         "seeds": sorted({seed for seeds in found.values() for seed in seeds}),
+        "took": _took(list(homes.values())),
         "systems": systems,
         "comparisons": comparisons,
         "goals": _goals(systems, comparisons),
     }
+
+
+def _took(homes: list[Path]) -> dict[str, Any]:
+    """CPU seconds of all finished parts by their kind, and minutes from the first start to the last end.
+
+    Both for everything, and for what the systems of the headline need. Ablations begin when no other part is left to
+    begin, so in one go the headline's minutes are hardly longer for them.
+    """
+    made = [(kind, file) for kind, folders in PARTS.items() for h in homes for file in _manifests(h, folders)]
+    main = {name for s in SYSTEMS.values() if s.part == "main" for name in (s.name, *s.policies)}
+    needed = [(k, f) for k, f in made if f.parents[1].name not in ("policies", "answers", "unmasked")]
+    needed += [(k, f) for k, f in made if f.parents[1].name in ("policies", "answers") and f.parent.name in main]
+    return {"main": _time(needed), "all": _time(made)}
+
+
+def _manifests(home: Path, folders: tuple[str, ...]) -> list[Path]:
+    return sorted(file for folder in folders for file in home.glob(f"{folder}/manifest.json"))
+
+
+def _time(made: list[tuple[str, Path]]) -> dict[str, Any]:
+    cpu: dict[str, float] = {}
+    begun, ended = [], []
+    for kind, file in made:
+        record = RunDir(file.parents[1]).manifest(file.parent.name) or {}
+        if record.get("status") == "complete":
+            cpu[kind] = round(cpu.get(kind, 0) + record["cpu_seconds"], 1)
+            begun.append(timegm(strptime(record["started"], "%Y-%m-%dT%H:%M:%SZ")))
+            ended.append(begun[-1] + record["seconds"])
+    return {"cpu_seconds": cpu, "minutes": round((max(ended) - min(begun)) / 60, 1) if begun else None}
 
 
 def _is_finished(home: Path, name: str) -> bool:
@@ -280,7 +320,16 @@ def _origin(report: Report) -> list[str]:
     for system in report["systems"].values():
         seeds.setdefault(", ".join(map(str, system["seeds"])), []).append(system["title"])
     lines = [f"- Seed {which}: {'; '.join(titles)}." for which, titles in seeds.items()]
-    return [*lines, f"- Made by `{report['command']}` on {report['date']}."]
+    lines.append(f"- Made by `{report['command']}` on {report['date']}.")
+    for name, what in (("main", "The systems above"), ("all", "With the ablations")):
+        took = report["took"][name]
+        kinds = ", ".join(f"{kind} {seconds:,.0f}" for kind, seconds in took["cpu_seconds"].items())
+        total = sum(took["cpu_seconds"].values())
+        lines.append(
+            f"- {what}: {took['minutes']:.0f} minutes from the first start to the last end; CPU seconds: {kinds}; "
+            f"together {total:,.0f}."
+        )
+    return lines
 
 
 def filled(text: str, name: str, lines: list[str]) -> str:

@@ -68,6 +68,25 @@ def test_answers_of_a_policy_that_is_trained_anew_do_not_count(report: dict[str,
     assert "darling" not in found and found["big"]["seeds"] == [0] and found["op-grpo"]["seeds"] == [0, 1]
 
 
+def test_time_is_told_for_the_headline_and_with_the_ablations(tmp_path: Path) -> None:
+    for seed, name in ((0, "op-grpo"), (1, "op-grpo"), (0, "untuned")):
+        finish(tmp_path / f"seed-{seed}", name, f1=[1.0])
+    prepared = RunDir(tmp_path / "seed-1")
+    for stage in ("data", "estimator"):
+        prepared.begin(stage, {})
+        prepared.finish(stage, 300, 70)
+    other = RunDir(tmp_path / "seed-0" / "unmasked")
+    other.begin("estimator", {})
+    other.finish("estimator", 1, 5)
+    other.path.joinpath("data").symlink_to(tmp_path / "seed-1" / "data")
+    RunDir(tmp_path / "seed-1" / "policies").begin("big", {})  # still in training
+    took = collect(tmp_path)["took"]
+    policies, answers = "policies", "answers and their evaluation"
+    assert took["main"]["cpu_seconds"] == {"data": 70, "estimators": 70, policies: 16, answers: 2}
+    assert took["all"]["cpu_seconds"] == {"data": 70, "estimators": 75, policies: 24, answers: 3}
+    assert 5 <= took["main"]["minutes"] <= took["all"]["minutes"] < 6
+
+
 def test_accuracy_that_leaves_no_room_gives_way_to_mean_and_coverage(report: dict[str, Any]) -> None:
     found = {(g["system"], g["metric"]): (g["saturated"], g["reached"]) for g in report["goals"]}
     # .75 times 1.374 is more than any accuracy; coverage .7 over .5 is +40%, the mean .8 over .4 +100%.
