@@ -178,6 +178,11 @@ class GrpoSection(Section):
     steps: int = Field(100, ge=1, description="optimizer steps")
     prompts_per_step: int = Field(16, ge=1, description="situations a step")
     num_generations: int = Field(8, ge=2, description="answers a prompt: the group")
+    steps_per_generation: int = Field(
+        1,
+        ge=1,
+        description="optimizer steps on one generation of answers, each on those to `prompts_per_step` situations",
+    )
     micro_batch_size: int = Field(
         0, ge=0, description="answers a process takes through the model at once; 0 = its whole share of the step"
     )
@@ -213,11 +218,17 @@ class GrpoSection(Section):
             raise ValueError("rollout vllm-server and vllm_server_url go together")
         return self
 
+    def at_generations(self, steps: int) -> int:
+        """So many steps, or the next number of them after which answers are generated."""
+        return -(-steps // self.steps_per_generation) * self.steps_per_generation
+
     def deciding(self) -> dict[str, Any]:
         """What decides the weights: not memory, nor what is kept on the way."""
         # TRL's entropy bonus is a mean over the tokens of each forward pass, not of the step.
         passes = {"micro_batch_size"} if self.entropy_coef else set()
-        return self.model_dump(mode="json", exclude=_ON_THE_WAY - passes)
+        # Not the default: what was trained before there was the key is still the same.
+        once = {"steps_per_generation"} if self.steps_per_generation == 1 else set()
+        return self.model_dump(mode="json", exclude=_ON_THE_WAY - passes | once)
 
 
 class TrainingSection(Section):

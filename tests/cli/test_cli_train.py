@@ -97,6 +97,27 @@ def test_figures_by_hand(plan: Plan) -> None:
     assert not Path("runs").exists()
 
 
+def test_a_generation_may_last_for_several_steps(plan: Plan) -> None:
+    once, found = (plan("--processes", "2", "--set", f"training.grpo.steps_per_generation={n}")[1] for n in (1, 3))
+    grpo = found["grpo"]
+    # 12 answers a process and step, in passes of 3; TRL counts passes, and generates for 3 x 4 of them.
+    assert (grpo["answers_per_device"], grpo["groups_per_device"]) == (36, 9)
+    assert (grpo["gradient_accumulation_steps"], grpo["steps_per_generation"]) == (4, 12)
+    assert grpo["settings"]["steps_per_generation"] == 12 and grpo["settings"]["save_steps"] == 21
+    assert "steps_per_generation" not in once["grpo"]["settings"]
+    changed = {"answers_per_device", "groups_per_device", "steps_per_generation", "settings"}
+    assert {k: v for k, v in grpo.items() if k not in changed} == {
+        k: v for k, v in once["grpo"].items() if k not in changed
+    }
+    # TRL's own arithmetic, in the one process of this test.
+    assert GRPOConfig(**grpo["settings"]).generation_batch_size == grpo["answers_per_device"]
+
+
+def test_the_text_says_for_how_many_steps_a_generation_lasts(overton: Call) -> None:
+    out = overton("train", "plan.yaml", "--dry-run", "--set", "training.grpo.steps_per_generation=2")[1]
+    assert "a device generates 48 (12 whole groups) for 2 steps, then takes 3 at once, 8 times a step" in out
+
+
 def test_settings_are_those_of_training_that_differ_from_trls(plan: Plan) -> None:
     found = plan("--processes", "2", "--set", "training.report_to=[]")[1]
     recipe = load_recipe(Path("plan.yaml"))
@@ -255,7 +276,9 @@ def test_more_generations_than_fit(plan: Plan) -> None:
     code, found = plan(*published, *fsdp, "--set", "training.grpo.num_generations=10")
     assert code == 1
     [problem] = [p for p in found["problems"] if p["key"] == "training.grpo" and p["severity"] == "error"]
-    assert "2560 answers of a step on a device are generated at once: take rollout vllm" in problem["text"]
+    assert "2560 answers are generated at once on a device: take rollout vllm" in problem["text"]
+    found = plan(*published, *fsdp, "--set", "training.grpo.steps_per_generation=2")[1]
+    assert any("2048 answers are generated at once on a device" in problem["text"] for problem in found["problems"])
     small = ["--gpu", "l4", "--set", "training.grpo.rollout=vllm", "--set", "policy.lora_rank=8"]
     found = plan(*published, *small)[1]
     assert any(p["key"].endswith("vllm_gpu_memory_utilization") for p in found["problems"])

@@ -122,6 +122,7 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "sft-adamw": lambda folder: sft(folder, "adamw", 4, 2),
     "grpo": lambda folder: grpo(folder),
     "grpo-micro": lambda folder: grpo(folder, micro_batch_size=4, optimizer="muon", beta=0.1),
+    "grpo-shared": lambda folder: grpo(folder, steps_per_generation=2, micro_batch_size=4),
 }
 
 

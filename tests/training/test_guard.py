@@ -186,6 +186,8 @@ def test_vectors_that_are_nan_stop_with_the_answers_they_were_of(tmp_path: Path)
 def test_fewer_situations_than_a_step_asks_is_a_message_and_no_untrained_model(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="prompts_per_step: 13, but there are only 12 situations"):
         grpo(tmp_path / "grpo", prompts_per_step=13)
+    with pytest.raises(RecipeError, match="prompts_per_step: 5 x steps_per_generation: 15, but there are only 12"):
+        grpo(tmp_path / "grpo", prompts_per_step=5, steps_per_generation=3)
     assert not (tmp_path / "grpo" / "model").exists()
 
 

@@ -256,6 +256,10 @@ def test_operations_by_hand() -> None:
     assert update_flops(ROUND, LORA, training(), 8) == 2 * forward
     section = training(gradient_checkpointing=True, grpo={"beta": 0.1, "rollout": "vllm"})
     assert update_flops(ROUND, FULL, section, 8) == 6 * forward
+    # Log-probabilities before the update are asked for once, be it for vLLM or for the later steps of a generation.
+    assert update_flops(ROUND, FULL, training(grpo={"steps_per_generation": 2}), 8) == 4 * forward
+    both = training(grpo={"steps_per_generation": 2, "rollout": "vllm"})
+    assert update_flops(ROUND, FULL, both, 8) == 4 * forward
 
 
 def test_answers_that_vllms_share_holds_by_hand() -> None:
@@ -280,3 +284,7 @@ def test_time_grows_with_answers_and_length() -> None:
     assert seconds(1000, 800) < seconds(2000, 800) < 2.01 * seconds(1000, 800)
     assert seconds(1000, 800) < seconds(1000, 1600)
     assert step_seconds(shape, FULL, section, GPUS["l4"], 10, 512, 8000)["update"] == float("inf")
+    # More answers side by side read the weights once for all of them: generation costs less a step.
+    longer = training(grpo={"rollout": "vllm", "steps_per_generation": 2})
+    once, shared = (step_seconds(shape, FULL, s, GPUS["h100"], 8, 512, 800) for s in (section, longer))
+    assert shared["update"] == once["update"] and 0.5 < shared["generation"] / once["generation"] < 0.6

@@ -218,12 +218,17 @@ def made_again(run: RunDir, recipe: Recipe) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize(
     "change",
-    ["training.grpo.learning_rate=0.003", "reward.preset=op-grpo", "training.grpo.steps=3"],
+    [
+        "training.grpo.learning_rate=0.003",
+        "reward.preset=op-grpo",
+        "training.grpo.steps=3",
+        "training.grpo.steps_per_generation=2",
+    ],
 )
 def test_another_grpo_or_reward_keeps_the_finished_sft(copied: RunDir, change: str) -> None:
     assert made_again(copied, recipe_with(change, **SMALL)) == (["grpo"], ["grpo"])
     steps = [row["step"] for row in read_jsonl(copied.path / "training" / "grpo" / "metrics.jsonl")]
-    assert steps == ([1, 2, 3] if "steps" in change else [1, 2])
+    assert steps == ([1, 2, 3] if "steps=3" in change else [1, 2])
 
 
 def test_another_estimator_keeps_the_finished_sft(copied: RunDir) -> None:
@@ -251,6 +256,7 @@ def test_keys_that_decide_no_weights_make_nothing_again(copied: RunDir) -> None:
         "training.sft={batch_size: 2, gradient_accumulation: 2, learning_rate: 0.01, save_steps: 7}",
         "training.grpo.micro_batch_size=2",
         "training.grpo.save_steps=1",
+        "training.grpo.steps_per_generation=1",
         "training.grpo.log_completions_steps=1",
         "training.grpo.vllm_gpu_memory_utilization=0.5",
         "training.grpo.vllm_tensor_parallel_size=2",

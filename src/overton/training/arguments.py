@@ -81,11 +81,13 @@ def grpo_arguments(
     """
     options = recipe.training.grpo
     share = grpo_share(options, world or processes.count())
+    reused = options.steps_per_generation > 1
     return {
         "output_dir": str(folder / "checkpoints"),
         "max_steps": options.steps,
         "per_device_train_batch_size": share.batch,
         "gradient_accumulation_steps": share.passes,
+        **({"steps_per_generation": options.steps_per_generation * share.passes} if reused else {}),
         "num_generations": options.num_generations,
         "max_completion_length": options.max_completion_length,
         "learning_rate": options.learning_rate,
@@ -94,9 +96,10 @@ def grpo_arguments(
         "beta": options.beta,
         "entropy_coef": options.entropy_coef,
         "temperature": options.temperature,
-        "save_steps": options.save_steps,
+        # Answers are not saved: from a checkpoint within a generation they would be drawn anew, of another policy.
+        "save_steps": options.at_generations(options.save_steps),
         "logging_steps": 1,
-        **_rollout(recipe, prompt_tokens, share.rows),
+        **_rollout(recipe, prompt_tokens, share.rows * options.steps_per_generation),
         **_common(recipe, sharded),
     }
 

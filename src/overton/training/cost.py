@@ -44,12 +44,14 @@ def update_flops(shape: Shape, policy: PolicySection, training: TrainingSection,
 
     Two a parameter forward, four backward (two where the weights are frozen), two more with gradient checkpointing;
     attention beside (Chowdhery et al. 2022, arXiv 2204.02311, appendix B, halved since it is causal). Then the passes
-    without gradients: TRL asks for log-probabilities before the update when vLLM generates, and for those of the
-    reference when ``beta`` is above 0.
+    without gradients: TRL asks for log-probabilities before the update when vLLM generates or several steps share a
+    generation, and for those of the reference when ``beta`` is above 0.
     """
     forward = 2.0 * shape.matrices + 2.0 * shape.layers * shape.heads * shape.head_dim * sequence
     passes = 1 + (1 if policy.lora_rank else 2) + (1 if training.gradient_checkpointing else 0)
-    passes += (training.grpo.rollout in ("vllm", "vllm-server")) + (training.grpo.beta > 0)
+    options = training.grpo
+    passes += options.rollout in ("vllm", "vllm-server") or options.steps_per_generation > 1
+    passes += options.beta > 0
     return forward * passes
 
 
@@ -86,11 +88,11 @@ def step_seconds(
         ``generation`` and ``update``; the reward is not in it, nor what processes wait for each other. With a vLLM
         server of one such device a training device.
     """
-    side_by_side = at_once(shape, training, prompt + answer, rows, gpu.memory)
+    options = training.grpo
+    side_by_side = at_once(shape, training, prompt + answer, rows * options.steps_per_generation, gpu.memory)
     if not side_by_side:
         return {"generation": float("inf"), "update": float("inf")}
     rounds = rows / side_by_side
-    options = training.grpo
     weights = 2.0 * shape.parameters / (options.vllm_tensor_parallel_size if options.rollout == "vllm" else 1)
     read = weights + side_by_side * (prompt + answer / 2) * cache_bytes(shape, 2)
     decode = max(

@@ -62,12 +62,14 @@ def _batch(name: str, part: dict[str, Any]) -> list[str]:
             f"  a device takes {part['per_device_train_batch_size']} at once, "
             f"{part['gradient_accumulation_steps']} times a step",
         ]
+    steps = part["steps_per_generation"] // part["gradient_accumulation_steps"]
+    every = f" for {steps} steps" if steps > 1 else ""
     return [
         f"  {part['prompts_per_step']:,} prompts x {part['num_generations']} answers = {part['answers_per_step']:,} "
         f"answers a step; {part['steps']:,} steps, {part['prompts']:,} prompts, {part['epochs']:g} epochs",
-        f"  a device generates {part['answers_per_device']:,} ({part['groups_per_device']:,} whole groups), then takes "
-        f"{part['per_device_train_batch_size']} at once, {part['gradient_accumulation_steps']:,} times a step "
-        f"({part['micro_batches']:,} micro-batches in all)",
+        f"  a device generates {part['answers_per_device']:,} ({part['groups_per_device']:,} whole groups){every}, "
+        f"then takes {part['per_device_train_batch_size']} at once, {part['gradient_accumulation_steps']:,} times "
+        f"a step ({part['micro_batches']:,} micro-batches in all)",
         f"  at most {part['generated_tokens_per_step']:,} tokens generated and {part['trained_tokens_per_step']:,} "
         f"trained a step, {part['generated_tokens']:,} and {part['trained_tokens']:,} in all",
     ]

@@ -74,8 +74,8 @@ def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[s
         kinds = ("weights", "optimizer", "reference", "vllm", "gradients", "buckets", "copies", "activations", "logits")
         largest = max((*kinds, "cache"), key=lambda kind: parts[kind])
         remedy = {
-            "cache": f"All {load.sampled} answers of a step on a device are generated at once: take rollout vllm, "
-            "which queues them, more processes, or fewer prompts_per_step",
+            "cache": f"{load.sampled} answers are generated at once on a device: take rollout vllm, which queues "
+            "them, more processes, or fewer prompts_per_step",
             "activations": "Turn training.gradient_checkpointing on, or lower "
             + ("training.grpo.micro_batch_size" if name == "grpo" else "training.sft.batch_size"),
             "vllm": "Lower training.grpo.vllm_gpu_memory_utilization, or take a vLLM server",

@@ -232,7 +232,7 @@ def train_grpo(
     reward = TrlReward(
         placed_reward(recipe, estimator, str(args.device), background),
         folder / "completions",
-        options.log_completions_steps,
+        options.at_generations(options.log_completions_steps),
         options.max_completion_length,
     )
     trainer = OpGrpoTrainer(

@@ -130,11 +130,14 @@ def context_problems(recipe: Recipe, prompt: int, positions: int | None) -> Iter
 
 
 def situation_problems(recipe: Recipe, situations: int) -> Iterator[Problem]:
-    """Fewer situations than one step of GRPO asks: TRL would take no step, and say so in passing."""
-    wanted = recipe.training.grpo.prompts_per_step
+    """Fewer situations than GRPO asks at once: TRL would take no step, and say so in passing."""
+    options = recipe.training.grpo
+    wanted = options.prompts_per_step * options.steps_per_generation
     if situations < wanted:
+        times = f" x steps_per_generation: {wanted}" if options.steps_per_generation > 1 else ""
         yield Problem(
             "error",
             "training.grpo.prompts_per_step",
-            f"{wanted}, but there are only {situations} situations to ask; lower it, or train on more",
+            f"{options.prompts_per_step}{times}, but there are only {situations} situations to ask; lower it, or train "
+            "on more",
         )

@@ -52,7 +52,7 @@ def loads(recipe: Recipe, data: dict[str, Any], world: int, sharding: Sharding, 
         "grpo": Load(
             grpo.batch,
             data["prompt_tokens"] + options.max_completion_length,
-            sampled=grpo.rows,
+            sampled=grpo.rows * options.steps_per_generation,
             processes=world,
             sharding=sharding,
             memory=size,
