@@ -6,13 +6,22 @@ checkpoint. So a change of one baseline's settings trains that one alone.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from headline.rows import communities, community_rows, full_merger_rows, load_prompt, merger_rows, mixed_rows
+from headline.rows import (
+    Row,
+    communities,
+    community_rows,
+    full_merger_rows,
+    load_prompt,
+    merger_rows,
+    mixed_rows,
+)
 from headline.systems import COMMUNITIES, POLICIES, START, Policy
 from overton.data.world.content import load_world
 from overton.jsonio import read_json, read_jsonl, sha256, write_jsonl
@@ -62,11 +71,17 @@ class Seed:
         train = read_jsonl(self.run.path / "data" / "train.jsonl")
         situations = {s.id: s for s in map(Situation.from_json, train)}
         groups, seed = communities(load_world(), COMMUNITIES), self.recipe.seed
-        write_jsonl(folder / "mixed.jsonl", mixed_rows(rows, situations, seed))
+
+        def write(name: str, found: list[Row]) -> None:
+            # No more than are trained on: the rest would only be turned to tokens.
+            enough = math.ceil(POLICIES[name].share * len(rows))
+            write_jsonl(folder / f"{POLICIES[name].rows}.jsonl", found[:enough])
+
+        write(START, mixed_rows(rows, situations, seed))
         for n, labels in enumerate(groups, 1):
-            write_jsonl(folder / f"community-{n}.jsonl", community_rows(rows, situations, labels))
-        write_jsonl(folder / "merger.jsonl", merger_rows(rows, groups))
-        write_jsonl(folder / "merger-full.jsonl", full_merger_rows(rows, situations, groups, seed))
+            write(f"community-{n}", community_rows(rows, situations, labels))
+        write("merger", merger_rows(rows, groups))
+        write("merger-full", full_merger_rows(rows, situations, groups, seed))
 
     def train(self, name: str) -> None:
         """Train a policy, and before it the one that it starts from."""
