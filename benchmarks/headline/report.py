@@ -321,6 +321,8 @@ def _origin(report: Report) -> list[str]:
         seeds.setdefault(", ".join(map(str, system["seeds"])), []).append(system["title"])
     lines = [f"- Seed {which}: {'; '.join(titles)}." for which, titles in seeds.items()]
     lines.append(f"- Made by `{report['command']}` on {report['date']}.")
+    if "took" not in report:  # of a file from before it was told
+        return lines
     for name, what in (("main", "The systems above"), ("all", "With the ablations")):
         took = report["took"][name]
         kinds = ", ".join(f"{kind} {seconds:,.0f}" for kind, seconds in took["cpu_seconds"].items())
