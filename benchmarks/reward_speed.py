@@ -154,7 +154,7 @@ def main() -> None:
         "measured": here.get("measured", {}),
     }
     if options.run:
-        report["quickstart"] = step_shares(options.run)
+        report["quickstart"] = {"precision": precision, **step_shares(options.run)}
     if options.references and options.responses:
         for preset, threads, questions, parts in (*PLAN, ("growth", 1, 0, 0)):
             name = f"{preset},{threads}"

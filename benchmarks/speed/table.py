@@ -85,8 +85,8 @@ def _step(report: Mapping[str, Any]) -> list[str]:
         return []
     quarters = ", ".join(f"{100 * share:.1f}%" for share in found["quarters"])
     return [
-        f"In the quickstart the reward takes {100 * found['share']:.1f}% of a GRPO step, over {found['steps']} steps "
-        f"({quarters} by quarters)."
+        f"In a quickstart in {found['precision']} the reward took {100 * found['share']:.1f}% of a GRPO step, over "
+        f"{found['steps']} steps ({quarters} by quarters)."
     ]
 
 
