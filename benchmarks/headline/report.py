@@ -288,7 +288,7 @@ def figure(report: Report, theme: Theme) -> str:
                 color=COLOURS[colour],
                 label=NAMES[metric],
             )
-        axes.set_yticks(range(len(rows)), [f"{s['title']} ({s['parameters'] / 1e6:.1f} M)" for s in rows])
+        axes.set_yticks(range(len(rows)), [f"{s['title']} ({s['parameters'] / 1e6:.2f} M)" for s in rows])
         axes.set_xlabel("held-out situations, 95% intervals")
         axes.legend(loc="lower left", fontsize=8)
 
