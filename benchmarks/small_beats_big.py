@@ -6,9 +6,9 @@
 
 For each seed: data and estimator as in recipes/small-beats-big.yaml, then each system's policies and answers, judged on
 held-out situations by the world's oracle and by an NLI model that shares nothing with the reward. Ablations run on the
-first seed alone unless --ablations says otherwise, after everything else. Every finished part is kept and skipped the
-next time. --out is written anew every few minutes and at the end, from all that is finished under --runs, so it says at
-any time which seeds and systems it holds.
+first seed alone unless --ablations says otherwise, when no part of the headline can begin. Every finished part is kept
+and skipped the next time. --out is written anew now and then when a part is finished, and at the end, from all that is
+finished under --runs, so it says at any time which seeds and systems it holds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from headline.measure import measure, nli_model
-from headline.parts import Part, made, parts_of
+from headline.parts import Part, made, missing_lengths, parts_of
 from headline.report import collect, markdown, write_page
 from headline.systems import SYSTEMS
 from headline.train import Seed
@@ -55,6 +56,8 @@ def main() -> None:
         return
     if options.ablations is None:
         options.ablations = options.seeds[:1]
+    for name, seed in missing_lengths(options.systems, options.seeds, options.runs):
+        parser.error(f"{name} of seed {seed} is as long as answers that are not there: add {SYSTEMS[name].as_long_as}")
     options.command = shlex.join(["python", "benchmarks/small_beats_big.py", *sys.argv[1:]])
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # of the workers
     context = get_context("spawn")
@@ -66,10 +69,14 @@ def main() -> None:
                 if time.monotonic() - written > REPORT_SECONDS:
                     write_report(options)
                     written = time.monotonic()
-        except Exception as error:
-            print(f"{error}\nThe parts that other workers are making are finished first.", file=sys.stderr)
+        except BrokenProcessPool:
+            print("A worker was killed, perhaps for memory. Give the command again, or fewer --jobs.", file=sys.stderr)
             raise
-    write_report(options)
+        except (Exception, KeyboardInterrupt) as error:
+            print(f"{error!r}\nWhat other workers are making is finished first.", file=sys.stderr)
+            raise
+        finally:
+            write_report(options)
     print(markdown(read_json(options.out)))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from pathlib import Path
 from typing import NamedTuple
 
 from headline.systems import POLICIES, SYSTEMS
+from overton.rundir import RunDir
 
 
 class Part(NamedTuple):
@@ -44,9 +46,23 @@ def parts_of(systems: Collection[str], seeds: Collection[int], ablations: Collec
                     if start:
                         parts.setdefault(policy._replace(name=start), {ready})
                     parts.setdefault(policy, {policy._replace(name=start)} if start else {ready})
-                length = {Part(seed, "answers", system.as_long_as)} if system.as_long_as in systems else set()
-                parts[Part(seed, "answers", system.name)] = {*policies, *length}
+                # Systems that ask one policy in the same way find each other's replies.
+                alike = [s.name for s in wanted if (s.model, s.strategy) == (system.model, system.strategy)]
+                before = {system.as_long_as} & {*systems} | {*alike[: alike.index(system.name)][:1]}
+                parts[Part(seed, "answers", system.name)] = {*policies, *(Part(seed, "answers", n) for n in before)}
     return parts
+
+
+def missing_lengths(systems: Collection[str], seeds: Collection[int], runs: Path) -> list[tuple[str, int]]:
+    """Systems, with the seed, that are as long as answers neither finished under ``runs`` nor to be made."""
+    return [
+        (name, seed)
+        for name in systems
+        for seed in seeds
+        if (other := SYSTEMS[name].as_long_as)
+        and other not in systems
+        and (RunDir(runs / f"seed-{seed}" / "answers").manifest(other) or {}).get("status") != "complete"
+    ]
 
 
 def made(

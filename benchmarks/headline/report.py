@@ -33,7 +33,7 @@ GOALS: tuple[tuple[str, float, tuple[str, ...]], ...] = (
 # what the time is counted as -> folders of a seed
 PARTS: dict[str, tuple[str, ...]] = {
     "data": ("data", "rows"),
-    "estimators": ("estimator", "unmasked/estimator"),
+    "estimators": ("estimator",),
     "NLI models": ("nli",),
     "policies": ("policies/*",),
     "answers and their evaluation": ("answers/*",),
@@ -89,12 +89,12 @@ def collect(runs: Path) -> dict[str, Any]:
 def _took(homes: list[Path]) -> dict[str, Any]:
     """CPU seconds of all finished parts by their kind, and minutes from the first start to the last end.
 
-    Both for everything, and for what the systems of the headline need. Ablations begin when no other part is left to
-    begin, so in one go the headline's minutes are hardly longer for them.
+    Both for everything, and for what the systems of the headline need. Ablations begin when no part of the headline
+    can begin. A part that was killed counts from when it went on; policy ``unmasked`` includes its estimator.
     """
     made = [(kind, file) for kind, folders in PARTS.items() for h in homes for file in _manifests(h, folders)]
     main = {name for s in SYSTEMS.values() if s.part == "main" for name in (s.name, *s.policies)}
-    needed = [(k, f) for k, f in made if f.parents[1].name not in ("policies", "answers", "unmasked")]
+    needed = [(k, f) for k, f in made if f.parents[1].name not in ("policies", "answers")]
     needed += [(k, f) for k, f in made if f.parents[1].name in ("policies", "answers") and f.parent.name in main]
     return {"main": _time(needed), "all": _time(made)}
 
@@ -321,15 +321,15 @@ def _origin(report: Report) -> list[str]:
         seeds.setdefault(", ".join(map(str, system["seeds"])), []).append(system["title"])
     lines = [f"- Seed {which}: {'; '.join(titles)}." for which, titles in seeds.items()]
     lines.append(f"- Made by `{report['command']}` on {report['date']}.")
-    if "took" not in report:  # of a file from before it was told
-        return lines
     for name, what in (("main", "The systems above"), ("all", "With the ablations")):
-        took = report["took"][name]
+        took = report.get("took", {}).get(name)
+        if not took or took["minutes"] is None:  # of a file from before it was told
+            continue
         kinds = ", ".join(f"{kind} {seconds:,.0f}" for kind, seconds in took["cpu_seconds"].items())
         total = sum(took["cpu_seconds"].values())
         lines.append(
-            f"- {what}: {took['minutes']:.0f} minutes from the first start to the last end; CPU seconds: {kinds}; "
-            f"together {total:,.0f}."
+            f"- {what}: {took['minutes']:.0f} minutes from the first start to the last end, pauses included; CPU "
+            f"seconds: {kinds}; together {total:,.0f}."
         )
     return lines
 

@@ -181,7 +181,8 @@ class GrpoSection(Section):
     steps_per_generation: int = Field(
         1,
         ge=1,
-        description="optimizer steps on one generation of answers, each on those to `prompts_per_step` situations",
+        description="optimizer steps on one generation of answers: those of so many steps at once, which TRL mixes and "
+        "deals out to the steps",
     )
     micro_batch_size: int = Field(
         0, ge=0, description="answers a process takes through the model at once; 0 = its whole share of the step"
@@ -197,8 +198,12 @@ class GrpoSection(Section):
     entropy_coef: float = Field(0.0, description="weight of the entropy bonus")
     temperature: float = Field(1.0, gt=0, description="of sampling while training")
     max_completion_length: int = Field(256, ge=8, description="longest answer, in tokens")
-    save_steps: int = Field(20, ge=1, description="steps between checkpoints; a killed run loses at most these")
-    log_completions_steps: int = Field(10, ge=1, description="sampled answers go to disk every so many steps")
+    save_steps: int = Field(
+        20, ge=1, description="steps between checkpoints, whole generations; a killed run loses at most these"
+    )
+    log_completions_steps: int = Field(
+        10, ge=1, description="sampled answers go to disk every so many steps, of whole generations"
+    )
     rollout: Literal["transformers", "continuous-batching", "vllm", "vllm-server"] = Field(
         "transformers",
         description="what generates the answers: transformers in one batch or with continuous batching, vLLM on the "
@@ -219,8 +224,13 @@ class GrpoSection(Section):
         return self
 
     def at_generations(self, steps: int) -> int:
-        """So many steps, or the next number of them after which answers are generated."""
-        return -(-steps // self.steps_per_generation) * self.steps_per_generation
+        """The most steps up to so many after which answers are generated; at least those of one generation."""
+        return max(steps // self.steps_per_generation, 1) * self.steps_per_generation
+
+    @property
+    def generations(self) -> int:
+        """How often answers are generated; of the last ones not all may be used."""
+        return -(-self.steps // self.steps_per_generation)
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights: not memory, nor what is kept on the way."""

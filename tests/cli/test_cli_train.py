@@ -103,9 +103,15 @@ def test_a_generation_may_last_for_several_steps(plan: Plan) -> None:
     # 12 answers a process and step, in passes of 3; TRL counts passes, and generates for 3 x 4 of them.
     assert (grpo["answers_per_device"], grpo["groups_per_device"]) == (36, 9)
     assert (grpo["gradient_accumulation_steps"], grpo["steps_per_generation"]) == (4, 12)
-    assert grpo["settings"]["steps_per_generation"] == 12 and grpo["settings"]["save_steps"] == 21
+    assert grpo["settings"]["steps_per_generation"] == 12 and grpo["settings"]["save_steps"] == 18
     assert "steps_per_generation" not in once["grpo"]["settings"]
+    # 7 steps take three generations of 3 x 6 situations, so 54 are asked and not 42.
+    assert (grpo["prompts"], grpo["epochs"], grpo["generated_tokens"]) == (54, 1.35, 54 * 4 * 100)
+    [warning] = [p for p in found["problems"] if p["key"] == "training.grpo.steps_per_generation"]
+    assert warning["severity"] == "warning" and "7 steps are no multiple of 3" in warning["text"]
+    assert "those of 1 of 3 steps are learnt from" in warning["text"]
     changed = {"answers_per_device", "groups_per_device", "steps_per_generation", "settings"}
+    changed |= {"prompts", "epochs", "generated_tokens"}
     assert {k: v for k, v in grpo.items() if k not in changed} == {
         k: v for k, v in once["grpo"].items() if k not in changed
     }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from headline.parts import Part, made, parts_of
+from headline.parts import Part, made, missing_lengths, parts_of
 from headline.systems import SYSTEMS
+from overton.rundir import RunDir
 
 
 def order(parts: dict[Part, set[Part]], jobs: int) -> list[Part]:
@@ -41,9 +43,24 @@ def test_ablations_are_of_their_seeds_alone_and_begin_last() -> None:
     assert parts[Part(2, "policy", "big")] == {Part(2, "prepare")}
 
 
-def test_a_length_that_is_not_asked_for_is_not_waited_for() -> None:
+def test_a_length_that_is_not_asked_for_is_not_waited_for_but_has_to_be_there(tmp_path: Path) -> None:
     parts = parts_of(["parallel-equal"], [0], [])
     assert parts[Part(0, "answers", "parallel-equal")] == {Part(0, "policy", "sft")}
+    missing = [("parallel-equal", 0), ("parallel-equal", 1)]
+    assert missing_lengths(["parallel-equal", "sft"], [0, 1], tmp_path) == missing
+    assert missing_lengths(["parallel-equal", "op-grpo"], [0, 1], tmp_path) == []
+    answers = RunDir(tmp_path / "seed-1" / "answers")
+    answers.begin("op-grpo", {})
+    assert missing_lengths(["parallel-equal"], [0, 1], tmp_path) == missing
+    answers.finish("op-grpo", 1, 1)
+    assert missing_lengths(["parallel-equal"], [0, 1], tmp_path) == missing[:1]
+
+
+def test_samples_of_one_policy_are_drawn_once() -> None:
+    parts = parts_of(["sft", "op-grpo", "parallel", "parallel-equal", "parallel-2"], [0], [])
+    first = Part(0, "answers", "parallel")
+    assert first in parts[Part(0, "answers", "parallel-equal")] and first in parts[Part(0, "answers", "parallel-2")]
+    assert parts[first] == {Part(0, "policy", "sft")}
 
 
 def test_no_more_than_the_jobs_are_under_way() -> None:

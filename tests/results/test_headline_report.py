@@ -84,7 +84,7 @@ def test_time_is_told_for_the_headline_and_with_the_ablations(tmp_path: Path) ->
     took = collect(tmp_path)["took"]
     policies, answers = "policies", "answers and their evaluation"
     assert took["main"]["cpu_seconds"] == {"data": 70, "estimators": 70, policies: 16, answers: 2}
-    assert took["all"]["cpu_seconds"] == {"data": 70, "estimators": 75, policies: 24, answers: 3}
+    assert took["all"]["cpu_seconds"] == {"data": 70, "estimators": 70, policies: 24, answers: 3}
     assert 5 <= took["main"]["minutes"] <= took["all"]["minutes"] < 6
 
 

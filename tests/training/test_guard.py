@@ -135,6 +135,16 @@ def test_grpo_stops_before_it_samples_from_broken_weights(tmp_path: Path, monkey
     assert_checkpoints_are_good(tmp_path / "grpo", 3)
 
 
+def test_weights_that_break_within_a_generation_are_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poke_at(monkeypatch, 5, break_weight)
+    with pytest.raises(NonFiniteError, match="are NaN or infinite after step 5"):
+        grpo(tmp_path / "grpo", steps_per_generation=2)
+    assert len(saved_rows(tmp_path / "grpo", 5)) == 8
+    assert_checkpoints_are_good(tmp_path / "grpo", 4)
+
+
 class OddReward(OvertonReward):
     """Gives the third answer of a step another reward."""
 

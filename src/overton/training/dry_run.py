@@ -17,7 +17,7 @@ from overton.training.arguments import device_here, grpo_arguments, sft_argument
 from overton.training.at_hand import data_at_hand, shape_at_hand, tokenizer_at_hand
 from overton.training.cost import GPUS, Gpu
 from overton.training.fitting import fit_problems
-from overton.training.lengths import rate_problems, situation_problems, step_problems
+from overton.training.lengths import generation_problems, rate_problems, situation_problems, step_problems
 from overton.training.memory import GB, Sharding
 from overton.training.preflight import Problem
 from overton.training.split import grpo_share, sft_share
@@ -150,7 +150,7 @@ def _data_problems(recipe: Recipe, data: dict[str, Any], unchecked: list[str]) -
         unchecked.append(
             "training.sft.packing: into how many rows answers go, so SFT's steps are those without packing"
         )
-    return [*short, *step_problems(recipe, _sft_rows(data)), *rate_problems(recipe)]
+    return [*short, *step_problems(recipe, _sft_rows(data)), *rate_problems(recipe), *generation_problems(recipe)]
 
 
 def _sft_rows(data: dict[str, Any]) -> int:
@@ -187,6 +187,7 @@ def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any], sharde
     of_sft = sft_arguments(recipe, folder / "sft", rows, prepared=plain, world=world, sharded=sharded)
     of_grpo = grpo_arguments(recipe, folder / "grpo", data["prompt_tokens"], world, sharded)
     answers = options.prompts_per_step * options.num_generations
+    prompts = options.generations * options.steps_per_generation * options.prompts_per_step
     longest = data["prompt_tokens"] + options.max_completion_length
     return {
         "sft": {
@@ -209,10 +210,10 @@ def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any], sharde
             "gradient_accumulation_steps": grpo.passes,
             "micro_batches": grpo.passes * world,
             "steps": options.steps,
-            "prompts": options.steps * options.prompts_per_step,
-            "epochs": round(options.steps * options.prompts_per_step / max(1, data["situations"]), 3),
+            "prompts": prompts,
+            "epochs": round(prompts / max(1, data["situations"]), 3),
             "generated_tokens_per_step": answers * options.max_completion_length,
-            "generated_tokens": options.steps * answers * options.max_completion_length,
+            "generated_tokens": prompts * options.num_generations * options.max_completion_length,
             "trained_tokens_per_step": answers * longest,
             "trained_tokens": options.steps * answers * longest,
             "settings": _changed(of_grpo, GRPOConfig),

@@ -71,7 +71,8 @@ def _batch(name: str, part: dict[str, Any]) -> list[str]:
         f"then takes {part['per_device_train_batch_size']} at once, {part['gradient_accumulation_steps']:,} times "
         f"a step ({part['micro_batches']:,} micro-batches in all)",
         f"  at most {part['generated_tokens_per_step']:,} tokens generated and {part['trained_tokens_per_step']:,} "
-        f"trained a step, {part['generated_tokens']:,} and {part['trained_tokens']:,} in all",
+        f"trained a step{' on average' if steps > 1 else ''}, {part['generated_tokens']:,} and "
+        f"{part['trained_tokens']:,} in all",
     ]
 
 

@@ -63,8 +63,6 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         return EpochOrder(super()._get_train_sampler(dataset), self.args.seed, lambda: int(self.state.epoch or 0))
 
     def _generate(self, prompts: list[Any]) -> Any:
-        if self.model.training:
-            self.check_weights()
         started = time.perf_counter()
         model = self.accelerator.unwrap_model(self.model)
         if is_sharded(self):
@@ -177,6 +175,8 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """As in TRL, and logs the seconds of the whole step: those of all its passes, the answers with the first."""
+        if not self._seconds:  # the first pass of a step, which may generate
+            self.check_weights()
         started = time.perf_counter()
         loss = super().training_step(*args, **kwargs)
         self._seconds += time.perf_counter() - started

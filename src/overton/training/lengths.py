@@ -141,3 +141,16 @@ def situation_problems(recipe: Recipe, situations: int) -> Iterator[Problem]:
             f"{options.prompts_per_step}{times}, but there are only {situations} situations to ask; lower it, or train "
             "on more",
         )
+
+
+def generation_problems(recipe: Recipe) -> Iterator[Problem]:
+    """A last generation of GRPO of which some answers are for no step."""
+    options = recipe.training.grpo
+    used = options.steps % options.steps_per_generation
+    if used:
+        yield Problem(
+            "warning",
+            "training.grpo.steps_per_generation",
+            f"{options.steps} steps are no multiple of {options.steps_per_generation}: of the last answers only those "
+            f"of {used} of {options.steps_per_generation} steps are learnt from",
+        )

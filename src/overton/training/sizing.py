@@ -133,17 +133,19 @@ def time(recipe: Recipe, shape: Shape, data: dict[str, Any], gpu: Gpu, world: in
     """
     options = recipe.training.grpo
     rows = grpo_share(options, world).rows
+    sampled = rows * options.steps_per_generation
     prompt, answer = data["prompt_tokens"], options.max_completion_length
     parts = step_seconds(shape, recipe.policy, recipe.training, gpu, rows, prompt, answer)
     whole = sum(parts.values())
+    steps = options.generations * options.steps_per_generation  # that answers are generated for
     tokens = rows * world * answer
     finite = whole < float("inf")
     return {
         "assumed": {"update_share_of_flops": UPDATE_SHARE, "decode_share_of_bandwidth": DECODE_SHARE},
-        "answers_at_once": at_once(shape, recipe.training, prompt + answer, rows, gpu.memory),
+        "answers_at_once": at_once(shape, recipe.training, prompt + answer, sampled, gpu.memory),
         "generation_seconds": round(parts["generation"], 1) if finite else None,
         "update_seconds": round(parts["update"], 1) if finite else None,
         "step_seconds": round(whole, 1) if finite else None,
-        "hours": round(whole * options.steps / 3600, 1) if finite else None,
+        "hours": round((parts["generation"] * steps + parts["update"] * options.steps) / 3600, 1) if finite else None,
         "generated_tokens_per_second": round(tokens / parts["generation"]) if finite else None,
     }

@@ -61,12 +61,12 @@ def run(recipe: Recipe, run: RunDir) -> None:
     from overton.estimator import SimilarityEstimator
     from overton.training import parts, preflight
     from overton.training.grpo import train_grpo
-    from overton.training.lengths import rate_problems, settle, situation_problems
+    from overton.training.lengths import generation_problems, rate_problems, settle, situation_problems
     from overton.training.sft import train_sft
 
     preflight.check_start(recipe, count())
     situations = grpo_situations(recipe, run)
-    found = [*situation_problems(recipe, len(situations)), *rate_problems(recipe)]
+    found = [*situation_problems(recipe, len(situations)), *rate_problems(recipe), *generation_problems(recipe)]
     background = background_situations(recipe, run)
     settle([*found, *preflight.background(recipe, background)])
     folder = run.stage("training")
