@@ -7,7 +7,7 @@ import pytest
 from llm_server import Open
 
 from overton.llm import LanguageModel, load_llm
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 
 @pytest.fixture

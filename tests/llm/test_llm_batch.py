@@ -15,7 +15,7 @@ from overton.llm import Request
 from overton.llm import batch as module
 from overton.llm.batch import BatchResults, BatchWriter, read_results
 from overton.llm.cache import ReplyCache
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 SECTION = LlmSection(model="m", base_url="https://llm.invalid/v1", extra={"top_p": 0.5, "temperature": None})
 SCHEMA = {"title": "verdict", "type": "object", "properties": {}, "required": [], "additionalProperties": False}

@@ -19,7 +19,7 @@ from llm_server import Answer, Open, ask, completion, echo, serving
 from overton.errors import RecipeError
 from overton.llm import Reply, load_llm
 from overton.llm.workers import side_by_side
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 
 
 def test_what_was_asked_is_not_asked_again(open_llm: Open) -> None:
@@ -97,7 +97,7 @@ def test_lines_of_another_kind_are_ignored(open_llm: Open, tmp_path: Path) -> No
 def test_a_killed_run_goes_on_where_it_was(open_llm: Open, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from overton.llm import Request, load_llm\n"
-        "from overton.sections import LlmSection\n"
+        "from overton.sections_model import LlmSection\n"
         "section = LlmSection(model='m', base_url=sys.argv[1], concurrency=1)\n"
         "asked = [Request((('user', str(i)),)) for i in range(30)]\n"
         "load_llm(section, Path(sys.argv[2])).complete(asked)\n"

@@ -128,7 +128,7 @@ def test_a_model_without_a_chat_template_reads_plain_text(tmp_path: Path) -> Non
     from transformers import AutoTokenizer
 
     from overton.llm.prompt import PromptEncoder
-    from overton.sections import LlmSection
+    from overton.sections_model import LlmSection
 
     request = Request((("system", "Be fair."), ("user", "why?")), max_tokens=4)
 
@@ -203,7 +203,7 @@ def test_fewer_than_eight_tokens_are_no_room_for_a_reply(model: str) -> None:
     from transformers import AutoTokenizer
 
     from overton.llm.prompt import PromptEncoder
-    from overton.sections import LlmSection
+    from overton.sections_model import LlmSection
 
     encode = PromptEncoder(LlmSection(model="m"), AutoTokenizer.from_pretrained(model))
     [request] = ask("why?", max_tokens=50)

@@ -14,7 +14,7 @@ from overton.errors import MissingDependencyError
 from overton.llm import Reply, Request
 from overton.llm.vllm_offline import engine_arguments, read_output, sampling_arguments
 from overton.rundir import fingerprint
-from overton.sections import LlmSection
+from overton.sections_model import LlmSection
 from overton.testing import tiny_policy
 
 
