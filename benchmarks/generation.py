@@ -4,7 +4,8 @@
     python benchmarks/generation.py --page                  # writes the tables of docs/generation.md from that file
 
 The policies of a finished run of the quickstart answer its held-out situations, judged by the oracle. Weights of the
-second part are random: its time does not depend on what they say.
+second part are random: its time does not depend on what they say. On a processor without bfloat16 the file keeps the
+times that it has.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from overton.generation.session import Settings
 from overton.generation.systems import Home, answers_of
 from overton.generation.union import load_merger
 from overton.jsonio import read_json, sha256, write_json, write_text
+from overton.precision import has_fast_bf16
 from overton.recipe import load_recipe
 from overton.rundir import versions
 from overton.sections_generation import SystemSection
@@ -155,7 +157,7 @@ def main() -> int:
             "command": shlex.join(["python", "benchmarks/generation.py", *sys.argv[1:]]),
             "threads": options.threads,
             "versions": versions(),
-            "types": measure_types(options.threads),
+            "types": measure_types(options.threads) if has_fast_bf16("cpu") else read_json(RESULTS)["types"],
             "unions": measure_unions(options.run, options.limit),
         }
         write_json(RESULTS, result)
