@@ -107,15 +107,17 @@ def make(options: argparse.Namespace, part: Part) -> None:
 
 
 def write_report(options: argparse.Namespace) -> None:
-    """Write ``--out`` from whatever is finished."""
-    report = {
-        "command": options.command,
-        "date": time.strftime("%Y-%m-%d"),
-        "versions": versions(),
-        "recipe": load_recipe(options.recipe, options.overrides).model_dump(mode="json", exclude={"seed"}),
-        **collect(options.runs),
-    }
-    write_json(options.out, report)
+    """Write ``--out`` from whatever is finished; a file of before stays while no system is."""
+    found = collect(options.runs)
+    if found["systems"]:
+        report = {
+            "command": options.command,
+            "date": time.strftime("%Y-%m-%d"),
+            "versions": versions(),
+            "recipe": load_recipe(options.recipe, options.overrides).model_dump(mode="json", exclude={"seed"}),
+            **found,
+        }
+        write_json(options.out, report)
 
 
 if __name__ == "__main__":

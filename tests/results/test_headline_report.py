@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from headline.systems import SYSTEMS
 from overton.jsonio import read_json, sha256, write_json
 from overton.rundir import RunDir
 from overton.testing import tiny_policy
+from small_beats_big import write_report
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "small_beats_big.json"
@@ -126,6 +128,18 @@ def test_the_pages_are_filled_between_their_markers(report: dict[str, Any], tmp_
     assert (tmp_path / "docs" / "figures" / "headline-dark.svg").is_file()
     write_page(report, tmp_path)
     assert (tmp_path / "docs" / "results.md").read_text(encoding="utf-8") == text
+
+
+def test_a_run_without_a_finished_system_leaves_the_file_of_before(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    out.write_text("of before")
+    recipe = ROOT / "recipes" / "small-beats-big.yaml"
+    options = argparse.Namespace(runs=tmp_path / "runs", out=out, recipe=recipe, overrides=[], command="python x")
+    write_report(options)
+    assert out.read_text() == "of before"
+    finish(tmp_path / "runs" / "seed-0", "op-grpo", f1=[1.0])
+    write_report(options)
+    assert [*read_json(out)["systems"]] == ["op-grpo"] and read_json(out)["recipe"]["name"] == "small-beats-big"
 
 
 def test_filled_needs_the_markers_and_keeps_the_rest() -> None:
