@@ -57,12 +57,8 @@ def nli_model(seed: Seed) -> Path:
     """The evaluator's own model, trained once a seed."""
     pairs = seed.run.path / "data" / "nli.jsonl"
     made_from = {"pairs": sha256(pairs), "seed": seed.recipe.seed}
-    part(seed.run, "nli", made_from, lambda folder: _train_nli(pairs, folder / "model", seed.recipe.seed))
+    part(seed.run, "nli", made_from, lambda folder: train_world_nli(pairs, folder / "model", seed.recipe.seed))
     return seed.run.stage("nli") / "model"
-
-
-def _train_nli(pairs: Path, folder: Path, seed: int) -> None:
-    train_world_nli(pairs, folder, seed)
 
 
 def _measure(seed: Seed, section: Any, folder: Path) -> None:

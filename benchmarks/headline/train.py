@@ -140,7 +140,7 @@ class Seed:
         return SimilarityEstimator.load(other.path / "estimator")
 
 
-def part(run: RunDir, name: str, made_from: dict[str, Any], make: Callable[[Path], None]) -> None:
+def part(run: RunDir, name: str, made_from: dict[str, Any], make: Callable[[Path], object]) -> None:
     """Make one part of a run, unless it is finished and made from the same."""
     if run.is_complete(name, made_from):
         return

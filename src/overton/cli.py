@@ -97,13 +97,13 @@ def _add_stage(verb: str, text: str) -> None:
         estimator_app.command("run", help=text)(stage)
         app.add_typer(estimator_app, name=verb, help=text, rich_help_panel="Stages, one at a time")
     elif verb == "generate":
-        command = generate_command(lambda *given: run_recipe(*given))
+        command = generate_command(run_recipe)
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(command)
     elif verb == "data":
-        command = data_command(lambda *given: run_recipe(*given))
+        command = data_command(run_recipe)
         app.command(verb, rich_help_panel="Stages, one at a time")(command)
     elif verb == "train":
-        command = train_command(lambda *given: run_recipe(*given))
+        command = train_command(run_recipe)
         app.command(verb, rich_help_panel="Stages, one at a time")(command)
     else:
         app.command(verb, help=text, rich_help_panel="Stages, one at a time")(stage)

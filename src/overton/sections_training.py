@@ -228,9 +228,9 @@ class GrpoSection(Section):
         return max(steps // self.steps_per_generation, 1) * self.steps_per_generation
 
     @property
-    def generations(self) -> int:
-        """How often answers are generated; of the last ones not all may be used."""
-        return -(-self.steps // self.steps_per_generation)
+    def generated_steps(self) -> int:
+        """Steps that answers are generated for; those of the last generation may be more than are taken."""
+        return -(-self.steps // self.steps_per_generation) * self.steps_per_generation
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights: not memory, nor what is kept on the way."""

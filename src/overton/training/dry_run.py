@@ -187,7 +187,7 @@ def _parts(recipe: Recipe, run: RunDir, world: int, data: dict[str, Any], sharde
     of_sft = sft_arguments(recipe, folder / "sft", rows, prepared=plain, world=world, sharded=sharded)
     of_grpo = grpo_arguments(recipe, folder / "grpo", data["prompt_tokens"], world, sharded)
     answers = options.prompts_per_step * options.num_generations
-    prompts = options.generations * options.steps_per_generation * options.prompts_per_step
+    prompts = options.generated_steps * options.prompts_per_step
     longest = data["prompt_tokens"] + options.max_completion_length
     return {
         "sft": {

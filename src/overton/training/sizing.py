@@ -137,7 +137,7 @@ def time(recipe: Recipe, shape: Shape, data: dict[str, Any], gpu: Gpu, world: in
     prompt, answer = data["prompt_tokens"], options.max_completion_length
     parts = step_seconds(shape, recipe.policy, recipe.training, gpu, rows, prompt, answer)
     whole = sum(parts.values())
-    steps = options.generations * options.steps_per_generation  # that answers are generated for
+    seconds = parts["generation"] * options.generated_steps + parts["update"] * options.steps
     tokens = rows * world * answer
     finite = whole < float("inf")
     return {
@@ -146,6 +146,6 @@ def time(recipe: Recipe, shape: Shape, data: dict[str, Any], gpu: Gpu, world: in
         "generation_seconds": round(parts["generation"], 1) if finite else None,
         "update_seconds": round(parts["update"], 1) if finite else None,
         "step_seconds": round(whole, 1) if finite else None,
-        "hours": round((parts["generation"] * steps + parts["update"] * options.steps) / 3600, 1) if finite else None,
+        "hours": round(seconds / 3600, 1) if finite else None,
         "generated_tokens_per_second": round(tokens / parts["generation"]) if finite else None,
     }
