@@ -75,6 +75,7 @@ ALLOWED: dict[str, set[str]] = {
 # The command line and what it is made of: may import all, and only each other imports them.
 TOP = {
     "__main__",
+    "allocator",
     "cli",
     "ask",
     "comparing",

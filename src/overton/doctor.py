@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from overton import __version__
+from overton.allocator import allocator_advice, loaded_allocator
 from overton.hub import hub_state
 from overton.versions import installed, together
 
@@ -79,8 +80,8 @@ def examine() -> dict[str, Any]:
     Returns:
         ``ready`` (whether ``overton run`` has what it needs), ``python``, ``system``, ``packages``, ``together``
         (which versions fit, see :func:`overton.versions.together`), ``cpu``, ``memory``, ``gpus``, ``disk``, ``hub``,
-        ``missing`` and ``advice``, all JSON values. Sizes are in GB
-        (10^9 bytes).
+        ``missing`` and ``advice``, all JSON values. Sizes are in GB (10^9 bytes); ``memory["allocator"]`` is ``""`` for
+        the C library's.
     """
     state, detail = hub_state()
     hub = {"state": state, "detail": detail}
@@ -91,7 +92,8 @@ def examine() -> dict[str, Any]:
         if (absent := [m for m in modules if util.find_spec(m) is None])
     ]
     has_torch = util.find_spec("torch") is not None
-    advice = _advice(memory, disk, hub)
+    gpus = _gpus() if has_torch else []
+    advice = _advice(memory, disk, hub, gpus)
     python_fits = sys.version_info[:2] >= _MINIMUM
     return {
         "ready": python_fits and not any(m["needed"] for m in missing),
@@ -101,7 +103,7 @@ def examine() -> dict[str, Any]:
         "packages": {"overton": __version__, **{name: installed(name) for name in PACKAGES}},
         "cpu": _cpu(has_torch),
         "memory": memory,
-        "gpus": _gpus() if has_torch else [],
+        "gpus": gpus,
         "disk": disk,
         "hub": hub,
         "missing": missing,
@@ -116,7 +118,8 @@ def to_text(findings: dict[str, Any]) -> str:
         f"python   {findings['python']['version']}  ({findings['python']['executable']})",
         f"system   {findings['system']}",
         f"cpu      {cpu['cores']} cores usable, {_bf16_text(cpu['bf16'])}, {cpu['name'] or 'unknown model'}",
-        f"memory   {_size(memory['available_gb'])} of {_size(memory['total_gb'])} free",
+        f"memory   {_size(memory['available_gb'])} of {_size(memory['total_gb'])} free, "
+        f"{memory['allocator'] or 'the C library'} allocates",
         *(f"gpu      {g['name']}, {_size(g['memory_gb'])}{', bfloat16' * g['bf16']}" for g in findings["gpus"]),
         *(["gpu      none that torch can use"] if not findings["gpus"] else []),
         f"disk     {_size(disk['free_gb'])} free here",
@@ -165,7 +168,11 @@ def _cpu_name() -> str:
     return platform.processor()
 
 
-def _memory() -> dict[str, float | None]:
+def _memory() -> dict[str, Any]:
+    return {**_memory_sizes(), "allocator": loaded_allocator()}
+
+
+def _memory_sizes() -> dict[str, float | None]:
     try:
         import psutil
 
@@ -206,8 +213,10 @@ def _disk() -> dict[str, Any]:
     return {"free_gb": _gb(usage.free), "total_gb": _gb(usage.total)}
 
 
-def _advice(memory: dict[str, Any], disk: dict[str, Any], hub: dict[str, str]) -> list[str]:
+def _advice(memory: dict[str, Any], disk: dict[str, Any], hub: dict[str, str], gpus: list[dict[str, Any]]) -> list[str]:
     notes = []
+    if text := allocator_advice(bool(gpus)):
+        notes.append(text)
     if memory["available_gb"] is not None and memory["available_gb"] < _WANTED_MEMORY_GB:
         notes.append(f"the quickstart wants {_WANTED_MEMORY_GB:.0f} GB of memory; close other programs")
     if disk["free_gb"] < _WANTED_DISK_GB:

@@ -217,9 +217,14 @@ def test_other_keys_become_trls_arguments() -> None:
         use_liger_kernel=True, gradient_checkpointing=True, bf16=False, report_to=["wandb"], sft={"packing": 64}
     )
     found = sft_arguments(made, Path("out"), 100, prepared=False)
-    wanted = {"use_liger_kernel": True, "bf16": False, "report_to": ["wandb"]}
+    wanted = {"use_liger_kernel": True, "bf16": False, "report_to": ["wandb"], "pad_to_multiple_of": None}
     assert found.items() >= {**wanted, "packing": True, "max_length": 64}.items()
     assert found.get("activation_checkpointing", found.get("gradient_checkpointing")) is True  # the name is changing
+
+
+def test_lengths_of_batches_are_few() -> None:
+    found = sft_arguments(recipe(sft={}), Path("out"), 100, prepared=False)
+    assert found["pad_to_multiple_of"] == 8 and not found["packing"]
 
 
 def test_warm_up_leaves_a_step_that_learns() -> None:
