@@ -159,6 +159,15 @@ def test_what_cannot_succeed_is_refused_at_once_with_the_servers_words() -> None
             RemoteReward(url).score([ASKED])
 
 
+def test_a_server_that_fails_on_every_answer_is_broken() -> None:
+    failed = row(None, "scoring failed with AcceleratorError")
+    said = pytest.raises(RunError, match=r"not one of 2 answers has a score .*AcceleratorError")
+    with replies((200, {"groups": [[failed, failed]]}, {})) as (url, _), said:
+        RemoteReward(url).score([ASKED])
+    with replies((200, {"groups": [[failed, row(0.5)]]}, {})) as (url, _):
+        assert [score.value for score in RemoteReward(url).score([ASKED])[0]] == [None, 0.5]
+
+
 def test_a_server_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(remote.time, "sleep", waits.append)

@@ -26,6 +26,7 @@ _ANSWERS, _BYTES = 256, 2_000_000
 _AT_ONCE = 4
 _AGAIN = {408, 429, 500, 502, 503, 504}
 _LONGEST_WAIT = 30.0
+FAILED = "scoring failed with"  # begins the reason of an answer on which the server met an exception
 _HALF = re.compile("[\ud800-\udfff]")  # half a character has no bytes of its own; the reward replaces it alike
 _OF_GROUP = "groups[0]."  # begins the server's words when something in the group is too large, and not the request
 
@@ -82,7 +83,8 @@ class RemoteReward:
 
         Raises:
             DataError: as :func:`~overton.rewards.references.checked_groups` raises.
-            RunError: the server refuses, cannot be reached after all tries, or replies as another version does.
+            RunError: the server refuses, cannot be reached after all tries, replies as another version does, or meets
+                an exception on every answer.
         """
         groups = checked_groups(groups)
         found: dict[int, list[Score]] = {}
@@ -97,6 +99,9 @@ class RemoteReward:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for part, scores in zip(parts, pool.map(lambda own: self._ask(groups, bodies, own), parts), strict=True):
                 found |= dict(zip(part, scores, strict=True))
+        reasons = [score.reason for index in bodies for score in found[index]]
+        if reasons and all(reason.startswith(FAILED) for reason in reasons):
+            raise RunError(f"{self.url}: not one of {len(reasons)} answers has a score ({reasons[0]}); see its log")
         return [found[index] for index in range(len(groups))]
 
     def _ask(self, groups: Sequence[Group], bodies: Mapping[int, bytes], part: list[int]) -> list[list[Score]]:

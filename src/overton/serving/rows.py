@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from overton.integrations.remote import FAILED
 from overton.types import Group, Score
 
 if TYPE_CHECKING:
     from overton.rewards import OvertonReward
 
 Row = dict[str, Any]
+log = logging.getLogger(__name__)
+_NOT_FINITE = "a part of the score is not a finite number"
+_logged: set[str] = set()
 
 
 def score_groups(reward: OvertonReward, groups: Sequence[Group]) -> list[list[Row]]:
@@ -31,6 +37,7 @@ def _without_culprits(reward: OvertonReward, group: Group, error: Exception) -> 
         try:
             reward.score([_subset(group, [index])])
         except Exception as cause:
+            _log_once(cause)
             rows[index] = unscored(_reason(cause))
     fine = [index for index in range(len(group.answers)) if index not in rows]
     if rows and fine:
@@ -39,6 +46,8 @@ def _without_culprits(reward: OvertonReward, group: Group, error: Exception) -> 
             rows |= {index: to_row(score) for index, score in zip(fine, scores, strict=True)}
         except Exception as cause:
             error = cause
+    if len(rows) < len(group.answers):
+        _log_once(error)
     return [rows.get(index) or unscored(_reason(error)) for index in range(len(group.answers))]
 
 
@@ -47,8 +56,22 @@ def _subset(group: Group, indices: list[int]) -> Group:
     return Group(group.prompt, group.references, tuple(group.answers[i] for i in indices), finished)
 
 
+def has_failure(rows: Sequence[Sequence[Row]]) -> bool:
+    """Whether an exception, or a number that is not finite, cost an answer its score."""
+    return any(row["reason"].startswith((FAILED, _NOT_FINITE)) for own in rows for row in own)
+
+
 def _reason(error: Exception) -> str:
-    return f"scoring failed with {type(error).__name__}"  # its message might hold the text
+    return f"{FAILED} {type(error).__name__}"  # its message might hold the text
+
+
+def _log_once(error: Exception) -> None:
+    """Where it was raised; without its message, which might hold the text."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    text = f"an answer cannot be scored (said once): {type(error).__name__}\n{places}"
+    if text not in _logged and len(_logged) < 100:
+        _logged.add(text)
+        log.warning("%s", text)
 
 
 def unscored(reason: str) -> Row:
@@ -61,7 +84,7 @@ def to_row(score: Score) -> Row:
     numbers = [score.value or 0.0, *score.terms.values(), *score.credits]
     numbers += [value for match in score.matches for value in (match.cosine, match.probability or 0.0)]
     if not all(math.isfinite(number) for number in numbers):
-        score = Score(None, "a part of the score is not a finite number")
+        score = Score(None, _NOT_FINITE)
     return {
         "value": None if score.value is None else float(score.value),
         "reason": score.reason,

@@ -7,8 +7,10 @@ process does. It may be killed at any time; nothing is kept there but caches.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +18,19 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Protocol
 
-from overton.errors import OvertonError
-from overton.serving.rows import Row, score_groups
-from overton.types import Group, Perspective
+from overton.errors import ModelError, OvertonError
+from overton.serving.rows import Row, has_failure, score_groups, to_row
+from overton.types import Group, Perspective, Score
 
 if TYPE_CHECKING:
     from overton.rewards import OvertonReward
 
+log = logging.getLogger(__name__)
+
 _GOODBYE = 5.0  # seconds for an idle worker to end by itself
 
-# Scored once at the start: warms the model up, shows a missing calibration, and names the preset's terms.
+# Scored at the start: warms the model up, shows a missing calibration, and names the preset's terms. Scored again after
+# an exception, to tell a text that breaks something from a worker that is broken.
 _PROBE = Group(
     prompt="May a nurse read the diary of a patient?",
     references=(Perspective("Privacy", "What is in a diary is nobody else's business."),),
@@ -157,7 +162,8 @@ class Worker:
 def work(pipe: Connection, spec: WorkerSpec) -> None:
     """What the process does: load, then score whatever comes until the pipe closes.
 
-    The first message says ``("ready", terms)`` or ``("failed", reason)``.
+    The first message says ``("ready", terms)`` or ``("failed", reason)``. A reward that cannot score anything any more
+    (a CUDA error, broken weights) ends the process, and the server starts another.
     """
     # The server decides when a worker ends: Ctrl-C and a service manager's SIGTERM reach the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -165,7 +171,7 @@ def work(pipe: Connection, spec: WorkerSpec) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         reward = _load(spec)
-        terms = sorted({name for score in reward.score([_PROBE])[0] for name in score.terms})
+        terms = sorted({name for score in _probe(reward) for name in score.terms})
     except Exception as error:
         known = isinstance(error, OvertonError | ImportError)
         pipe.send(("failed", str(error) if known else f"{type(error).__name__}: {error}"))
@@ -173,7 +179,26 @@ def work(pipe: Connection, spec: WorkerSpec) -> None:
     pipe.send(("ready", terms))
     with contextlib.suppress(EOFError, OSError):  # the server is gone
         while True:
-            pipe.send(score_groups(reward, pipe.recv()))
+            rows = score_groups(reward, pipe.recv())
+            if has_failure(rows) and not _still_scores(reward):
+                sys.exit(1)
+            pipe.send(rows)
+
+
+def _probe(reward: OvertonReward) -> list[Score]:
+    scores = reward.score([_PROBE])[0]
+    if reason := to_row(scores[0])["reason"]:
+        raise ModelError(f"a plain answer has no score: {reason}")
+    return scores
+
+
+def _still_scores(reward: OvertonReward) -> bool:
+    try:
+        _probe(reward)
+    except Exception:
+        log.exception("nothing can be scored any more, so the scoring worker ends")
+        return False
+    return True
 
 
 def _load(spec: WorkerSpec) -> OvertonReward:
