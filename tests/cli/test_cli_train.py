@@ -223,6 +223,12 @@ def test_rows_and_prompts_of_a_policy_from_nothing_are_counted(plan: Plan) -> No
     assert code == 0 and found["sft"]["rows"] == 24
 
 
+def test_four_bits_are_suggested_only_where_transformers_generates(plan: Plan) -> None:
+    for rollout, there in (("transformers", True), ("vllm", False)):
+        _, found = plan("--gpu", "h100", "--set", f"training.grpo.rollout={rollout}")
+        assert ("qlora" in found["memory"]["total_by_method"]) is there
+
+
 def test_a_policy_from_nothing_that_does_not_fit_is_sent_to_no_adapter(plan: Plan) -> None:
     wide = ["model=scratch", "hidden_size=8192", "heads=64", "kv_heads=8", "layers=64", "max_length=400"]
     code, found = plan("--gpu", "l4", *(part for key in wide for part in ("--set", f"policy.{key}")))

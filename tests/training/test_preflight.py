@@ -68,6 +68,11 @@ def test_keys_that_do_not_go_together() -> None:
         assert "small steps vanish" in text and ("lora_rank" in text) is adapters
     fine = recipe(training={"bf16": False, "grpo": {"rollout": "continuous-batching"}})
     assert list(preflight.arithmetic(fine, 1)) == []
+    four_bits = {"model": "m", "lora_rank": 2, "load_in_4bit": True}
+    for rollout in ({"rollout": "vllm"}, {"rollout": "vllm-server", "vllm_server_url": "http://localhost:8000"}):
+        found = only(preflight.arithmetic(recipe(policy=four_bits, training={"grpo": rollout}), 1))
+        assert found.key == "policy.load_in_4bit" and "training.grpo.rollout: transformers" in found.text
+    assert list(preflight.arithmetic(recipe(policy=four_bits), 1)) == []
     for keys in ({"rollout": "vllm-server"}, {"vllm_server_url": "http://localhost:8000"}):
         with pytest.raises(RecipeError, match="go together"):
             grpo(**keys)
@@ -176,7 +181,7 @@ def test_a_server_that_does_not_answer() -> None:
     assert found[-1].key == "training.grpo.vllm_server_url" and "does not answer" in found[-1].text
     started = build_command(ScriptArguments(model="MODEL"))
     trls = shlex.join(started[started.index("--weight-transfer-config") :])
-    assert f"VLLM_SERVER_DEV_MODE=1 vllm serve MODEL {trls}" in found[-1].text
+    assert f"VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --host 127.0.0.1 {trls} (" in found[-1].text
     made = recipe(reward={"placement": "http://127.0.0.1:9"})
     assert "no scores after 1 tries" in only(preflight.machine(made, 1)).text
     made = recipe(reward={"placement": "http://127.0.0.1:9", "token_env": "OVERTON_NO_SUCH_TOKEN"})

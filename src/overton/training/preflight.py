@@ -17,10 +17,12 @@ from overton.training.split import grpo_share, sft_share
 from overton.types import Situation
 from overton.versions import fits, installed, requirement
 
-# Without these TRL cannot hand over the weights it has trained (trl/scripts/vllm_serve.py).
+# Without these TRL cannot hand over the weights it has trained (trl/scripts/vllm_serve.py). In this mode whoever
+# reaches the server may load weights into it.
 _SERVE = (
-    """VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "nccl"}' """
-    "--logprobs-mode processed_logprobs --max-logprobs -1"
+    "VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --host 127.0.0.1 "
+    """--weight-transfer-config '{"backend": "nccl"}' --logprobs-mode processed_logprobs --max-logprobs -1 """
+    "(it asks for no password: on another machine give the address of a private network as --host)"
 )
 
 
@@ -84,6 +86,13 @@ def arithmetic(recipe: Recipe, world: int, sharded: bool = False) -> Iterator[Pr
             "error",
             "training.grpo.vllm_tensor_parallel_size",
             f"{options.vllm_tensor_parallel_size} does not divide the {world} processes",
+        )
+    if options.rollout.startswith("vllm") and policy.load_in_4bit:
+        yield Problem(
+            "error",
+            "policy.load_in_4bit",
+            f"TRL cannot hand packed 4-bit weights over to vLLM (training.grpo.rollout: {options.rollout}). Set "
+            "training.grpo.rollout: transformers, or policy.load_in_4bit: false",
         )
     if options.rollout == "continuous-batching" and training.bf16 and not policy.lora_rank:
         adapters = "" if policy.model == "scratch" else ", policy.lora_rank above 0"

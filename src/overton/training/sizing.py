@@ -84,6 +84,8 @@ def memory(recipe: Recipe, shape: Shape, loads: dict[str, Load]) -> dict[str, An
     for method, keys in _METHODS.items():
         if recipe.policy.model == "scratch" and method != "full":
             continue
+        if keys["load_in_4bit"] and recipe.training.grpo.rollout.startswith("vllm"):  # no way from 4 bits to vLLM
+            continue
         policy = recipe.policy.model_copy(update={"lora_rank": recipe.policy.lora_rank or 32, **keys})
         other[method] = {
             sharding: max(
