@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from threading import Condition
 from typing import Any
-from urllib.parse import urlsplit
 
-from overton.address import check_address, is_loopback
+from overton.address import check_address
 from overton.errors import RecipeError, RunError
+from overton.integrations.remote_http import Again, TooLarge, post, proxy_of
 from overton.rewards.plan import unscorable
 from overton.rewards.references import checked_groups
 from overton.types import Group, Match, Score, Segment
 
 # Of one request: far below what a server takes by default (1024 answers, 8 MiB).
 _ANSWERS, _BYTES = 256, 2_000_000
+_FEWEST = 32  # answers of a request of the next call, after the server was slow
 _AT_ONCE = 4
-_AGAIN = {408, 429, 500, 502, 503, 504}
 _LONGEST_WAIT = 30.0
 FAILED = "scoring failed with"  # begins the reason of an answer on which the server met an exception
 _HALF = re.compile("[\ud800-\udfff]")  # half a character has no bytes of its own; the reward replaces it alike
 _OF_GROUP = "groups[0]."  # begins the server's words when something in the group is too large, and not the request
-
-
-class _TooLarge(RunError):
-    """The server takes no request, or no group, of this size."""
-
-    def __init__(self, url: str, detail: str) -> None:
-        super().__init__(f"{url}: refused with 413: {detail}")
-        self.detail = detail
 
 
 class RemoteReward:
@@ -47,6 +36,8 @@ class RemoteReward:
         token_env: environment variable with its token; ``""`` = it wants none.
         timeout: seconds to wait for one reply.
         retries: after a lost connection, a timeout, 429 or 5xx; the waits double from half a second to 30 seconds.
+            After a timeout or 503 half as many answers are sent, and half as many requests at a time. A try during
+            which the server replied to another request of the same call does not count.
 
     Raises:
         RecipeError: no usable address, or the variable is not set or holds what is no token.
@@ -66,6 +57,7 @@ class RemoteReward:
         self.timeout = timeout
         self.retries = retries
         self._token = token
+        self._most = _ANSWERS
 
     def check(self) -> None:
         """See that the server answers and takes the token, without a second try.
@@ -73,7 +65,10 @@ class RemoteReward:
         Raises:
             RunError: it does not.
         """
-        self._post([], retries=0)
+        try:
+            self._post([])
+        except Again as fault:
+            raise self._none(1, str(fault)) from None
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """One list a group, one score an answer, in order; what could not be scored has a reason.
@@ -95,26 +90,58 @@ class RemoteReward:
                 found[index] = [Score(None, reason) for reason in reasons]
             else:
                 bodies[index] = _body(group)
-        parts = list(_parts(groups, bodies))
+        parts, pace = list(_parts(groups, bodies, self._most)), _Pace()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for part, scores in zip(parts, pool.map(lambda own: self._ask(groups, bodies, own), parts), strict=True):
+            asked = pool.map(lambda own: self._ask(groups, bodies, own, pace), parts)
+            for part, scores in zip(parts, asked, strict=True):
                 found |= dict(zip(part, scores, strict=True))
         reasons = [score.reason for index in bodies for score in found[index]]
         if reasons and all(reason.startswith(FAILED) for reason in reasons):
             raise RunError(f"{self.url}: not one of {len(reasons)} answers has a score ({reasons[0]}); see its log")
         return [found[index] for index in range(len(groups))]
 
-    def _ask(self, groups: Sequence[Group], bodies: Mapping[int, bytes], part: list[int]) -> list[list[Score]]:
+    def _ask(
+        self,
+        groups: Sequence[Group],
+        bodies: Mapping[int, bytes],
+        part: list[int],
+        pace: _Pace,
+        tries: int = 0,
+        wait: float = 0.5,
+    ) -> list[list[Score]]:
         """Scores of some groups; halves are sent where the whole is too much, down to the group that is to blame."""
-        try:
-            reply = self._post([bodies[index] for index in part], self.retries)
-        except _TooLarge as refusal:
-            if len(part) > 1:
-                middle = len(part) // 2
-                return self._ask(groups, bodies, part[:middle]) + self._ask(groups, bodies, part[middle:])
-            if not refusal.detail.startswith(_OF_GROUP):
-                raise
-            return [[Score(None, refusal.detail.removeprefix(_OF_GROUP))] * len(groups[part[0]].answers)]
+
+        def halves() -> list[list[Score]]:
+            middle = len(part) // 2
+            both = (part[:middle], part[middle:])
+            return [scores for half in both for scores in self._ask(groups, bodies, half, pace, tries, wait)]
+
+        while True:
+            replies = pace.replies
+            try:
+                with pace:
+                    reply = self._post([bodies[index] for index in part])
+                break
+            except TooLarge as refusal:
+                if len(part) > 1:
+                    return halves()
+                if not refusal.detail.startswith(_OF_GROUP):
+                    raise
+                return [[Score(None, refusal.detail.removeprefix(_OF_GROUP))] * len(groups[part[0]].answers)]
+            except Again as fault:
+                # A server that replied to other parts meanwhile is slow, and not away.
+                tries += pace.replies == replies
+                if tries > self.retries:
+                    raise self._none(tries, str(fault)) from None
+                wait = max(wait, fault.wait)
+                time.sleep(min(wait, _LONGEST_WAIT))
+                wait *= 2
+                if fault.slow:
+                    pace.slower()
+                    if len(part) > 1:
+                        answers = sum(len(groups[index].answers) for index in part)
+                        self._most = min(self._most, max(_FEWEST, answers // 2))
+                        return halves()
         if len(reply) != len(part):
             raise RunError(f"{self.url}: {len(reply)} groups came back for {len(part)}; is it an overton server?")
         try:
@@ -125,66 +152,60 @@ class RemoteReward:
                 "version there"
             ) from None
 
-    def _post(self, bodies: Sequence[bytes], retries: int) -> list[Any]:
-        headers = {"Content-Type": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        data = b'{"groups": [' + b", ".join(bodies) + b"]}"
-        request = urllib.request.Request(f"{self.url}/score", data, headers)
-        # A proxy has no way to this machine, and is to see neither the texts nor the token.
-        send = _direct().open if is_loopback(self.url) else urllib.request.urlopen
-        wait, reason = 0.5, ""
-        for attempt in range(retries + 1):
-            try:
-                with send(request, timeout=self.timeout) as reply:
-                    found = json.load(reply)
-                return list(found["groups"])
-            except urllib.error.HTTPError as error:
-                reason = _detail(error)
-                if error.code == 413:
-                    raise _TooLarge(self.url, reason) from None
-                if error.code not in _AGAIN:
-                    raise RunError(f"{self.url}: refused with {error.code}: {reason}") from None
-                wait = max(wait, _seconds(error.headers.get("Retry-After")))
-            except (OSError, http.client.HTTPException) as error:
-                cause = getattr(error, "reason", None) or error
-                reason = str(cause) or type(cause).__name__
-                if type(cause) in (ConnectionResetError, BrokenPipeError):  # so ends a body that is refused half-way
-                    reason += f"; the body has {len(data):,} bytes, maybe more than the server takes (--max-body)"
-            except (ValueError, KeyError, TypeError):
-                raise RunError(f"{self.url}/score: the reply is not that of an overton reward server") from None
-            if attempt < retries:
-                time.sleep(min(wait, _LONGEST_WAIT))
-                wait *= 2
-        if proxy := _proxy(self.url):
+    def _post(self, bodies: Sequence[bytes]) -> list[Any]:
+        found = post(f"{self.url}/score", b'{"groups": [' + b", ".join(bodies) + b"]}", self._token, self.timeout)
+        try:
+            return list(found["groups"])
+        except (KeyError, TypeError):
+            raise RunError(f"{self.url}/score: the reply is not that of an overton reward server") from None
+
+    def _none(self, tries: int, reason: str) -> RunError:
+        if proxy := proxy_of(self.url):
             reason += f"; asked through the proxy {proxy}, and NO_PROXY names the hosts that are asked without it"
-        raise RunError(
-            f"{self.url}: no scores after {retries + 1} tries ({reason}). Start it with `overton serve reward`, "
+        return RunError(
+            f"{self.url}: no scores after {tries} tries ({reason}). Start it with `overton serve reward`, "
             "and run the same command again."
         )
 
 
-@cache
-def _direct() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+class _Pace:
+    """Lets so many requests at a time through.
+
+    Attributes:
+        most: that many.
+        replies: how many have had a reply.
+    """
+
+    def __init__(self) -> None:
+        self.most = _AT_ONCE
+        self.replies = 0
+        self._now = 0
+        self._free = Condition()
+
+    def __enter__(self) -> None:
+        with self._free:
+            self._free.wait_for(lambda: self._now < self.most)
+            self._now += 1
+
+    def __exit__(self, error: object, *_: object) -> None:
+        with self._free:
+            self._now -= 1
+            self.replies += error is None
+            self._free.notify_all()
+
+    def slower(self) -> None:
+        """Half as many from now on."""
+        with self._free:
+            self.most = max(1, self.most // 2)
 
 
-def _proxy(url: str) -> str:
-    """Host and port of the proxy that urllib takes to an address, without its password; ``""`` for none."""
-    parts = urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme, "")
-    if not proxy or is_loopback(url) or urllib.request.proxy_bypass(parts.netloc):
-        return ""
-    return proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/")
-
-
-def _parts(groups: Sequence[Group], bodies: Mapping[int, bytes]) -> Iterator[list[int]]:
+def _parts(groups: Sequence[Group], bodies: Mapping[int, bytes], most: int) -> Iterator[list[int]]:
     """Indices of the groups that go into one request; a group is never torn."""
     part: list[int] = []
     answers = size = 0
     for index, body in bodies.items():
         count = len(groups[index].answers)
-        if part and (answers + count > _ANSWERS or size + len(body) > _BYTES):
+        if part and (answers + count > most or size + len(body) > _BYTES):
             yield part
             part, answers, size = [], 0, 0
         part.append(index)
@@ -223,17 +244,3 @@ def _score(row: dict[str, Any], text: str) -> Score:
         segments=tuple(Segment(s["label"], text[s["start"] : s["end"]], s["start"], s["end"]) for s in spans),
         clusters=tuple(tuple(cluster) for cluster in row["clusters"]),
     )
-
-
-def _detail(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.loads(error.read(10_000))["detail"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return str(error.reason)
-
-
-def _seconds(header: str | None) -> float:
-    try:
-        return float(header or 0)
-    except ValueError:
-        return 0.0
