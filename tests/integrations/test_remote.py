@@ -168,6 +168,17 @@ def test_a_server_that_fails_on_every_answer_is_broken() -> None:
         assert [score.value for score in RemoteReward(url).score([ASKED])[0]] == [None, 0.5]
 
 
+def test_a_server_whose_reward_changes_is_noticed() -> None:
+    first, second = ((200, {**GOOD[1], "reward": name}, {}) for name in ("one", "two"))
+    with replies(first, first, second) as (url, _):
+        client = RemoteReward(url)
+        client.score([ASKED])
+        client.score([ASKED])
+        assert client.identity == "one"
+        with pytest.raises(RunError, match=r"another one than before \(now two, before one\)"):
+            client.score([ASKED])
+
+
 def test_a_server_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(remote.time, "sleep", waits.append)

@@ -13,7 +13,7 @@ import httpx2
 from overton.serving import ScoringService, ServeSettings, create_app
 from overton.serving.jobs import Asked
 from overton.serving.rows import Row, to_row
-from overton.serving.worker import WorkerDied
+from overton.serving.worker import About, WorkerDied
 from overton.types import Group, Perspective, Score
 
 T = TypeVar("T")
@@ -32,7 +32,9 @@ class FakeWorker:
         poison: an answer on which it dies.
     """
 
-    def __init__(self, poison: str = "", die_at: Sequence[int] = (), failure: Exception | None = None) -> None:
+    def __init__(
+        self, poison: str = "", die_at: Sequence[int] = (), failure: Exception | None = None, compares: str = ""
+    ) -> None:
         self.calls: list[list[tuple[str, ...]]] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -40,6 +42,7 @@ class FakeWorker:
         self.poison = poison
         self.die_at = set(die_at)
         self.failure = failure
+        self.compares = compares
         self.dead = False
         self.closed = False
 
@@ -47,10 +50,10 @@ class FakeWorker:
     def alive(self) -> bool:
         return not self.dead
 
-    def load(self) -> Sequence[str]:
+    def load(self) -> About:
         if self.failure is not None:
             raise self.failure
-        return ["length"]
+        return About(("length",), self.compares, "abc")
 
     def score(self, groups: Sequence[Group]) -> list[list[Row]]:
         self.calls.append([group.answers for group in groups])

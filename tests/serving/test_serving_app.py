@@ -30,7 +30,7 @@ async def test_scores_have_a_value_or_a_reason() -> None:
         assert (first["value"], first["reason"], first["terms"]) == (1.2, "", {"length": 1.0})
         assert (nothing["value"], nothing["reason"]) == (None, "the answer is NoneType, not text")
         assert other["value"] == 2.1
-        assert (await http.post("/score", json={"groups": []})).json() == {"groups": []}
+        assert (await http.post("/score", json={"groups": []})).json() == {"groups": [], "reward": "abc"}
 
 
 @in_loop
@@ -287,7 +287,7 @@ async def test_health_says_whether_answers_can_be_scored() -> None:
     async with running() as service, client(service) as http:
         reply = await http.get("/health")
         assert reply.status_code == 200
-        assert reply.json()["status"] == "ready"
+        assert (reply.json()["status"], reply.json()["reward"]) == ("ready", "abc")
         service.give_up()
         reply = await http.get("/health")
         assert (reply.status_code, reply.json()["status"]) == (503, "stopped")

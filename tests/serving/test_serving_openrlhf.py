@@ -22,14 +22,16 @@ async def test_openrlhf_gets_numbers_for_one_sample_and_lists_for_more() -> None
             assert reply.status_code == 200
             return reply.json()
 
-        assert await ask("abc") == {"rewards": 3.1, "scores": 1.0, "extra_logs": {"length": 3.0, "unscored": 0.0}}
+        one = {"length": 3.0, "unscored": 0.0, "scored_together": 1.0}
+        assert await ask("abc") == {"rewards": 3.1, "scores": 1.0, "extra_logs": one}
         both = {
             "rewards": [1.1, 2.1],
             "scores": [1.0, 1.0],
-            "extra_logs": {"length": [1.0, 2.0], "unscored": [0.0, 0.0]},
+            "extra_logs": {"length": [1.0, 2.0], "unscored": [0.0, 0.0], "scored_together": [1.0, 1.0]},
         }
         assert await ask("a", "bb") == both
-        assert await ask() == {"rewards": [], "scores": [], "extra_logs": {"length": [], "unscored": []}}
+        none: dict[str, list[float]] = {"length": [], "unscored": [], "scored_together": []}
+        assert await ask() == {"rewards": [], "scores": [], "extra_logs": none}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,7 @@ async def test_a_bad_row_of_openrlhf_costs_its_own_score_only(query: Any, prompt
         assert reply.status_code == 200, reply.text
         assert reply.json()["rewards"] == [2.1, 0.0]
         assert reply.json()["extra_logs"]["unscored"] == [0.0, 1.0]
+        assert reply.json()["extra_logs"]["scored_together"][0] == 1.0
 
 
 @in_loop
@@ -94,3 +97,36 @@ async def test_samples_of_openrlhf_in_one_request_are_siblings_and_have_room() -
     async with running(group_size=16) as service, client(service) as http:
         reply = await http.post("/get_reward", json=body)
         assert (reply.status_code, reply.json()["rewards"]) == (200, [2.6] * 1024)
+
+
+@in_loop
+async def test_terms_that_compare_answers_are_refused_where_each_is_scored_alone() -> None:
+    body = {"query": ["Qa"], "prompts": ["Q"], "labels": [["x"]]}
+    for size in (0, 1):
+        comparing = FakeWorker(compares="novelty_weight: 0.5")
+        async with running(comparing, group_size=size) as service, client(service) as http:
+            reply = await http.post("/get_reward", json=body)
+            assert (reply.status_code, reply.json()["code"]) == (422, "invalid")
+            assert reply.json()["detail"].startswith("`novelty_weight: 0.5` compares the answers of a group")
+            assert "--group-size" in reply.json()["detail"]
+    comparing = FakeWorker(compares="novelty_weight: 0.5")
+    async with running(comparing, group_size=2, group_wait=0.0) as service, client(service) as http:
+        assert (await http.post("/get_reward", json=body)).status_code == 200
+
+
+@in_loop
+async def test_groups_that_are_not_whole_are_told_once_in_a_while(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(group_size=4, group_wait=0.05) as service, client(service) as http:
+        body = {"query": ["Qa", "Qb"], "prompts": ["Q", "Q"], "labels": [["x"]] * 2}
+        for _ in range(3):
+            reply = await http.post("/get_reward", json=body)
+            assert reply.json()["extra_logs"]["scored_together"] == [2.0, 2.0]
+        whole = {name: values * 2 for name, values in body.items()}
+        assert (await http.post("/get_reward", json=whole)).json()["extra_logs"]["scored_together"] == [4.0] * 4
+        said = [record.getMessage() for record in caplog.records if "siblings" in record.getMessage()]
+        assert len(said) == 1 and said[0].startswith("1 of 1 groups were scored without all siblings")
+        monkeypatch.setattr(service._released, "again", 0.0)
+        await http.post("/get_reward", json=body)
+    assert "4 of 4 groups" not in caplog.text and "3 of 4 groups" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from overton.serving import rows, worker
 from overton.types import Group, Perspective, Score
 
 GROUP = Group("Q", (Perspective("Privacy", "a diary is private"),), ("fine", "poison"))
+ABOUT = worker.About(("coverage",), "novelty_weight: 0.5", "abc")
 
 
 class FakeReward:
@@ -27,6 +29,7 @@ class FakeReward:
         self.breaks = breaks
         self.broken = False
         self.value = 0.5
+        self.preset = SimpleNamespace(compares="novelty_weight", novelty_weight=0.5)
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         poisoned = any("poison" in group.answers for group in groups)
@@ -59,6 +62,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakePipe, FakeReward], No
     monkeypatch.setattr(worker, "_end_with_parent", lambda: None)
     monkeypatch.setattr(rows, "_logged", set())
 
+    monkeypatch.setattr("overton.rewards.identity.identity", lambda _: "abc")
+
     def run(pipe: FakePipe, reward: FakeReward) -> None:
         monkeypatch.setattr(worker, "_load", lambda _: reward)
         worker.work(pipe, worker.WorkerSpec())  # type: ignore[arg-type]
@@ -80,7 +85,7 @@ def test_a_text_that_raises_costs_its_own_score_and_its_traceback_is_logged_once
 def test_a_worker_goes_on_after_a_text_that_raises(work: Any) -> None:
     pipe = FakePipe([GROUP], [GROUP])
     work(pipe, FakeReward())
-    assert pipe.sent[0] == ("ready", ["coverage"])
+    assert pipe.sent[0] == ("ready", ABOUT)
     assert [[row["value"] for row in found[0]] for found in pipe.sent[1:]] == [[0.5, None]] * 2
 
 
@@ -93,7 +98,7 @@ def test_a_worker_that_can_score_nothing_any_more_ends(work: Any, how: str, capl
         pipe.recv = lambda: setattr(reward, "value", math.nan) or pipe.messages.pop(0)  # type: ignore[method-assign]
     with pytest.raises(SystemExit):
         work(pipe, reward)
-    assert pipe.sent == [("ready", ["coverage"])] and len(pipe.messages) == 1  # no reply: the batch is scored again
+    assert pipe.sent == [("ready", ABOUT)] and len(pipe.messages) == 1  # no reply: the batch is scored again
     assert "nothing can be scored any more" in caplog.text and "Traceback" in caplog.text
 
 

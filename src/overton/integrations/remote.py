@@ -8,12 +8,11 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Condition
 from typing import Any
 
 from overton.address import check_address
 from overton.errors import RecipeError, RunError
-from overton.integrations.remote_http import Again, TooLarge, post, proxy_of
+from overton.integrations.remote_http import AT_ONCE, Again, Pace, TooLarge, post, proxy_of
 from overton.rewards.plan import unscorable
 from overton.rewards.references import checked_groups
 from overton.types import Group, Match, Score, Segment
@@ -21,7 +20,6 @@ from overton.types import Group, Match, Score, Segment
 # Of one request: far below what a server takes by default (1024 answers, 8 MiB).
 _ANSWERS, _BYTES = 256, 2_000_000
 _FEWEST = 32  # answers of a request of the next call, after the server was slow
-_AT_ONCE = 4
 _LONGEST_WAIT = 30.0
 FAILED = "scoring failed with"  # begins the reason of an answer on which the server met an exception
 _HALF = re.compile("[\ud800-\udfff]")  # half a character has no bytes of its own; the reward replaces it alike
@@ -38,6 +36,9 @@ class RemoteReward:
         retries: after a lost connection, a timeout, 429 or 5xx; the waits double from half a second to 30 seconds.
             After a timeout or 503 half as many answers are sent, and half as many requests at a time. A try during
             which the server replied to another request of the same call does not count.
+
+    Attributes:
+        identity: of the server's reward, once it replied; ``""`` where the server does not say.
 
     Raises:
         RecipeError: no usable address, or the variable is not set or holds what is no token.
@@ -57,6 +58,7 @@ class RemoteReward:
         self.timeout = timeout
         self.retries = retries
         self._token = token
+        self.identity = ""
         self._most = _ANSWERS
 
     def check(self) -> None:
@@ -78,8 +80,8 @@ class RemoteReward:
 
         Raises:
             DataError: as :func:`~overton.rewards.references.checked_groups` raises.
-            RunError: the server refuses, cannot be reached after all tries, replies as another version does, or meets
-                an exception on every answer.
+            RunError: the server refuses, cannot be reached after all tries, replies as another version does, meets an
+                exception on every answer, or has another reward than before.
         """
         groups = checked_groups(groups)
         found: dict[int, list[Score]] = {}
@@ -90,8 +92,8 @@ class RemoteReward:
                 found[index] = [Score(None, reason) for reason in reasons]
             else:
                 bodies[index] = _body(group)
-        parts, pace = list(_parts(groups, bodies, self._most)), _Pace()
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        parts, pace = list(_parts(groups, bodies, self._most)), Pace()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             asked = pool.map(lambda own: self._ask(groups, bodies, own, pace), parts)
             for part, scores in zip(parts, asked, strict=True):
                 found |= dict(zip(part, scores, strict=True))
@@ -105,7 +107,7 @@ class RemoteReward:
         groups: Sequence[Group],
         bodies: Mapping[int, bytes],
         part: list[int],
-        pace: _Pace,
+        pace: Pace,
         tries: int = 0,
         wait: float = 0.5,
     ) -> list[list[Score]]:
@@ -155,9 +157,17 @@ class RemoteReward:
     def _post(self, bodies: Sequence[bytes]) -> list[Any]:
         found = post(f"{self.url}/score", b'{"groups": [' + b", ".join(bodies) + b"]}", self._token, self.timeout)
         try:
-            return list(found["groups"])
-        except (KeyError, TypeError):
+            groups, identity = list(found["groups"]), str(found.get("reward", ""))
+        except (AttributeError, KeyError, TypeError):
             raise RunError(f"{self.url}/score: the reply is not that of an overton reward server") from None
+        if self.identity and identity != self.identity:
+            raise RunError(
+                f"{self.url}: the server's reward is another one than before (now {identity[:12] or 'unknown'}, before "
+                f"{self.identity[:12]}). Start it with the model and the settings of then, and run the same command "
+                "again."
+            )
+        self.identity = identity
+        return groups
 
     def _none(self, tries: int, reason: str) -> RunError:
         if proxy := proxy_of(self.url):
@@ -166,37 +176,6 @@ class RemoteReward:
             f"{self.url}: no scores after {tries} tries ({reason}). Start it with `overton serve reward`, "
             "and run the same command again."
         )
-
-
-class _Pace:
-    """Lets so many requests at a time through.
-
-    Attributes:
-        most: that many.
-        replies: how many have had a reply.
-    """
-
-    def __init__(self) -> None:
-        self.most = _AT_ONCE
-        self.replies = 0
-        self._now = 0
-        self._free = Condition()
-
-    def __enter__(self) -> None:
-        with self._free:
-            self._free.wait_for(lambda: self._now < self.most)
-            self._now += 1
-
-    def __exit__(self, error: object, *_: object) -> None:
-        with self._free:
-            self._now -= 1
-            self.replies += error is None
-            self._free.notify_all()
-
-    def slower(self) -> None:
-        """Half as many from now on."""
-        with self._free:
-            self.most = max(1, self.most // 2)
 
 
 def _parts(groups: Sequence[Group], bodies: Mapping[int, bytes], most: int) -> Iterator[list[int]]:

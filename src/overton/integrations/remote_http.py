@@ -1,4 +1,4 @@
-"""One request to a reward server, and what may come of it."""
+"""One request to a reward server, what may come of it, and how many are under way."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import json
 import urllib.error
 import urllib.request
 from functools import cache
+from threading import Condition
 from typing import Any
 from urllib.parse import urlsplit
 
 from overton.address import is_loopback
 from overton.errors import RunError
 
+AT_ONCE = 4
 _AGAIN = {408, 429, 500, 502, 503, 504}
 _SLOW = {503, 504}
 
@@ -37,6 +39,37 @@ class Again(RunError):
         super().__init__(reason)
         self.slow = slow
         self.wait = wait
+
+
+class Pace:
+    """Lets so many requests at a time through.
+
+    Attributes:
+        most: that many.
+        replies: how many have had a reply.
+    """
+
+    def __init__(self) -> None:
+        self.most = AT_ONCE
+        self.replies = 0
+        self._now = 0
+        self._free = Condition()
+
+    def __enter__(self) -> None:
+        with self._free:
+            self._free.wait_for(lambda: self._now < self.most)
+            self._now += 1
+
+    def __exit__(self, error: object, *_: object) -> None:
+        with self._free:
+            self._now -= 1
+            self.replies += error is None
+            self._free.notify_all()
+
+    def slower(self) -> None:
+        """Half as many from now on."""
+        with self._free:
+            self.most = max(1, self.most // 2)
 
 
 def post(url: str, data: bytes, token: str, timeout: float) -> Any:

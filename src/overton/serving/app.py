@@ -76,7 +76,9 @@ def create_app(service: ScoringService, token: str | None = None) -> FastAPI:
     @app.post("/score", response_model=ScoreReply, responses=_ERRORS, summary="Score groups of answers")
     async def score(request: Request, body: ScoreRequest) -> Response:
         asked = to_asked(body.groups, service.settings)
-        return JSONResponse({"groups": await _while_connected(request, service.score(asked))})
+        return JSONResponse(
+            {"groups": await _while_connected(request, service.score(asked)), "reward": service.about.identity}
+        )
 
     @app.post("/get_reward", response_model=OpenRLHFReply, responses=_ERRORS, summary="Score what OpenRLHF sends")
     async def openrlhf(request: Request, body: OpenRLHFRequest) -> Response:
@@ -86,7 +88,7 @@ def create_app(service: ScoringService, token: str | None = None) -> FastAPI:
         "/health", response_model=Health, responses={503: {"model": Health}}, summary="Whether answers can be scored"
     )
     async def health() -> Response:
-        found = Health(status=service.state, version=__version__, held=service.held)
+        found = Health(status=service.state, version=__version__, held=service.held, reward=service.about.identity)
         return JSONResponse(found.model_dump(), 200 if service.state == "ready" else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, summary="Counters for Prometheus")

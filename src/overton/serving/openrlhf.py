@@ -23,8 +23,11 @@ async def get_reward(service: ScoringService, body: OpenRLHFRequest) -> dict[str
     """The reply to one request. OpenRLHF knows no missing reward: 0, with ``unscored`` 1 and the reason in the log.
 
     Raises:
-        Refusal: as :meth:`ScoringService.score`, or the lists differ in length.
+        Refusal: as :meth:`ScoringService.score`, the lists differ in length, or a term compares the answers of a group
+            and each is scored alone.
     """
+    if why := why_alone_is_wrong(service):
+        raise Invalid(why)
     queries, prompts, labels = body.query, body.prompts, body.labels
     if not len(queries) == len(prompts) == len(labels):
         raise Invalid(
@@ -45,12 +48,24 @@ async def get_reward(service: ScoringService, body: OpenRLHFRequest) -> dict[str
         if row["value"] is None:
             log_unscored(row["reason"])
     rewards = [row["value"] or 0.0 for row in ordered]
-    logs = {name: [row["terms"].get(name, 0.0) for row in ordered] for name in service.terms}
+    logs = {name: [row["terms"].get(name, 0.0) for row in ordered] for name in service.about.terms}
     logs["unscored"] = [float(row["value"] is None) for row in ordered]
+    logs["scored_together"] = [float(row.get("scored_together", 0)) for row in ordered]
     scores = [min(1.0, max(0.0, reward)) for reward in rewards]
     if len(ordered) == 1:
         return {"rewards": rewards[0], "scores": scores[0], "extra_logs": {name: own[0] for name, own in logs.items()}}
     return {"rewards": rewards, "scores": scores, "extra_logs": logs}
+
+
+def why_alone_is_wrong(service: ScoringService) -> str:
+    """Why ``/get_reward`` cannot score with this reward and ``--group-size``, ``""`` when it can."""
+    compares = service.about.compares
+    if not compares or service.settings.group_size > 1:
+        return ""
+    return (
+        f"`{compares}` compares the answers of a group, and /get_reward scores each answer alone, so it would add a "
+        "constant: start the server with --group-size and the number of samples a prompt, or switch the term off"
+    )
 
 
 def _read(query: Any, prompt: Any, label: Any, limits: ServeSettings) -> Asked:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from overton.serving.app import create_app
+from overton.serving.openrlhf import why_alone_is_wrong
 from overton.serving.service import ScoringService
 from overton.serving.settings import ServeError, ServeSettings, check_binding
 
@@ -47,6 +48,8 @@ async def _serve(settings: ServeSettings, token: str | None, listener: socket.so
     try:
         log.info("loading the reward ...")
         await service.start()
+        if why := why_alone_is_wrong(service):
+            log.warning("/get_reward is refused: %s", why)
         config = uvicorn.Config(
             create_app(service, token),
             log_config=None,

@@ -89,6 +89,7 @@ class ScoreReply(BaseModel):
     """One list a group, one score an answer, in the order of the request."""
 
     groups: list[list[Scored]]
+    reward: str = Field(description="Hash of the reward's model, threshold, preset and background.")
 
 
 class OpenRLHFRequest(BaseModel):
@@ -104,7 +105,9 @@ class OpenRLHFReply(BaseModel):
 
     rewards: float | list[float]
     scores: float | list[float] = Field(description="The rewards between 0 and 1.")
-    extra_logs: dict[str, float | list[float]] = Field(description="The terms, and unscored: 1 without a score.")
+    extra_logs: dict[str, float | list[float]] = Field(
+        description="The terms; unscored, 1 without a score; scored_together, as for /score."
+    )
 
 
 class Health(BaseModel):
@@ -113,6 +116,7 @@ class Health(BaseModel):
     status: str = Field(description="ready, starting, down or stopped.")
     version: str
     held: int = Field(description="Answers in the server now.")
+    reward: str = Field(description="Hash of the reward's model, threshold, preset and background.")
 
 
 class Problem(BaseModel):

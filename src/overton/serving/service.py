@@ -18,8 +18,8 @@ from overton.serving.jobs import Asked, Job, Part
 from overton.serving.metrics import Metrics
 from overton.serving.rows import Row, unscored
 from overton.serving.settings import ServeError, ServeSettings
-from overton.serving.siblings import Siblings
-from overton.serving.worker import LoadFailed, Scorer, Worker, WorkerDied, WorkerSpec
+from overton.serving.siblings import Released, Siblings
+from overton.serving.worker import About, LoadFailed, Scorer, Worker, WorkerDied, WorkerSpec
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class ScoringService:
             refused for a while) or ``stopped``.
         held: answers that are in the server now.
         metrics: what it counts.
-        terms: names of the terms that every score has.
+        about: what the worker says of its reward.
         stopping: set when no more requests are taken.
     """
 
@@ -54,7 +54,7 @@ class ScoringService:
         self.settings = settings
         self.state: Literal["ready", "starting", "down", "stopped"] = "starting"
         self.held = 0
-        self.terms: tuple[str, ...] = ()
+        self.about = About(())
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
         self._make = make or (lambda: Worker(spec))
@@ -67,6 +67,7 @@ class ScoringService:
         self._deaths = 0  # in a row
         self._reason = ""
         self._busy = False
+        self._released = Released()
         self._task: asyncio.Task[None] | None = None
         self.metrics.watch("overton_held_answers", "Answers in the server now.", lambda: self.held)
         self.metrics.watch("overton_waiting_groups", "Groups that wait for siblings now.", lambda: len(self._siblings))
@@ -167,6 +168,8 @@ class ScoringService:
 
     def _release(self, job: Job, outcome: str) -> None:
         self.metrics.groups.labels(outcome).inc()
+        if not self.stopping.is_set():
+            self._released.add(outcome == "partial", self.settings.group_wait)
         self._enqueue(job)
 
     def _enqueue(self, job: Job) -> None:
@@ -257,7 +260,7 @@ class ScoringService:
     async def _start_worker(self) -> None:
         worker = self._worker = self._make()
         try:
-            self.terms = tuple(await self._ask(worker, worker.load, LOAD_TIMEOUT))
+            self.about = await self._ask(worker, worker.load, LOAD_TIMEOUT)
         except (LoadFailed, WorkerDied):
             worker.kill()
             raise

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from overton.serving.errors import Conflict
 from overton.serving.jobs import Asked, Job, Part
 
+log = logging.getLogger(__name__)
+WARN_EVERY = 60.0  # seconds
 Outcome = Literal["whole", "partial"]
 
 
@@ -92,6 +96,33 @@ class Siblings:
             job.deadline.cancel()
         self.places -= job.places
         self._release(job, outcome)
+
+
+class Released:
+    """Counts groups, and warns now and then of those that are not whole.
+
+    Attributes:
+        again: the time before which nothing is said.
+    """
+
+    def __init__(self) -> None:
+        self.again = 0.0
+        self._all = self._partial = 0
+
+    def add(self, partial: bool, wait: float) -> None:
+        """One more group; ``wait`` is how long it waited at most, in seconds."""
+        self._all += 1
+        self._partial += partial
+        now = time.monotonic()
+        if self._partial and now >= self.again:
+            log.warning(
+                "%d of %d groups were scored without all siblings, which did not come within %g s; raise --group-wait",
+                self._partial,
+                self._all,
+                wait,
+            )
+            self._all = self._partial = 0
+            self.again = now + WARN_EVERY
 
 
 def _check_fit(job: Job, asked: Asked) -> None:

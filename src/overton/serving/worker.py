@@ -61,6 +61,21 @@ class WorkerSpec:
     threads: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a worker says of its reward.
+
+    Attributes:
+        terms: names of the terms that every score has.
+        compares: the preset's field, with its value, that compares the answers of a group; ``""`` = none does.
+        identity: of :func:`overton.rewards.identity.identity`.
+    """
+
+    terms: tuple[str, ...]
+    compares: str = ""
+    identity: str = ""
+
+
 class Scorer(Protocol):
     """What the service needs of a worker. One thread calls ``load``, ``score`` and ``close``."""
 
@@ -68,8 +83,8 @@ class Scorer(Protocol):
     def alive(self) -> bool:
         """Whether it can still be asked."""
 
-    def load(self) -> Sequence[str]:
-        """Wait until it is ready: the names of the terms that every score has. Raises LoadFailed, WorkerDied."""
+    def load(self) -> About:
+        """Wait until it is ready. Raises LoadFailed, WorkerDied."""
 
     def score(self, groups: Sequence[Group]) -> list[list[Row]]:
         """Rows of each group. Raises WorkerDied."""
@@ -95,8 +110,8 @@ class Worker:
         self._process.start()
         theirs.close()  # or the pipe would not close when the worker dies
 
-    def load(self) -> Sequence[str]:
-        """Names of the terms that every score has.
+    def load(self) -> About:
+        """What it loads, when it is ready.
 
         Raises:
             LoadFailed: the reward cannot be loaded.
@@ -105,8 +120,8 @@ class Worker:
         kind, found = self._receive()
         if kind == "failed":
             raise LoadFailed(found)
-        terms: Sequence[str] = found
-        return terms
+        about: About = found
+        return about
 
     @property
     def pid(self) -> int | None:
@@ -162,7 +177,7 @@ class Worker:
 def work(pipe: Connection, spec: WorkerSpec) -> None:
     """What the process does: load, then score whatever comes until the pipe closes.
 
-    The first message says ``("ready", terms)`` or ``("failed", reason)``. A reward that cannot score anything any more
+    The first message says ``("ready", about)`` or ``("failed", reason)``. A reward that cannot score anything any more
     (a CUDA error, broken weights) ends the process, and the server starts another.
     """
     # The server decides when a worker ends: Ctrl-C and a service manager's SIGTERM reach the whole process group.
@@ -171,18 +186,26 @@ def work(pipe: Connection, spec: WorkerSpec) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         reward = _load(spec)
-        terms = sorted({name for score in _probe(reward) for name in score.terms})
+        about = _about(reward)
     except Exception as error:
         known = isinstance(error, OvertonError | ImportError)
         pipe.send(("failed", str(error) if known else f"{type(error).__name__}: {error}"))
         return
-    pipe.send(("ready", terms))
+    pipe.send(("ready", about))
     with contextlib.suppress(EOFError, OSError):  # the server is gone
         while True:
             rows = score_groups(reward, pipe.recv())
             if has_failure(rows) and not _still_scores(reward):
                 sys.exit(1)
             pipe.send(rows)
+
+
+def _about(reward: OvertonReward) -> About:
+    from overton.rewards.identity import identity
+
+    terms = sorted({name for score in _probe(reward) for name in score.terms})
+    name = reward.preset.compares
+    return About(tuple(terms), f"{name}: {getattr(reward.preset, name)}" if name else "", identity(reward))
 
 
 def _probe(reward: OvertonReward) -> list[Score]:
