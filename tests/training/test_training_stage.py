@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import chdir
+from contextlib import chdir, suppress
 from copy import deepcopy
+from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +17,15 @@ from safetensors.torch import load_file
 import overton.estimator
 import overton.training.grpo
 import overton.training.sft
-from overton.errors import ModelError, RecipeError
+from overton.errors import ModelError, RecipeError, RunError
+from overton.integrations.remote import RemoteReward
 from overton.jsonio import read_jsonl, write_jsonl, write_text
 from overton.pipeline import find_stage, run_stage
 from overton.recipe import Recipe, override, parse_recipe
+from overton.rewards import load_reward
 from overton.rundir import RunDir
 from overton.testing import tiny_policy
+from overton.training import parts
 from overton.training.stage import run
 from overton.types import Perspective, Situation
 from two_processes import SITUATIONS, answer, quick_estimator
@@ -150,6 +154,58 @@ def test_a_part_on_another_disk_is_made_again_too(tmp_path: Path, calls: list[An
     run(recipe_with({"sft": "training.sft.packing=12", "grpo": "training.grpo.steps=12"}[part]), place)
     assert [call[0] for call in calls[2:]] == [part]
     assert folder.is_symlink() and (tmp_path / "other disk" / "done").exists()
+
+
+def test_what_is_made_again_is_moved_aside_with_a_word(
+    tmp_path: Path, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(parts.console, "print", lambda text, **_: said.append(text))
+    place = inputs(tmp_path)
+    run(recipe_with(), place)
+    (tmp_path / "training" / "grpo" / "model" / "weights").write_text("first")
+    run(recipe_with("training.grpo.steps=12", "reward.preset=op-grpo"), place)
+    assert (tmp_path / "grpo.old-1" / "model" / "weights").read_text() == "first"
+    assert (tmp_path / "grpo.old-1" / "done").exists() and not (tmp_path / "sft.old-1").exists()
+    [line] = [text for text in said if "made again" in text]
+    assert "(changed: training.grpo.steps, reward.preset)" in line and line.endswith(str(tmp_path / "grpo.old-1"))
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe_with("training.grpo.steps=13"), place)
+    run(recipe_with("training.grpo.steps=12"), place)  # the unfinished one had a checkpoint
+    assert sorted(path.name for path in tmp_path.glob("*.old-*")) == ["grpo.old-1", "grpo.old-2", "grpo.old-3"]
+    assert (tmp_path / "grpo.old-3" / "checkpoints" / "weights").exists()
+    (tmp_path / "training" / "grpo" / "done").unlink()
+    (tmp_path / "training" / "grpo" / "nonfinite_step_0001.jsonl").write_text("{}")
+    run(recipe_with("training.grpo.steps=14"), place)
+    assert not (tmp_path / "grpo.old-4").exists()  # nothing was trained there
+    assert not (tmp_path / "training" / "grpo" / "nonfinite_step_0001.jsonl").exists()
+
+
+def test_a_part_that_cannot_be_moved_is_not_lost(
+    tmp_path: Path, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = inputs(tmp_path)
+    run(recipe_with(), place)
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(RunError, match=r"changed: training\.grpo\.steps\) and cannot be moved .*Permission denied"):
+        run(recipe_with("training.grpo.steps=12"), place)
+    assert (tmp_path / "training" / "grpo" / "done").exists() and len(calls) == 2
+
+
+def test_another_reward_at_the_server_makes_grpo_again(
+    tmp_path: Path, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = inputs(tmp_path)
+    for identity, trained in (("one", 2), ("one", 2), ("two", 3)):
+        monkeypatch.setattr(RemoteReward, "check", partialmethod(setattr, "identity", identity))
+        run(recipe_with("reward.placement=http://127.0.0.1:8311"), place)
+        assert len(calls) == trained
+    with pytest.warns(UserWarning, match="the reward of the server http://127.0.0.1:8311"), suppress(Exception):
+        load_reward(tmp_path)
 
 
 def test_a_part_is_made_again_when_a_file_that_it_reads_changes(tmp_path: Path, calls: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -108,6 +109,12 @@ def _of_run(run: Path) -> dict[str, Any]:
     if record.is_file():
         try:
             own = read_json(record)["reward"]
+            if "://" in own.get("placement", ""):
+                warnings.warn(
+                    f"{run} was trained with the reward of the server {own['placement']}, whose preset is not known "
+                    "here; preset and overrides are those of the recipe",
+                    stacklevel=2,
+                )
             return _with_train({key: own[key] for key in FILE_KEYS if own.get(key) is not None}, run)
         except (DataError, KeyError, TypeError, AttributeError):  # of an older version
             pass

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from overton.errors import DataError
+from overton.errors import DataError, RunError
 from overton.estimator.models import model_files
 from overton.folders import empty_folder
 from overton.inputs import outside_hash
 from overton.jsonio import read_json, sha256, write_json
+from overton.progress import console
 from overton.recipe import Recipe
 from overton.rundir import RunDir, fingerprint
 
 RECORD = "made_from.json"
 DONE = "done"
+# What an entry of the record stands for.
+_WHERE = {
+    "sft": "training.sft.",
+    "grpo": "training.grpo.",
+    "policy": "policy.",
+    "reward": "reward.",
+    "inputs": "",
+    "grpo_only": "data.grpo_only",
+    "start": "the SFT model",
+    "server": "the reward server's reward",
+    "bf16": "training.bf16",
+    "use_liger_kernel": "training.use_liger_kernel",
+}
 
 
 def sft_made_from(recipe: Recipe, run: RunDir) -> dict[str, Any]:
@@ -43,6 +59,21 @@ def grpo_made_from(recipe: Recipe, run: RunDir) -> dict[str, Any]:
     }
 
 
+def of_server(recipe: Recipe) -> dict[str, Any]:
+    """Which reward a server has that scores, as an entry for a part's record; nothing where none scores.
+
+    Raises:
+        RunError: it does not answer.
+    """
+    if not recipe.reward.remote:
+        return {}
+    from overton.integrations.remote import RemoteReward
+
+    client = RemoteReward(recipe.reward.placement, recipe.reward.token_env)
+    client.check()
+    return {"server": client.identity}
+
+
 def _both(recipe: Recipe) -> dict[str, Any]:
     policy = recipe.policy.deciding()
     if any(folder.exists() for folder in recipe.policy.outside):
@@ -60,18 +91,59 @@ def is_made_from(part: Path, made_from: dict[str, Any]) -> bool:
 
 
 def remove_other(part: Path, made_from: dict[str, Any]) -> None:
-    """Remove a part that was made from something else, or nobody knows from what.
+    """Clear away a part that was made from something else, or nobody knows from what.
+
+    One that is finished, or has checkpoints, is moved to ``NAME.old-1`` (or the next free number) in the run's folder,
+    or on its own disk where a link leads to one; what is left of any other is removed.
 
     Args:
         part: ``training/sft`` or ``training/grpo``.
         made_from: what it is to be made from, as for :func:`is_made_from`.
 
     Raises:
-        RunError: a file of it cannot be removed.
+        RunError: it cannot be moved, or a file of it not be removed.
     """
-    if not is_made_from(part, made_from):
-        (part / DONE).unlink(missing_ok=True)  # first: what a kill leaves of the rest must not count as done
+    if is_made_from(part, made_from):
+        return
+    if (part / DONE).exists() or next((part / "checkpoints").glob("*"), None):
+        _move_aside(part, made_from)
+    else:
         empty_folder(part)
+
+
+def _move_aside(part: Path, made_from: dict[str, Any]) -> None:
+    home = part.resolve()  # of a part that is a link: the link stays
+    # Not into the stage's folder, whose files are the stage's.
+    beside = home.parent if part.is_symlink() else home.parent.parent
+    old = next(path for n in count(1) if not (path := beside / f"{part.name}.old-{n}").exists())
+    changed = ", ".join(_changes(part, made_from)) or "unknown"
+    try:
+        home.rename(old)
+        home.mkdir()
+    except OSError as error:
+        raise RunError(
+            f"{part}: was made from something else (changed: {changed}) and cannot be moved to {old} "
+            f"({error.strerror or error}). Move or remove it, and run the same command again."
+        ) from None
+    text = f"{part.name} was made from something else (changed: {changed}) and is made again; what was there: {old}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _changes(part: Path, made_from: dict[str, Any]) -> Iterator[str]:
+    """Keys of the recipe, and files, by which a part's record differs."""
+    try:
+        record = read_json(part / RECORD)
+    except DataError:
+        return
+    if not isinstance(record, dict):
+        return
+    for name, value in made_from.items():
+        before = record.get(name)
+        where = _WHERE.get(name, name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            yield from (f"{where}{key}" for key in sorted({*value, *before}) if value.get(key) != before.get(key))
+        elif before != value:
+            yield where
 
 
 def begin(part: Path, made_from: dict[str, Any]) -> None:

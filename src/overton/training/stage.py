@@ -73,7 +73,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     sft, grpo = folder / "sft", folder / "grpo"
     grpo_from = {}
     if is_first():
-        grpo_from = parts.grpo_made_from(recipe, run)
+        grpo_from = {**parts.grpo_made_from(recipe, run), **parts.of_server(recipe)}
         parts.begin(sft, parts.sft_made_from(recipe, run))
         parts.remove_other(grpo, grpo_from)
     asked, answers = [s.text for s in situations], run.path / "data" / "sft.jsonl"
