@@ -62,11 +62,12 @@ def build_completion(answer: str, tokenizer: Any) -> str | list[Message]:
 
 def completion_text(completion: Any) -> Any:
     """What a completion as TRL hands it over says: its text, or the content of the last of its messages, ``""`` when
-    that has none. What is neither, or no message at all, gives ``None``."""
+    that has none or is not the model's own (a tool's output). What is neither, or no message at all, gives ``None``."""
     if isinstance(completion, str):
         return completion
     try:
-        return completion[-1].get("content") or ""
+        last = completion[-1]
+        return (last.get("content") or "") if last.get("role", "assistant") == "assistant" else ""
     except (AttributeError, IndexError, KeyError, TypeError):
         return None
 

@@ -12,6 +12,8 @@ from trl_setup import HashEncoder
 
 from overton.errors import DataError
 from overton.integrations import trl as functions
+from overton.integrations import trl_batch
+from overton.integrations.common import FirstRows
 from overton.integrations.trl import TrlReward
 from overton.rewards import OvertonReward
 from overton.types import Group
@@ -70,6 +72,26 @@ def test_what_is_no_answer_has_no_score(shared: OvertonReward) -> None:
     assert [s.reason for s in found.last_scores[1:]] == ["the answer is NoneType, not text"] * 4
     silent = [{"role": "assistant", "content": None, "tool_calls": []}]
     assert found(**call([silent])) == found(**call([""]))  # type: ignore[list-item]
+
+
+def test_a_tools_output_is_no_answer(shared: OvertonReward) -> None:
+    asked = {"role": "assistant", "content": "I look.", "tool_calls": [{"name": "find"}]}
+    ends_with_tool = [asked, {"role": "tool", "name": "find", "content": CARE}]
+    answered = [*ends_with_tool, {"role": "assistant", "content": TWICE}]
+    found = TrlReward(shared)
+    assert found(**call([ends_with_tool, answered])) == found(**call(["", TWICE]))  # type: ignore[list-item]
+    assert found(**call([[{"content": CARE}]])) == found(**call([CARE]))  # type: ignore[list-item]
+
+
+def test_a_first_batch_of_which_no_row_can_be_read_is_an_error(
+    shared: OvertonReward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trl_batch, "first_rows", FirstRows())
+    bad = call([CARE, CARE]) | {"references": ["4", "Privacy"]}
+    with pytest.raises(DataError, match=r"not one row of the data set could be read so far; the last one: .*'Privacy'"):
+        TrlReward(shared)(**bad)
+    assert TrlReward(shared)(**call([CARE])) != [None]
+    assert TrlReward(shared)(**bad) == [None, None]
 
 
 def test_columns_may_be_arrays(shared: OvertonReward) -> None:

@@ -11,3 +11,5 @@ from overton.integrations import common
 def default_reward(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OVERTON_REWARD", raising=False)
     monkeypatch.setattr(common, "_said", set())  # what was logged once is logged again
+    monkeypatch.setattr(common.first_rows, "_read", False)
+    monkeypatch.setattr(common.first_rows, "_failed", 0)

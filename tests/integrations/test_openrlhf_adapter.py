@@ -62,6 +62,13 @@ def test_bad_rows_are_zero_and_flagged_and_leave_the_others_alone(caplog: pytest
     assert "does not begin with its prompt" in caplog.text
 
 
+def test_a_data_set_of_which_no_row_can_be_read_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DataError, match="not one row of the data set could be read so far; the last one: label"):
+        for _ in range(32):
+            reward_func([PROMPT + GOOD], [PROMPT], ["4"])
+    assert "training cannot go on" in caplog.text
+
+
 def test_lists_of_different_length_and_wrong_settings_are_errors_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

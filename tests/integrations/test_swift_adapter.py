@@ -79,6 +79,14 @@ def test_what_cannot_be_scored_is_none_and_the_others_are_scored(
         assert reason in caplog.text
 
 
+def test_a_first_batch_of_which_no_row_can_be_read_is_an_error(orms: dict[str, Any]) -> None:
+    bad = {"references": ["no JSON"] * 2, "situation": [SITUATION.text] * 2}
+    with pytest.raises(DataError, match="not one row of the data set could be read so far; the last one: column"):
+        orms["overton"]()([GOOD] * 2, **bad)
+    assert orms["overton"]()([GOOD], **columns(1)) != [None]
+    assert orms["overton"]()([GOOD] * 2, **bad) == [None, None]
+
+
 def test_cut_off_answers_pay(orms: dict[str, Any]) -> None:
     found = orms["overton"]()([GOOD, GOOD], **columns(2, is_truncated=[False, True]))
     assert found == pytest.approx([expected(GOOD).value, expected(GOOD, finished=False).value])

@@ -12,7 +12,7 @@ import pytest
 from adapter_material import FORMS, GOOD, HALF, REFERENCES, SITUATION, SITUATIONS, TERMS, expected, prepare
 from datasets import load_dataset
 
-from overton.errors import ModelError, RecipeError
+from overton.errors import DataError, ModelError, RecipeError
 from overton.integrations.verl import compute_score
 
 EXTRA = {"situation": SITUATION.text, "references": REFERENCES}
@@ -59,6 +59,16 @@ def test_a_bad_row_is_zero_and_flagged_with_the_reason_in_the_log(
     assert set(found) == {"score", "unscored"} | TERMS
     assert all(type(value) is float for value in found.values())
     assert len(caplog.records) == 1 and reason in caplog.text  # said once
+
+
+def test_a_data_set_of_which_no_row_can_be_read_is_an_error() -> None:
+    for _ in range(31):
+        assert compute_score("d", HALF, "the answer is 4", {"index": 3})["unscored"] == 1.0
+    with pytest.raises(DataError, match=r"not one row of the data set .*extra_info\.question: the situation is wanted"):
+        compute_score("d", HALF, "the answer is 4", {"index": 3})
+    assert compute_score("d", HALF, REFERENCES, EXTRA)["unscored"] == 0.0
+    for _ in range(40):  # some rows can be
+        assert compute_score("d", HALF, "the answer is 4", {"index": 3})["unscored"] == 1.0
 
 
 def test_an_empty_answer_is_scored_and_long_and_strange_ones_are_too() -> None:

@@ -97,6 +97,29 @@ def test_a_recipe_says_hardware_time_and_figures(path: Path) -> None:
         assert word in head
 
 
+def test_the_commands_for_a_real_model_pass_their_dry_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    text = (RECIPES[0].parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    section = text.split("## A real model")[1].split("\n## ")[0].replace("\\\n", " ")
+    commands = [line for line in section.splitlines() if re.match("(overton|accelerate launch) ", line)]
+    assert len(commands) == 2
+    for command in commands:
+        launcher, _, words = command.partition("overton ")
+        arguments = [str(RECIPES[0].parents[1] / w) if w.startswith("recipes/") else w for w in words.split()]
+        if launcher:
+            found = re.search(r"accelerate/(\w+)\.yaml --num_processes (\d+)", launcher)
+            assert found and "--run-dir" in arguments
+            until = arguments.index("--until")
+            arguments = ["train", *arguments[1:until], *arguments[until + 2 :], "--dry-run", "--gpu", "h100"]
+            arguments += ["--sharding", found[1], "--processes", found[2]]
+        main([*arguments, "--json"])
+        problems = json.loads(capsys.readouterr().out)["problems"]
+        assert not [p for p in problems if p["severity"] == "error"]
+
+
 @pytest.mark.parametrize("path", [p for p in RECIPES if "# Memory:" in p.read_text("utf-8")], ids=lambda p: p.stem)
 def test_memory_and_time_in_the_head_are_those_of_the_dry_run(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

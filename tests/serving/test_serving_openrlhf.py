@@ -69,6 +69,19 @@ async def test_a_bad_row_of_openrlhf_costs_its_own_score_only(query: Any, prompt
 
 
 @in_loop
+async def test_labels_of_which_none_can_be_read_are_refused() -> None:
+    bad = {"query": ["Qa"], "prompts": ["Q"], "labels": ["4"]}
+    async with running() as service, client(service) as http:
+        assert [(await http.post("/get_reward", json=bad)).status_code for _ in range(33)] == [200] * 31 + [422] * 2
+        reply = await http.post("/get_reward", json=bad)
+        assert reply.json()["detail"].startswith(
+            "not one row of the data set could be read so far; the last one: label"
+        )
+        assert (await http.post("/get_reward", json={**bad, "labels": [["x"]]})).status_code == 200
+        assert (await http.post("/get_reward", json=bad)).status_code == 200
+
+
+@in_loop
 async def test_lists_of_openrlhf_that_do_not_fit_are_refused() -> None:
     async with running() as service, client(service) as http:
         reply = await http.post("/get_reward", json={"query": ["Qa"], "prompts": [], "labels": []})

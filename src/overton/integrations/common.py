@@ -16,6 +16,7 @@ from overton.rewards.load import VARIABLE
 from overton.types import Group, Perspective, Score
 
 _log = logging.getLogger("overton.integrations")
+MOST_UNREADABLE = 32
 _SAID_AT_MOST = 100
 _said: set[str] = set()
 _Job = tuple[Sequence[Group], "Future[list[Score]]"]
@@ -159,6 +160,37 @@ def situation_text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{where}: the situation is wanted, a text that is not empty; found {value!r:.60}")
     return value
+
+
+class FirstRows:
+    """Notices a data set of which no row can be read, such as one with a column of another name.
+
+    Without it every reward of a run would be 0. Once a row could be read, nothing is an error any more.
+    """
+
+    def __init__(self) -> None:
+        self._read = False
+        self._failed = 0
+        self._lock = Lock()
+
+    def readable(self) -> None:
+        """A row could be read."""
+        self._read = True
+
+    def unreadable(self, error: DataError, rows: int = 1) -> None:
+        """Some rows could not.
+
+        Raises:
+            DataError: none could be read yet, of :data:`MOST_UNREADABLE`.
+        """
+        with self._lock:
+            self._failed += rows
+            if self._read or self._failed < MOST_UNREADABLE:
+                return
+        raise DataError(f"not one row of the data set could be read so far; the last one: {error}")
+
+
+first_rows = FirstRows()  # of the process
 
 
 def log_unscored(reason: str) -> None:

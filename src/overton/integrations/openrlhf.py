@@ -14,7 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overton.errors import DataError
-from overton.integrations.common import from_json_text, is_missing, load_lone_scorer, log_unscored, situation_text
+from overton.integrations.common import (
+    first_rows,
+    from_json_text,
+    is_missing,
+    load_lone_scorer,
+    log_unscored,
+    situation_text,
+)
 from overton.rewards import parse_references
 from overton.types import Group, Score
 
@@ -43,9 +50,9 @@ def reward_func(queries: Sequence[Any], prompts: Sequence[Any], labels: Sequence
         could not be scored has reward 0 and ``unscored`` 1, and the reason is logged.
 
     Raises:
-        OvertonError: the settings, or the estimator they name, are of no use, a term compares answers of a group, or
-            the lists differ in length. OpenRLHF logs what a reward function raises among its information only, so it
-            is logged here first.
+        OvertonError: the settings, or the estimator they name, are of no use, a term compares answers of a group, the
+            lists differ in length, or not one of the first 32 rows could be read. OpenRLHF logs what a reward function
+            raises among its information only, so it is logged here first.
     """
     import torch
 
@@ -79,7 +86,10 @@ def _scores(score: Any, queries: Sequence[Any], prompts: Sequence[Any], labels: 
         try:
             groups[index] = read_sample(*row)
         except DataError as error:
+            first_rows.unreadable(error)
             scores[index] = Score(None, str(error))
+        else:
+            first_rows.readable()
     for index, found in zip(groups, score(list(groups.values())), strict=True):
         scores[index] = found
     for found in scores:

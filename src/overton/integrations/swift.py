@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overton.errors import DataError, MissingDependencyError, RecipeError
-from overton.integrations.common import is_missing, load_scorer, log_unscored, situation_text
+from overton.integrations.common import (
+    MOST_UNREADABLE,
+    first_rows,
+    is_missing,
+    load_scorer,
+    log_unscored,
+    situation_text,
+)
 from overton.prompting import plain_text
 from overton.rewards import parse_references
 from overton.types import Group, Perspective, Score
@@ -77,7 +84,8 @@ class Overton(ORM):  # type: ignore[misc]
                 user), ``prompt_id`` (without it answers to the same situation are a group), ``is_truncated``.
 
         Raises:
-            DataError: the data set has no column ``references``, or a column has another length.
+            DataError: the data set has no column ``references``, a column has another length, or no row of this batch
+                can be read and none could before.
         """
         scores = _scores(self.reward, completions, kwargs)
         for score in scores:
@@ -120,6 +128,10 @@ def _scores(reward: Any, completions: Sequence[Any], columns: Mapping[str, Any])
             scores[row] = Score(None, str(error))
         else:
             members.setdefault(key, []).append(row)
+    if members:
+        first_rows.readable()
+    elif size:
+        first_rows.unreadable(DataError(scores[-1].reason), MOST_UNREADABLE)
     groups = [
         Group(
             prompt=situation,

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from overton.errors import DataError
+from overton.integrations.common import MOST_UNREADABLE, first_rows
 from overton.prompting import completion_text, plain_text
 from overton.rewards import parse_references
 from overton.rewards.reward import Scorer
@@ -86,7 +87,8 @@ def read_call(
         ends: tokens that end an answer.
 
     Raises:
-        DataError: ``references`` is missing, or a column has another length than ``completions``.
+        DataError: ``references`` is missing, a column has another length than ``completions``, or no row's references
+            can be read and none could before.
     """
     size = len(completions)
     columns = {name: rows for name, rows in columns.items() if rows is not None}
@@ -110,6 +112,11 @@ def read_call(
             len(tokens) < max_tokens or tokens[-1] in ends or (text or "").rstrip().endswith(SUMMARY_CLOSE)
             for tokens, text in zip(completion_ids, texts, strict=True)
         )
+    read = _all_references(columns["references"])
+    if not all(isinstance(found, str) for found in read):
+        first_rows.readable()
+    elif read:
+        first_rows.unreadable(DataError(str(read[-1])), MOST_UNREADABLE)
     return Batch(
         texts=texts,
         situations=tuple(
@@ -117,7 +124,7 @@ def read_call(
             for name, prompt in zip(named, prompts, strict=True)
         ),
         ids=tuple(None if key is None else str(key) for key in ids),
-        references=_all_references(columns["references"]),
+        references=read,
         finished=finished,
     )
 

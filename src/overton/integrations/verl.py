@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from overton.errors import DataError
-from overton.integrations.common import is_missing, load_lone_scorer, log_unscored, situation_text
+from overton.integrations.common import first_rows, is_missing, load_lone_scorer, log_unscored, situation_text
 from overton.rewards import parse_references
 from overton.types import Group, Score
 
@@ -48,14 +48,17 @@ def compute_score(
         reward, so an answer that could not be scored has ``score`` 0 and ``unscored`` 1, and the reason is logged.
 
     Raises:
-        OvertonError: the settings, or the estimator they name, are of no use, or a term compares answers of a group.
+        OvertonError: the settings, or the estimator they name, are of no use, a term compares answers of a group, or
+            not one of the first 32 rows could be read.
     """
     scorer = load_lone_scorer("verl", reward, preset, **overrides)
     try:
         group = _group(f"data source {data_source!r}", solution_str, ground_truth, extra_info)
     except DataError as error:
+        first_rows.unreadable(error)
         score = Score(None, str(error))
     else:
+        first_rows.readable()
         score = scorer.score([group])[0]
     if score.value is None:
         log_unscored(score.reason)

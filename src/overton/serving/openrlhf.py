@@ -23,8 +23,8 @@ async def get_reward(service: ScoringService, body: OpenRLHFRequest) -> dict[str
     """The reply to one request. OpenRLHF knows no missing reward: 0, with ``unscored`` 1 and the reason in the log.
 
     Raises:
-        Refusal: as :meth:`ScoringService.score`, the lists differ in length, or a term compares the answers of a group
-            and each is scored alone.
+        Refusal: as :meth:`ScoringService.score`, the lists differ in length, a term compares the answers of a group
+            and each is scored alone, or not one of the first 32 rows could be read.
     """
     if why := why_alone_is_wrong(service):
         raise Invalid(why)
@@ -38,7 +38,10 @@ async def get_reward(service: ScoringService, body: OpenRLHFRequest) -> dict[str
     for index, sample in enumerate(zip(queries, prompts, labels, strict=True)):
         try:
             asked[index] = _read(*sample, service.settings)
+            service.first_rows.readable()
         except (DataError, Refusal, RecursionError) as error:
+            if isinstance(error, DataError):
+                _refuse_all(service, error)
             rows[index] = unscored(str(error))
             service.metrics.answers.labels("unscored").inc()
     found = await service.score(list(asked.values()))
@@ -55,6 +58,14 @@ async def get_reward(service: ScoringService, body: OpenRLHFRequest) -> dict[str
     if len(ordered) == 1:
         return {"rewards": rewards[0], "scores": scores[0], "extra_logs": {name: own[0] for name, own in logs.items()}}
     return {"rewards": rewards, "scores": scores, "extra_logs": logs}
+
+
+def _refuse_all(service: ScoringService, error: DataError) -> None:
+    """Where no row could be read at all."""
+    try:
+        service.first_rows.unreadable(error)
+    except DataError as all_of_them:
+        raise Invalid(str(all_of_them)) from None
 
 
 def why_alone_is_wrong(service: ScoringService) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
+from overton.integrations.common import FirstRows
 from overton.serving.errors import QueueFull, Refusal, TooLarge, Unavailable, stops
 from overton.serving.jobs import Asked, Job, Part
 from overton.serving.metrics import Metrics
@@ -46,6 +47,7 @@ class ScoringService:
         held: answers that are in the server now.
         metrics: what it counts.
         about: what the worker says of its reward.
+        first_rows: what ``/get_reward`` could read.
         stopping: set when no more requests are taken.
     """
 
@@ -56,6 +58,7 @@ class ScoringService:
         self.held = 0
         self.about = About(())
         self.metrics = Metrics()
+        self.first_rows = FirstRows()
         self.stopping = asyncio.Event()
         self._make = make or (lambda: Worker(spec))
         self._worker: Scorer | None = None
