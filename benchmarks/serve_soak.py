@@ -38,7 +38,7 @@ from overton.jsonio import write_json
 from overton.rewards import load_reward
 from overton.rundir import versions
 from serving.process import ServerProcess
-from serving.traffic import Client, Tally
+from serving.traffic import SIBLINGS, Client, Tally
 
 TOKEN = "soak-test-0123456789"
 OVERRIDES = {"novelty_weight": 0.3}  # so that siblings matter
@@ -72,6 +72,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     arguments += [part for name, value in OVERRIDES.items() for part in ("--set", f"{name}={value}")]
     arguments += ["--token-env", "SOAK_TOKEN", "--threads", "1", "--max-queue", str(options.max_queue)]
     arguments += ["--max-answers", "64", "--max-body", "200000", "--group-wait", "150"]
+    arguments += ["--group-size", str(SIBLINGS)]
     arguments += ["--batch-timeout", f"{options.batch_timeout:g}"]
     server = ServerProcess(folder / "log", *arguments, environment={"SOAK_TOKEN": TOKEN})
     try:

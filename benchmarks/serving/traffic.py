@@ -91,22 +91,27 @@ class Client:
             self._keep(situation, answers, [reply["groups"][0][0] for reply in replies if reply is not None])
 
     async def openrlhf(self) -> None:
-        """One sample, as OpenRLHF sends it."""
-        situation, (answer,) = self._group(1)
-        if not isinstance(answer, str):
-            answer = ""
+        """The samples of a prompt in one request, as OpenRLHF would send them; in one, since situations repeat."""
+        situation, drawn = self._group(SIBLINGS)
+        answers = [answer if isinstance(answer, str) else "" for answer in drawn]
         references = [{"label": p.label, "explanation": p.explanation} for p in situation.perspectives]
         body = {
-            "query": [f"{situation.text}\n{answer}</s>"],
-            "prompts": [f"{situation.text}\n"],
-            "labels": [{"references": references, "situation": situation.text}],
+            "query": [f"{situation.text}\n{answer}</s>" for answer in answers],
+            "prompts": [f"{situation.text}\n"] * SIBLINGS,
+            "labels": [{"references": references, "situation": situation.text}] * SIBLINGS,
         }
         started = time.monotonic()
         reply = await self._send("/get_reward", body)
         if reply is not None:
-            self._count(1, 1, started)
-            row = {"value": None if reply["extra_logs"]["unscored"] else reply["rewards"], "scored_together": 1}
-            self._keep(situation, [answer.strip()], [row])
+            self._count(SIBLINGS, len(reply["rewards"]), started)
+            logs = reply["extra_logs"]
+            rows = [
+                {"value": None if unscored else reward, "scored_together": int(together)}
+                for reward, unscored, together in zip(
+                    reply["rewards"], logs["unscored"], logs["scored_together"], strict=True
+                )
+            ]
+            self._keep(situation, [answer.strip() for answer in answers], rows)
 
     async def wrong(self) -> None:
         """A request that must be refused, and how."""
