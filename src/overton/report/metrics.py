@@ -184,8 +184,8 @@ TERMS = (
     ("95% interval", "Bootstrap over situations: the middle 95% of the means of redrawn test sets."),
     (
         "p",
-        "How probable so large a difference would be if the systems were alike: Wilcoxon's signed-rank test, "
-        "corrected by Holm's method for all comparisons of the run together.",
+        "How probable differences as one-sided as these would be if the systems were alike: Wilcoxon's signed-rank "
+        "test, of their ranks and not of the mean, corrected by Holm's method for all comparisons of the run together.",
     ),
 )
 

@@ -48,6 +48,7 @@ def opening(files: RunFiles, table: Headline) -> str:
         f"{where}, {table.treated} {verb} {value_text(m, after)} {subject}{here}; "
         f"{table.baseline} {verb} {value_text(m, before)}{there}.",
         _difference(result),
+        result.opposed,
         _side_effects(summary, table, name.startswith("oracle_")),
     ]
     return " ".join(p for p in parts if p)
