@@ -140,10 +140,10 @@ def test_effect_sizes_by_hand() -> None:
 
 
 def test_of_shares_those_that_change_decide() -> None:
-    # 19 of 300 answers lost their tags and none won them: the sign test's normal approximation, z = 19 / sqrt(19).
+    # 30 of 300 answers lost their tags and none won them: the sign test's normal approximation, z = 30 / sqrt(30).
     before = {str(i): 1.0 for i in range(300)}
-    after = {key: float(int(key) >= 19) for key in before}
-    assert compare(after, before)["p_value"] == pytest.approx(2 * scipy.stats.norm.sf(19**0.5), rel=1e-6)
+    after = {key: float(int(key) >= 30) for key in before}
+    assert compare(after, before)["p_value"] == pytest.approx(2 * scipy.stats.norm.sf(30**0.5), rel=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -223,6 +223,13 @@ def test_ties_and_pairs_without_a_difference_are_counted_too(gaps: list[int]) ->
     sums = [abs(float(np.dot(signs, nonzero))) for signs in product((-1, 1), repeat=len(nonzero))]
     found = compare({str(i): float(g) for i, g in enumerate(gaps)}, {str(i): 0.0 for i in range(len(gaps))})
     assert found["p_value"] == pytest.approx(np.mean([s >= seen for s in sums]))
+
+
+def test_the_pairs_that_differ_decide_whether_p_is_exact() -> None:
+    # 5 of 26 and of 5000 answers change, all one way: two of 32 patterns of signs, as without the others.
+    for n in (26, 5000):
+        gaps = {str(i): float(i < 5) for i in range(n)}
+        assert compare(gaps, dict.fromkeys(gaps, 0.0), resamples=10)["p_value"] == 2 / 32
 
 
 def test_many_pairs_have_the_approximation() -> None:

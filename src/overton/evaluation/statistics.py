@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 CONFIDENCE = 0.95
-_EXACT = 25  # pairs; up to here the p-value is counted, above it is the normal approximation
+_EXACT = 25  # pairs that differ; up to here the p-value is counted, above it is the normal approximation
 _BLOCK = 2_000_000  # counts of resamples held together
 Array = npt.NDArray[np.float64]
 Values = Mapping[str, float | None]  # situation id -> value
@@ -74,8 +74,8 @@ def compare(a: Values, b: Values, resamples: int = 2000, seed: int = 0) -> dict[
     """Paired comparison of two systems on the answers that both have a value for.
 
     The p-value is that of Wilcoxon's two-sided signed-rank test (1945); pairs without a difference are ranked and
-    then dropped (Pratt 1959). So of a share, such as valid tags, the answers that change decide. Of up to 25 pairs it
-    is exact, ties included; of more it is the normal approximation.
+    then dropped (Pratt 1959). So of a share, such as valid tags, the answers that change decide. Where up to 25 pairs
+    differ it is exact, ties included; where more do it is the normal approximation.
 
     Args:
         a: value by situation id.
@@ -238,7 +238,7 @@ def _p_value(gaps: Array) -> float | None:
     gaps = np.round(gaps, 12)  # 3/7 - 2/7 and 2/7 - 1/7 have to be a tie
     if not gaps.any():
         return 1.0
-    if gaps.size <= _EXACT:
+    if np.count_nonzero(gaps) <= _EXACT:
         return _exact_p_value(gaps)
     return float(wilcoxon(gaps, zero_method="pratt", method="approx").pvalue)
 
@@ -250,12 +250,14 @@ def _exact_p_value(gaps: Array) -> float:
     # Ties have half ranks, so twice a rank is a whole number, and sums can be counted one rank after another.
     doubled = np.rint(2 * rankdata(np.abs(gaps))).astype(int)
     ranks = doubled[gaps != 0]
-    total = int(ranks.sum())
-    signs = np.zeros(total + 1)  # how many give each sum
-    signs[0] = 1
-    for rank in ranks:
-        signs[rank:] += signs[:-rank].copy()
-    far = np.abs(2 * np.arange(total + 1) - total) >= abs(2 * int(doubled[gaps > 0].sum()) - total)
+    total, least = int(ranks.sum()), int(ranks.min())
+    # Ranks begin after the pairs without a difference, which may be thousands: sums are counted above the least rank.
+    signs = np.zeros((len(ranks) + 1, total - least * len(ranks) + 1))  # how many signs give (number, sum) of positives
+    signs[0, 0] = 1
+    for rank in ranks - least:
+        signs[1:, rank:] += signs[:-1, : signs.shape[1] - rank].copy()
+    sums = least * np.arange(signs.shape[0])[:, None] + np.arange(signs.shape[1])
+    far = np.abs(2 * sums - total) >= abs(2 * int(doubled[gaps > 0].sum()) - total)
     return float(signs[far].sum() / signs.sum())
 
 
