@@ -19,6 +19,7 @@ from overton.evaluation.statistics import (
     interval,
     intervals,
     seed_of,
+    wilson,
 )
 from overton.notes import few_note, intervals_in
 
@@ -38,6 +39,19 @@ def test_interval_has_the_width_that_theory_gives() -> None:
 def test_what_could_not_be_scored_is_left_out_and_counted() -> None:
     found = interval([1.0, None, 1.0, None, 1.0])
     assert found == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3, "unscored": 2}
+
+
+def test_shares_of_answers_have_an_interval_at_their_ends_too() -> None:
+    columns = {"valid_tags": [1] * 40, "perspectives": [1] * 40, "coverage": [1.0] * 40, "nli_accuracy": [0, None] * 20}
+    found = intervals(columns)
+    z2 = 1.959964**2  # Wilson's bounds of n of n: n / (n + z²) and 1
+    assert (found["valid_tags"]["low"], found["valid_tags"]["high"]) == (pytest.approx(40 / (40 + z2)), 1.0)
+    assert (found["nli_accuracy"]["low"], found["nli_accuracy"]["high"]) == (0.0, pytest.approx(z2 / (20 + z2)))
+    assert {(found[m]["low"], found[m]["high"]) for m in ("perspectives", "coverage")} == {(1.0, 1.0)}
+    assert intervals({"valid_tags": [1]})["valid_tags"]["low"] is None
+    for k in (0, 3, 20):
+        theirs = scipy.stats.binomtest(k, 20).proportion_ci(0.95, method="wilson")
+        assert [float(x) for x in wilson(k, 20)] == pytest.approx([theirs.low, theirs.high])
 
 
 def test_too_few_values_have_no_interval() -> None:

@@ -10,14 +10,18 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from overton.evaluation.signed_rank import signed_rank_p
+
 CONFIDENCE = 0.95
-_EXACT = 25  # pairs that differ; up to here the p-value is counted, above it is the normal approximation
 _BLOCK = 2_000_000  # counts of resamples held together
+# Metrics that are 0 or 1 for each answer, by the end of their names.
+_SHARES = ("valid_tags", "absolute_coverage", "accuracy")
 Array = npt.NDArray[np.float64]
 Values = Mapping[str, float | None]  # situation id -> value
 
@@ -40,7 +44,7 @@ def interval(values: Sequence[float | None], resamples: int = 2000, seed: int = 
 def intervals(
     columns: Mapping[str, Sequence[float | None]], resamples: int = 2000, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """:func:`interval` of several columns at once.
+    """:func:`interval` of several columns at once; of shares of answers, such as ``valid_tags``, Wilson's interval.
 
     A column's figures do not depend on which others there are: its resamples follow from the seed and from which of
     its values are missing.
@@ -60,6 +64,9 @@ def intervals(
     found = {}
     for index, name in enumerate(columns):
         scored = table[~np.isnan(table[:, index]), index]
+        # Resamples of answers that are all alike are alike too: a share of 0 or 1 would have an interval without width.
+        if name.endswith(_SHARES) and scored.size > 1 and np.isin(scored, (0, 1)).all():
+            low[index], high[index] = wilson(scored.sum(), scored.size)
         found[name] = {
             "mean": float(scored.mean()) if scored.size else None,
             "low": _number(low[index]),
@@ -68,6 +75,24 @@ def intervals(
             "unscored": len(table) - int(scored.size),
         }
     return found
+
+
+def wilson(hits: npt.ArrayLike, n: int) -> tuple[Array, Array]:
+    """Bounds of shares: the 95% score interval (Wilson 1927, JASA 22).
+
+    Args:
+        hits: how many of n, of any shape.
+        n: at least 1.
+
+    Returns:
+        Lower and upper bounds, of the shape of ``hits``.
+    """
+    k = np.asarray(hits, dtype=float)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = k + z**2 / 2
+    half = z * np.sqrt(k * (n - k) / n + z**2 / 4)
+    low, high = (middle - half) / (n + z**2), (middle + half) / (n + z**2)
+    return np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high)
 
 
 def compare(a: Values, b: Values, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
@@ -219,7 +244,7 @@ def _compared(first: Array, second: Array, resamples: int, seed: int) -> list[di
                 "difference": difference,
                 "low": _number(low[column]),
                 "high": _number(high[column]),
-                "p_value": _p_value(gaps),
+                "p_value": signed_rank_p(gaps),
                 "relative": difference / base if difference is not None and base else None,
                 "cohens_dz": d_z,
                 "cliffs_delta": delta,
@@ -228,37 +253,6 @@ def _compared(first: Array, second: Array, resamples: int, seed: int) -> list[di
             }
         )
     return rows
-
-
-def _p_value(gaps: Array) -> float | None:
-    from scipy.stats import wilcoxon
-
-    if gaps.size < 2:
-        return None
-    gaps = np.round(gaps, 12)  # 3/7 - 2/7 and 2/7 - 1/7 have to be a tie
-    if not gaps.any():
-        return 1.0
-    if np.count_nonzero(gaps) <= _EXACT:
-        return _exact_p_value(gaps)
-    return float(wilcoxon(gaps, zero_method="pratt", method="approx").pvalue)
-
-
-def _exact_p_value(gaps: Array) -> float:
-    """Share of all signs of the differences under which the sum of positive ranks is as far from its middle."""
-    from scipy.stats import rankdata
-
-    # Ties have half ranks, so twice a rank is a whole number, and sums can be counted one rank after another.
-    doubled = np.rint(2 * rankdata(np.abs(gaps))).astype(int)
-    ranks = doubled[gaps != 0]
-    total, least = int(ranks.sum()), int(ranks.min())
-    # Ranks begin after the pairs without a difference, which may be thousands: sums are counted above the least rank.
-    signs = np.zeros((len(ranks) + 1, total - least * len(ranks) + 1))  # how many signs give (number, sum) of positives
-    signs[0, 0] = 1
-    for rank in ranks - least:
-        signs[1:, rank:] += signs[:-1, : signs.shape[1] - rank].copy()
-    sums = least * np.arange(signs.shape[0])[:, None] + np.arange(signs.shape[1])
-    far = np.abs(2 * sums - total) >= abs(2 * int(doubled[gaps > 0].sum()) - total)
-    return float(signs[far].sum() / signs.sum())
 
 
 def _column(values: Sequence[float | None]) -> Array:

@@ -181,7 +181,11 @@ TERMS = (
         "Sampled, greedy",
         "Answers are drawn at the recipe's temperature; SYSTEM-greedy takes the likeliest token.",
     ),
-    ("95% interval", "Bootstrap over situations: the middle 95% of the means of redrawn test sets."),
+    (
+        "95% interval",
+        "Bootstrap over situations: the middle 95% of the means of redrawn test sets. Of shares of answers, such as "
+        "valid tags, fully covered or accuracy, Wilson's interval.",
+    ),
     (
         "p",
         "How probable differences as one-sided as these would be if the systems were alike: Wilcoxon's signed-rank "
