@@ -141,7 +141,7 @@ _ALL = (
     Metric(
         "self_bleu", "Self-BLEU", "share", "", FORM,
         "Mean BLEU-4 of each sentence of the answer against its others: how much the wording repeats itself. "
-        "Lower means more varied.",
+        "Lower means more varied. Sentences of fewer than four words score below 100% even where they are alike.",
     ),
     Metric(
         "valid_tags", "Valid tags", "share", "up", FORM,
