@@ -46,9 +46,10 @@ def overtonbench_files(
         seed: of the bootstrap.
 
     Returns:
-        ``people`` and ``judged`` (OvertonScores by model and by system), ``check``, ``prompt``, ``judges``,
-        ``agreement`` of the judges, ``unscored`` and ``failed`` (reasons), ``unanswered`` (questions, by system) and
-        ``notes``; ``None`` when nothing was asked.
+        ``people`` and ``judged`` (OvertonScores by model and by system; of a model in ``check`` as ``MODEL (check)``
+        over all participants and as ``MODEL (check, rated)`` over those who rated it), ``check``, ``prompt``,
+        ``judges``, ``agreement`` of the judges, ``unscored`` and ``failed`` (reasons), ``unanswered`` (questions, by
+        system) and ``notes``; ``None`` when nothing was asked.
 
     Raises:
         DataError: a file cannot be read, no answer belongs to a question, or a model is not in the data.
@@ -61,7 +62,13 @@ def overtonbench_files(
     from overton.evaluation.judge.summary import failures
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
-    from overton.evaluation.overtonbench_judge import check_figures, load_variant, predict_ratings, rating_agreement
+    from overton.evaluation.overtonbench_judge import (
+        check_figures,
+        load_variant,
+        predict_ratings,
+        rated_alone,
+        rating_agreement,
+    )
     from overton.jsonio import write_json, write_jsonl
     from overton.rundir import versions
 
@@ -97,7 +104,10 @@ def overtonbench_files(
         name: [row for row in rows if row["system"] == name] for name in dict.fromkeys(r["system"] for r in rows)
     }
     questions = {opinion.question for opinion in opinions}
-    figures["judged"] = {name: overton_scores(found, tau, RESAMPLES, seed) for name, found in by_system.items()}
+    scored = dict(by_system)
+    for model in check:  # beside the predictions for all, those that people's own score compares with
+        scored[f"{model} (check, rated)"] = rated_alone(by_system[f"{model} (check)"], opinions, model)
+    figures["judged"] = {name: overton_scores(found, tau, RESAMPLES, seed) for name, found in scored.items()}
     few = few_note(intervals_in(figures))
     show(few)
     notes += few

@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from overton.errors import DataError, ModelError
 from overton.estimator import Calibration, SimilarityEstimator
 from overton.estimator.benchmark import benchmark, false_positive_rates, metrics
-from overton.estimator.calibrate import calibrate, calibration_record
+from overton.estimator.calibrate import _measure, calibrate, calibration_record
 from overton.estimator.models import load_sentence_transformer
 from overton.estimator.pairs import Pairs, bootstrap, interval, ranking_metrics, read_pairs
 from overton.estimator.quality import calibration_error, health_check, reliability
@@ -165,6 +165,17 @@ def test_more_different_pairs_raise_the_threshold(tmp_path: Path) -> None:
     assert [round(c.threshold, 2) for c in found] == [0.4, 0.85]
     assert found[1].precision == 1 and found[1].recall == pytest.approx(1 / 3)
     assert found[1].probability(0.7) < found[0].probability(0.7)
+
+
+def test_a_precision_out_of_reach_counts_as_above_any_cosine(tmp_path: Path) -> None:
+    # Only s0 has a pair that is the same: (3/4)^4 = 32% of resamples lack it, and no threshold there has a precision.
+    values = [(0.9, 1), (0.1, 0), (0.8, 0), (0.3, 0), (0.7, 0), (0.2, 0), (0.6, 0), (0.2, 0)]
+    cosines, pairs = array(*(v for v, _ in values)), fixed_pairs(values, tmp_path)
+    found, _ = _measure(cosines, pairs, ("m", "d"), 0, 0.9, 0)
+    assert found.threshold == pytest.approx(0.85) and found.high == 1.0
+    assert found.interval.endswith("to 1.000, which is no cosine: often no threshold has the wanted precision")
+    best, _ = _measure(cosines, pairs, ("m", "d"), 0, 0.0, 0)
+    assert best.high < 1 and best.interval == f"{best.low:.3f} to {best.high:.3f}"
 
 
 def test_false_positives_by_relation(tmp_path: Path) -> None:

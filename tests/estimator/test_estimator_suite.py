@@ -16,7 +16,7 @@ from overton.errors import DataError
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.logged import agreement, read_logged
 from overton.estimator.models import load_sentence_transformer
-from overton.estimator.people import measure, read_labels
+from overton.estimator.people import measure, over_topics, read_labels
 from overton.estimator.preprocess import Preprocessing
 from overton.estimator.shipped import load_base
 from overton.estimator.suite import claim_pairs, matching_precision
@@ -56,6 +56,14 @@ def test_sides_are_groups_and_unlabelled_arguments_stay(tmp_path: Path) -> None:
     assert [(g.topic, g.stance) for g in groups][:2] == [("topic 0", "+"), ("topic 0", "-")]
     assert len(groups) == 8 and groups[0].labels[(1, 1)] and not groups[0].labels[(1, 0)]
     assert groups[0].arguments[2] == "argument 0_1 2" and groups[0].key_points == ("point 0_1 0", "point 0_1 1")
+
+
+def test_both_sides_of_a_topic_are_drawn_together() -> None:
+    # One topic of four has all: how often it is drawn is binomial (4, 1/4), three times or more with .051, four with
+    # .004. Of eight sides drawn apart, more than five would be.
+    topics = [f"topic {i // 2}" for i in range(8)]
+    found = over_topics(np.array([1.0, 1.0, *[0.0] * 6]), topics, seed=0)
+    assert found == {"mean": 0.25, "low": 0.0, "high": 0.75}
 
 
 def test_claims_that_share_a_text_with_another_split_are_left_out(tmp_path: Path) -> None:

@@ -111,6 +111,12 @@ def test_self_bleu_at_its_ends() -> None:
     assert self_bleu([same, "..."]) is None
 
 
+@pytest.mark.parametrize(("words", "value"), [(1, 0.1**0.75), (2, 0.1**0.5), (3, 0.1**0.25), (4, 1.0), (9, 1.0)])
+def test_self_bleu_of_equal_short_texts_is_that_of_nltk(words: int, value: float) -> None:
+    # Orders without an n-gram count as .1: sentence_bleu with SmoothingFunction().method1 gives the same.
+    assert self_bleu([" ".join("abcdefghi"[:words])] * 2) == pytest.approx(value)
+
+
 @settings(max_examples=60, deadline=None)
 @given(TEXTS)
 def test_wording_measures_need_no_order(texts: list[str]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.evaluation.judge.agreement import krippendorff_alpha
+from overton.evaluation.judge.summary import judge_figures
 
 _ = None
 # Section A: two observers, ten units, two values. Section B: two observers, twelve units, five categories.
@@ -43,6 +44,27 @@ def test_a_missing_judge_leaves_the_others() -> None:
     assert krippendorff_alpha([(*p, None) for p in pairs] + [(None, 5, None)], "ordinal") == krippendorff_alpha(
         pairs, "ordinal"
     )
+
+
+def verdicts(a: str, b: str, judged: str) -> list[dict[str, object]]:
+    """Rows of a pair; two letters a question: whom each of two judges prefers in both orders."""
+    return [
+        {"a": a, "b": b, "points": None, "judges": {str(j): {"a_first": w, "b_first": w} for j, w in enumerate(both)}}
+        for both in judged.split()
+    ]
+
+
+def test_agreement_on_winners_does_not_hang_on_which_system_is_called_a() -> None:
+    # Pair 1: 8 verdicts, 6 a and 2 b; of 4 questions 2 in dissent; expected 2 * 6 * 2 / (8 * 7) = 3 / 7: alpha -1 / 6.
+    # Pair 2: no dissent, alpha 1. Weighted by 4 and 2 questions: (-4 / 6 + 2) / 6 = 2 / 9.
+    first, second = "aa aa ab ab", "aa bb"
+    turned = second.translate(str.maketrans("ab", "ba"))
+    for other in (verdicts("x", "z", second), verdicts("z", "x", turned)):
+        found = judge_figures([], [verdicts("x", "y", first), other], resamples=10)["agreement"]["winner"]
+        assert found == {"alpha": pytest.approx(2 / 9), "units": 6}
+    # A system that always wins says nothing of agreement beyond chance, and does not weigh.
+    found = judge_figures([], [verdicts("x", "y", first), verdicts("x", "z", "aa aa")], resamples=10)["agreement"]
+    assert found["winner"] == {"alpha": pytest.approx(-1 / 6), "units": 6}
 
 
 units = st.lists(st.lists(st.one_of(st.none(), st.integers(1, 5)), min_size=2, max_size=4), min_size=1, max_size=12)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overton.evaluation.nli import NliModel, load_nli, nli_rows
+from overton.evaluation.nli import METRICS, NliModel, load_nli, nli_rows
 from overton.evaluation.nli_curve import THRESHOLDS, accuracy_curve, nli_part
+from overton.evaluation.summary import summarise
 from overton.types import Answer, Situation
 
 
@@ -52,3 +53,16 @@ def test_models_side_by_side(model: NliModel, vivid_nli: Path, situation: Situat
     assert first["systems"]["sft"]["nli_reverse_mean"]["mean"] == pytest.approx(17 / 32)
     assert second["systems"]["sft"]["nli_mean"]["mean"] != first["systems"]["sft"]["nli_mean"]["mean"]
     assert first["curve"]["sft"]["accuracy"][54:57:2] == [1.0, 0.0]
+
+
+def test_one_page_shows_one_interval_of_a_figure() -> None:
+    values = [i % 7 / 10 for i in range(40)]
+    rows = [{"id": str(i), **dict.fromkeys(METRICS, v), "nli_accuracy": int(v > 0.33)} for i, v in enumerate(values)]
+    summary = summarise({"sft": {"nli": rows}}, {}, nli_threshold=0.33, resamples=200, seed=3)
+    (part,) = nli_part({"m": {"sft": rows}}, 200, 3)
+    for name in ("nli_mean", "nli_accuracy", "coverage"):
+        assert part["systems"]["sft"][name] == summary["systems"]["sft"][name]
+    curve, share = part["curve"]["sft"], summary["systems"]["sft"]["nli_accuracy"]
+    assert [curve[k][33] for k in ("accuracy", "low", "high")] == pytest.approx(
+        [share[k] for k in ("mean", "low", "high")], abs=1e-4
+    )

@@ -50,6 +50,18 @@ def test_overtonbench_with_answers_and_a_check(bench: list[str], tmp_path: Path,
     assert "baseline" in captured.out
 
 
+def test_a_check_is_also_scored_over_those_who_rated_the_model(bench: list[str], tmp_path: Path) -> None:
+    # u2 never rated m1, and the judge gives 2 there: for all, the first cluster has 3.5; over those who rated, 5.
+    rows = [row for row in read_jsonl(tmp_path / "bench.jsonl") if (row["user"], row["model"]) != ("u2", "m1")]
+    write_jsonl(tmp_path / "bench.jsonl", [{**r, "freeresponse": "no"} if r["user"] == "u2" else r for r in rows])
+    with serving(Served(reply)) as endpoint:
+        assert main([*bench, "--base-url", endpoint.url, "--check", "m1"]) == 0
+    found = read_json(tmp_path / "out" / "overtonbench.json")
+    scores = {name: f["splits"]["full"] for name, f in (found["judged"] | found["people"]).items()}
+    assert [scores[name]["unweighted"]["mean"] for name in ("m1", "m1 (check, rated)", "m1 (check)")] == [0.5, 0.5, 0.0]
+    assert scores["m1 (check, rated)"]["weighted"]["mean"] == pytest.approx(2 / 3)
+
+
 def test_a_check_shows_no_rating_of_the_checked_model(bench: list[str], tmp_path: Path) -> None:
     rows = read_jsonl(tmp_path / "bench.jsonl")
     for row in rows:

@@ -40,6 +40,15 @@ def test_the_world_is_judged_by_its_oracle() -> None:
     assert row["p_value"] < 0.05
 
 
+def test_a_note_says_when_systems_answered_different_questions() -> None:
+    situations = make_world(5, 5, 12, seed=0).test
+    every = [Answer(s.id, s.text, "x", "all") for s in situations]
+    some = [Answer(s.id, s.text, "x", "some") for s in situations[:3]]
+    (note,) = [n for n in score_answers([*every, *some], situations)["notes"] if "not every system" in n]
+    assert f"all {len(situations)} questions (some 3)" in note
+    assert not any("not every" in n for n in score_answers(every, situations)["notes"])
+
+
 def test_answers_are_joined_by_id_or_by_text(situation: Situation) -> None:
     by_text = [Answer(situation.text, situation.text, "x"), Answer("7", situation.text, "x", "b")]
     found, other_text = assign(by_text, [situation])

@@ -19,6 +19,7 @@ from overton.evaluation.statistics import (
     interval,
     intervals,
     seed_of,
+    wilson,
 )
 from overton.notes import few_note, intervals_in
 
@@ -38,6 +39,19 @@ def test_interval_has_the_width_that_theory_gives() -> None:
 def test_what_could_not_be_scored_is_left_out_and_counted() -> None:
     found = interval([1.0, None, 1.0, None, 1.0])
     assert found == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3, "unscored": 2}
+
+
+def test_shares_of_answers_have_an_interval_at_their_ends_too() -> None:
+    columns = {"valid_tags": [1] * 40, "perspectives": [1] * 40, "coverage": [1.0] * 40, "nli_accuracy": [0, None] * 20}
+    found = intervals(columns)
+    z2 = 1.959964**2  # Wilson's bounds of n of n: n / (n + z²) and 1
+    assert (found["valid_tags"]["low"], found["valid_tags"]["high"]) == (pytest.approx(40 / (40 + z2)), 1.0)
+    assert (found["nli_accuracy"]["low"], found["nli_accuracy"]["high"]) == (0.0, pytest.approx(z2 / (20 + z2)))
+    assert {(found[m]["low"], found[m]["high"]) for m in ("perspectives", "coverage")} == {(1.0, 1.0)}
+    assert intervals({"valid_tags": [1]})["valid_tags"]["low"] is None
+    for k in (0, 3, 20):
+        theirs = scipy.stats.binomtest(k, 20).proportion_ci(0.95, method="wilson")
+        assert [float(x) for x in wilson(k, 20)] == pytest.approx([theirs.low, theirs.high])
 
 
 def test_too_few_values_have_no_interval() -> None:
@@ -140,10 +154,10 @@ def test_effect_sizes_by_hand() -> None:
 
 
 def test_of_shares_those_that_change_decide() -> None:
-    # 19 of 300 answers lost their tags and none won them: the sign test's normal approximation, z = 19 / sqrt(19).
+    # 30 of 300 answers lost their tags and none won them: the sign test's normal approximation, z = 30 / sqrt(30).
     before = {str(i): 1.0 for i in range(300)}
-    after = {key: float(int(key) >= 19) for key in before}
-    assert compare(after, before)["p_value"] == pytest.approx(2 * scipy.stats.norm.sf(19**0.5), rel=1e-6)
+    after = {key: float(int(key) >= 30) for key in before}
+    assert compare(after, before)["p_value"] == pytest.approx(2 * scipy.stats.norm.sf(30**0.5), rel=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -223,6 +237,13 @@ def test_ties_and_pairs_without_a_difference_are_counted_too(gaps: list[int]) ->
     sums = [abs(float(np.dot(signs, nonzero))) for signs in product((-1, 1), repeat=len(nonzero))]
     found = compare({str(i): float(g) for i, g in enumerate(gaps)}, {str(i): 0.0 for i in range(len(gaps))})
     assert found["p_value"] == pytest.approx(np.mean([s >= seen for s in sums]))
+
+
+def test_the_pairs_that_differ_decide_whether_p_is_exact() -> None:
+    # 5 of 26 and of 5000 answers change, all one way: two of 32 patterns of signs, as without the others.
+    for n in (26, 5000):
+        gaps = {str(i): float(i < 5) for i in range(n)}
+        assert compare(gaps, dict.fromkeys(gaps, 0.0), resamples=10)["p_value"] == 2 / 32
 
 
 def test_many_pairs_have_the_approximation() -> None:

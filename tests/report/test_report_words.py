@@ -12,6 +12,7 @@ from report_fake_run import recipe
 from rich.console import Console
 
 from overton.evaluation.statistics import compare_systems, interval
+from overton.evaluation.summary import summarise
 from overton.jsonio import write_json
 from overton.report.estimator import estimator_part, estimator_rows
 from overton.report.files import RunFiles
@@ -28,7 +29,8 @@ from overton.report.metrics import (
     percent_change,
     value_text,
 )
-from overton.report.story import alarms, opening, warnings
+from overton.report.opening import opening
+from overton.report.story import alarms, warnings
 from overton.report.tables import change, count_table, headline, main_pair, other_comparisons
 from overton.report.terminal import summary_table
 from overton.rundir import RunDir
@@ -77,6 +79,27 @@ def measured(after: list[float], before: list[float]) -> dict[str, Any]:
         "systems": {s: {"oracle_coverage": interval(own)} for s, own in values.items()},
         "comparisons": compare_systems(by_id),
     }
+
+
+def test_means_over_different_situations_say_so() -> None:
+    # 30 easy situations at 0.8 and 30 hard ones at 0.2; the other system answered the easy ones alone, at 0.7.
+    before = {str(i): 0.8 if i < 30 else 0.2 for i in range(60)}
+    after = {str(i): 0.7 for i in range(30)}
+    rows = {
+        name: {"oracle": [{"id": i, "coverage": value} for i, value in own.items()]}
+        for name, own in (("sft", before), ("grpo", after))
+    }
+    summary = summarise(rows, {}, nli_threshold=0.33)
+    assert told(summary) == (
+        "On held-out situations, grpo states 70.0% of the perspectives that are truly relevant (n = 30); "
+        "sft states 50.0% (n = 60). On the situations that both have a value for (n = 30), that is a loss of 10.0 "
+        "points (95% interval −10.0 to −10.0, p < 0.001), −13% relative to the start."
+    )
+    (line,) = [note for note in warnings(RunFiles(summary=summary), headline(summary)) if "grpo 30" in note]
+    assert line.startswith("Not every system answered all 60 questions (grpo 30)")
+    chance = copy.deepcopy(summary)
+    chance["comparisons"][0]["p_holm"] = 0.2
+    assert "(n = 30), the difference of −10.0 points" in told(chance)
 
 
 def test_few_questions_prove_no_gain_by_their_interval() -> None:

@@ -206,6 +206,34 @@ def test_a_duplicate_line_never_raises_the_value(case: Case, data: st.DataObject
     assert len(after.repeated) > len(before.repeated)
 
 
+def test_a_repetition_that_lies_apart_adds_no_diversity() -> None:
+    # Two nearly equal lines and a third that lies apart state reference 1 of 2; k stays 1, so only precision moves.
+    one, near, apart = [1.0, 0.0, 0.0], [0.99, 0.141, 0.0], [0.7, 0.0, 0.714]
+    vectors = {"ref 0": one, "ref 1": [0.0, 1.0, 0.0], "line 0": one, "line 1": near, "line 2": apart}
+    lines = tuple(Perspective("L", f"line {i}") for i in range(3))
+    overrides = {"diversity_weight": 1.0, "threshold": 0.6}
+    case = Case(vectors, tuple(Perspective("L", f"ref {i}") for i in range(2)), lines, "L.", overrides)
+    alone, before, after = case.score(lines[:1], lines[:2], lines)
+    assert alone.terms["diversity"] == 1.0
+    assert before.terms["diversity"] == pytest.approx(1 - (0.99 / 1.001) ** 2, abs=1e-3)
+    assert after.terms["diversity"] < before.terms["diversity"] and value(after) < value(before) < value(alone)
+
+
+@given(cases(), VECTOR, st.sampled_from([0.0, 0.3, 1.0]), st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_line_that_covers_nothing_new_never_raises_the_value(
+    case: Case, vector: np.ndarray, weight: float, data: st.DataObject
+) -> None:
+    known = data.draw(st.sampled_from([case.vectors[p.explanation] for p in (*case.references, *case.lines)]))
+    case.vectors["more"] = known + data.draw(st.sampled_from([0.0, 0.3, 0.8])) * vector
+    assume(np.linalg.norm(case.vectors["more"]) > 0.1 and _no_cosine_near_the_threshold(case))
+    case.overrides["diversity_weight"] = weight
+    place = data.draw(st.integers(0, len(case.lines)))
+    before, after = case.score(case.lines, (*case.lines[:place], Perspective("Care", "more"), *case.lines[place:]))
+    assume(after.terms["coverage"] <= before.terms["coverage"])
+    assert value(after) <= value(before) + 1e-9
+
+
 @given(cases(), VECTOR, st.data())
 @settings(max_examples=200, deadline=None)
 def test_an_irrelevant_line_never_raises_the_value(case: Case, vector: np.ndarray, data: st.DataObject) -> None:

@@ -43,10 +43,11 @@ def calibrate(
         seed: of the bootstrap and the halves.
 
     Returns:
-        The calibration, and how good it is: ``calibration_error`` and ``brier`` of probabilities that were
-        fitted on the other half of the situations, ``random_cosine``, ``auc``; with several data sets ``sets``:
-        name -> the same for its pairs alone, calibration's fields included. A data set whose pairs all have one label
-        is left out of ``sets``, and named on the console.
+        The calibration, whose interval is of thresholds in resamples of whole situations (one in which no threshold has
+        the target precision counts as 1, above any cosine), and how good it is: ``calibration_error`` and ``brier`` of
+        probabilities that were fitted on the other half of the situations, ``random_cosine``, ``auc``; with several
+        data sets ``sets``: name -> the same for its pairs alone, calibration's fields included. A data set whose pairs
+        all have one label is left out of ``sets``, and named on the console.
 
     Raises:
         ModelError: the health check fails, or no threshold has the target precision.
@@ -95,6 +96,8 @@ def _measure(
         whose = f"the dev pairs of {data_set}" if data_set else "dev pairs"
         raise ModelError(f"estimator.target_precision: no threshold has a precision of {target_precision} on {whose}")
     draws = bootstrap(lambda drawn: np.array([pick(drawn * weights)]), pairs.groups, RESAMPLES, seed)
+    if target_precision:  # out of reach in a resample: above any cosine, not left out
+        draws = np.where(np.isnan(draws), 1.0, draws)
     low, high = interval(draws[:, 0])
     slope, intercept = platt(cosines, pairs.labels, weights)
     called = cosines >= threshold

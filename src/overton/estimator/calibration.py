@@ -26,7 +26,7 @@ class Calibration:
     Attributes:
         threshold: cosine from which two texts count as the same perspective (best F1 on dev pairs).
         low: lower end of the threshold's 95% bootstrap interval over situations.
-        high: upper end.
+        high: upper end; 1 where the precision that the threshold was chosen by is out of reach in too many resamples.
         slope: Platt scaling, ``p = sigmoid(slope * cosine + intercept)``.
         intercept: its other parameter.
         f1: F1 at the threshold, on the pairs it was chosen on, weighted to the mix where the model is used.
@@ -48,6 +48,12 @@ class Calibration:
     pairs: int
     model_hash: str
     data_hash: str
+
+    @property
+    def interval(self) -> str:
+        """The interval in words: ``0.461 to 0.529``."""
+        beyond = ", which is no cosine: often no threshold has the wanted precision" if self.high == 1 else ""
+        return f"{self.low:.3f} to {self.high:.3f}{beyond}"
 
     def probability(self, cosines: ArrayLike) -> np.ndarray:
         """Probability of a match for each cosine (float64, same shape)."""

@@ -101,7 +101,7 @@ def _calibrated(calibration: Calibration, sets: Mapping[str, Mapping[str, Any]])
     """Threshold and probability, of all pairs and of each data set."""
     text = f"""
 Two texts count as the same perspective from a cosine of {calibration.threshold:.3f}
-({calibration.low:.3f} to {calibration.high:.3f}, on {calibration.pairs} dev pairs). The probability that they are is
+({calibration.interval}; on {calibration.pairs} dev pairs). The probability that they are is
 `sigmoid({calibration.slope:.3f} * cosine {calibration.intercept:+.3f})`.
 """
     if not sets:

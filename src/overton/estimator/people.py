@@ -113,16 +113,28 @@ def _argkp(estimator: SimilarityEstimator, groups: list[KeyPointGroup], pairs: P
     found: Figures = {}
     for name, relaxed in (("strict", False), ("relaxed", True)):
         each = np.array([matching_precision(g, s, relaxed) for g, s in zip(groups, scores, strict=True)])
-        draws = bootstrap(
-            lambda drawn, each=each: np.array([np.average(each, weights=drawn)]),  # type: ignore[misc]
-            np.arange(len(each)),
-            RESAMPLES,
-            seed,
-        )
-        low, high = interval(draws[:, 0])
-        found[name] = {"mean": float(each.mean()), "low": low, "high": high, "groups": each.round(4).tolist()}
+        found[name] = over_topics(each, [g.topic for g in groups], seed) | {"groups": each.round(4).tolist()}
     cosines = estimator.cosines(pairs.left, pairs.right, pairs.situations).astype(np.float64)
     return found | {"calibration": _calibration(cosines, pairs, seed)}
+
+
+def over_topics(values: np.ndarray, topics: Sequence[str], seed: int) -> Figures:
+    """Mean with its 95% bootstrap interval over topics: both sides of one are drawn together, since they share it.
+
+    Args:
+        values: (n,) one a side of a topic.
+        topics: the topic of each.
+        seed: of the draws.
+
+    Returns:
+        ``mean``, ``low`` and ``high``.
+    """
+    import numpy as np
+
+    index = np.unique(topics, return_inverse=True)[1]
+    draws = bootstrap(lambda drawn: np.array([np.average(values, weights=drawn)]), index, RESAMPLES, seed)
+    low, high = interval(draws[:, 0])
+    return {"mean": float(values.mean()), "low": low, "high": high}
 
 
 def _perspectrum(estimator: SimilarityEstimator, claims: ClaimPairs, seed: int) -> Figures:

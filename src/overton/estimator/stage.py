@@ -82,5 +82,5 @@ def run(recipe: Recipe, run: RunDir) -> None:
     precision = {name: result["systems"][name]["average_precision"]["mean"] for name in ("base", "tuned")}
     console.print(
         f"Estimator: average precision {precision['base']:.3f} -> {precision['tuned']:.3f} on test pairs; "
-        f"threshold {calibration.threshold:.3f} ({calibration.low:.3f} to {calibration.high:.3f})"
+        f"threshold {calibration.threshold:.3f} ({calibration.interval})"
     )

@@ -77,14 +77,16 @@ def self_bleu(texts: Sequence[str]) -> float | None:
     """Mean BLEU-4 of each text against all the others: self-BLEU (Zhu et al. 2018, arXiv 1802.01886).
 
     BLEU after Papineni et al. (2002): clipped precisions of 1- to 4-grams, geometric mean, brevity penalty against the
-    reference of the closest length (the shorter of two). As in the authors' code, a precision of 0 is
-    smoothed to 0.1 / n-grams (method 1 of Chen and Cherry 2014). A text without any word in common scores 0.
+    reference of the closest length (the shorter of two). As in the authors' code, a precision of 0 is smoothed to
+    0.1 / n-grams (method 1 of Chen and Cherry 2014), and to 0.1 where a text has no n-gram of that order, as in NLTK:
+    texts of one, two and three words score .178, .316 and .562 at most. A text without any word in common scores 0.
 
     Args:
         texts: perspectives of one answer.
 
     Returns:
-        0 (nothing shared) to 1 (all alike); ``None`` with fewer than two texts that have a word.
+        0 (nothing shared) to 1 (all alike, each of four words or more); ``None`` with fewer than two texts that have a
+        word.
     """
     tokens = [found for text in texts if (found := words(text))]
     if len(tokens) < 2:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from overton.evaluation.statistics import CONFIDENCE, interval, seed_of
+from overton.evaluation.statistics import intervals, seed_of, wilson
 
 THRESHOLDS = tuple(round(i / 100, 2) for i in range(101))
 _FIGURES = (
@@ -24,20 +24,19 @@ def accuracy_curve(means: Sequence[float | None]) -> dict[str, list[float]]:
         means: one a situation; ``None`` = could not be scored, left out.
 
     Returns:
-        ``accuracy``, ``low`` and ``high``, 101 numbers each: the share with Wilson's 95% score interval (Wilson 1927,
-        JASA 22), which holds for each t by itself. Empty lists without any value.
+        ``accuracy``, ``low`` and ``high``, 101 numbers each: the share with its interval
+        (:func:`~overton.evaluation.statistics.wilson`), which holds for each t by itself. Empty lists without
+        any value.
     """
-    from scipy.stats import binomtest
-
     values = np.array([m for m in means if m is not None], dtype=float)
     if not values.size:
         return {"accuracy": [], "low": [], "high": []}
     above = (values[:, None] > np.array(THRESHOLDS)).sum(axis=0)
-    tests = [binomtest(int(k), values.size).proportion_ci(CONFIDENCE, method="wilson") for k in above]
+    low, high = wilson(above, values.size)
     return {
         "accuracy": [round(float(k) / values.size, 4) for k in above],
-        "low": [round(float(t.low), 4) for t in tests],
-        "high": [round(float(t.high), 4) for t in tests],
+        "low": [round(float(bound), 4) for bound in low],
+        "high": [round(float(bound), 4) for bound in high],
     }
 
 
@@ -52,16 +51,15 @@ def nli_part(
         seed: of the resampling.
 
     Returns:
-        ``model``, ``systems`` (system -> metric -> mean with its 95% bootstrap interval) and ``curve`` (system ->
-        :func:`accuracy_curve` of ``nli_mean``), models in the order given.
+        ``model``, ``systems`` (system -> metric -> mean with its interval, as in ``systems`` of the summary) and
+        ``curve`` (system -> :func:`accuracy_curve` of ``nli_mean``), models in the order given.
     """
     return [
         {
             "model": model,
             "systems": {
-                system: {
-                    name: interval([r[name] for r in rows], resamples, seed_of(seed, system, name)) for name in _FIGURES
-                }
+                # The seed of ``systems`` in the summary: one page shows both.
+                system: intervals({m: [r[m] for r in rows] for m in _FIGURES}, resamples, seed_of(seed, system))
                 for system, rows in systems.items()
             },
             "curve": {system: accuracy_curve([r["nli_mean"] for r in rows]) for system, rows in systems.items()},

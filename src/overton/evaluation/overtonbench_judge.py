@@ -125,6 +125,21 @@ def check_figures(rows: Sequence[Row], opinions: Sequence[Opinion], model: str) 
     }
 
 
+def rated_alone(rows: Sequence[Row], opinions: Sequence[Opinion], model: str) -> list[Row]:
+    """Predictions for those who rated the model, so that their OvertonScore compares with people's.
+
+    Args:
+        rows: of :func:`predict_ratings`, for that model's answers.
+        opinions: with people's ratings.
+        model: its name in the data.
+
+    Returns:
+        All rows; without a rating where the participant gave none on that question.
+    """
+    rated = {(o.question, o.user) for o in opinions for r in o.ratings if r.model == model and r.rating is not None}
+    return [row if (row["question"], row["user"]) in rated else {**row, "rating": None} for row in rows]
+
+
 def rating_agreement(rows: Sequence[Row]) -> float | None:
     """Krippendorff's alpha of several judges' ratings, ordinal; ``None`` with one."""
     return krippendorff_alpha([[j["rating"] for j in row["judges"].values()] for row in rows], "ordinal")

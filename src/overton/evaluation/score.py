@@ -67,7 +67,7 @@ def score_answers(
     )
     unanswered = {name: [i for i in by_id if i not in {a.id for a in own}] for name, own in systems.items()}
     few = few_note(intervals_in([summary["systems"], summary["comparisons"]]))
-    notes = [*other_text_note(joined.other_text), *few]
+    notes = [*other_text_note(joined.other_text), *summary["notes"], *few]
     return {**summary, "rows": rows, "unanswered": unanswered, "notes": notes}
 
 

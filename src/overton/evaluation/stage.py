@@ -123,6 +123,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
             seed=recipe.seed,
             settings=_settings(section.nli_model if load else None, folder),
         )
+    for note in summary["notes"]:
+        console.print(f"evaluation: {note}", style="yellow", markup=False)
     if models:
         with timings.measure("statistics", "nli"):
             found = {models[e]: {name: rows[name][e] for name in rows} for e in models}

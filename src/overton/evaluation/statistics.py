@@ -10,14 +10,18 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from overton.evaluation.signed_rank import signed_rank_p
+
 CONFIDENCE = 0.95
-_EXACT = 25  # pairs; up to here the p-value is counted, above it is the normal approximation
 _BLOCK = 2_000_000  # counts of resamples held together
+# Metrics that are 0 or 1 for each answer, by the end of their names.
+_SHARES = ("valid_tags", "absolute_coverage", "accuracy")
 Array = npt.NDArray[np.float64]
 Values = Mapping[str, float | None]  # situation id -> value
 
@@ -40,7 +44,7 @@ def interval(values: Sequence[float | None], resamples: int = 2000, seed: int = 
 def intervals(
     columns: Mapping[str, Sequence[float | None]], resamples: int = 2000, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """:func:`interval` of several columns at once.
+    """:func:`interval` of several columns at once; of shares of answers, such as ``valid_tags``, Wilson's interval.
 
     A column's figures do not depend on which others there are: its resamples follow from the seed and from which of
     its values are missing.
@@ -60,6 +64,9 @@ def intervals(
     found = {}
     for index, name in enumerate(columns):
         scored = table[~np.isnan(table[:, index]), index]
+        # Resamples of answers that are all alike are alike too: a share of 0 or 1 would have an interval without width.
+        if name.endswith(_SHARES) and scored.size > 1 and np.isin(scored, (0, 1)).all():
+            low[index], high[index] = wilson(scored.sum(), scored.size)
         found[name] = {
             "mean": float(scored.mean()) if scored.size else None,
             "low": _number(low[index]),
@@ -70,12 +77,30 @@ def intervals(
     return found
 
 
+def wilson(hits: npt.ArrayLike, n: int) -> tuple[Array, Array]:
+    """Bounds of shares: the 95% score interval (Wilson 1927, JASA 22).
+
+    Args:
+        hits: how many of n, of any shape.
+        n: at least 1.
+
+    Returns:
+        Lower and upper bounds, of the shape of ``hits``.
+    """
+    k = np.asarray(hits, dtype=float)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = k + z**2 / 2
+    half = z * np.sqrt(k * (n - k) / n + z**2 / 4)
+    low, high = (middle - half) / (n + z**2), (middle + half) / (n + z**2)
+    return np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high)
+
+
 def compare(a: Values, b: Values, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Paired comparison of two systems on the answers that both have a value for.
 
     The p-value is that of Wilcoxon's two-sided signed-rank test (1945); pairs without a difference are ranked and
-    then dropped (Pratt 1959). So of a share, such as valid tags, the answers that change decide. Of up to 25 pairs it
-    is exact, ties included; of more it is the normal approximation.
+    then dropped (Pratt 1959). So of a share, such as valid tags, the answers that change decide. Where up to 25 pairs
+    differ it is exact, ties included; where more do it is the normal approximation.
 
     Args:
         a: value by situation id.
@@ -219,7 +244,7 @@ def _compared(first: Array, second: Array, resamples: int, seed: int) -> list[di
                 "difference": difference,
                 "low": _number(low[column]),
                 "high": _number(high[column]),
-                "p_value": _p_value(gaps),
+                "p_value": signed_rank_p(gaps),
                 "relative": difference / base if difference is not None and base else None,
                 "cohens_dz": d_z,
                 "cliffs_delta": delta,
@@ -228,35 +253,6 @@ def _compared(first: Array, second: Array, resamples: int, seed: int) -> list[di
             }
         )
     return rows
-
-
-def _p_value(gaps: Array) -> float | None:
-    from scipy.stats import wilcoxon
-
-    if gaps.size < 2:
-        return None
-    gaps = np.round(gaps, 12)  # 3/7 - 2/7 and 2/7 - 1/7 have to be a tie
-    if not gaps.any():
-        return 1.0
-    if gaps.size <= _EXACT:
-        return _exact_p_value(gaps)
-    return float(wilcoxon(gaps, zero_method="pratt", method="approx").pvalue)
-
-
-def _exact_p_value(gaps: Array) -> float:
-    """Share of all signs of the differences under which the sum of positive ranks is as far from its middle."""
-    from scipy.stats import rankdata
-
-    # Ties have half ranks, so twice a rank is a whole number, and sums can be counted one rank after another.
-    doubled = np.rint(2 * rankdata(np.abs(gaps))).astype(int)
-    ranks = doubled[gaps != 0]
-    total = int(ranks.sum())
-    signs = np.zeros(total + 1)  # how many give each sum
-    signs[0] = 1
-    for rank in ranks:
-        signs[rank:] += signs[:-rank].copy()
-    far = np.abs(2 * np.arange(total + 1) - total) >= abs(2 * int(doubled[gaps > 0].sum()) - total)
-    return float(signs[far].sum() / signs.sum())
 
 
 def _column(values: Sequence[float | None]) -> Array:

@@ -10,6 +10,7 @@ from overton.evaluation import form, nli, oracle, published
 from overton.evaluation.diversity import MAX_K
 from overton.evaluation.judge.score import METRICS as JUDGED
 from overton.evaluation.statistics import compare_systems, interval, intervals, seed_of
+from overton.notes import fewer_note
 from overton.types import Situation
 
 Row = Mapping[str, Any]
@@ -57,13 +58,14 @@ def summarise(
 
     Returns:
         The content of ``summary.json``: ``systems``, ``comparisons`` (of every two systems), ``per_value``,
-        ``by_count``, ``coverage_at_k``, ``unscored`` (system -> metric -> reason -> answers), ``nli_threshold``,
-        ``settings``.
+        ``by_count``, ``coverage_at_k``, ``unscored`` (system -> metric -> reason -> answers), ``notes`` (a line where
+        the systems answered different questions), ``nli_threshold``, ``settings``.
     """
     names = order_systems(systems)
     values = {name: _values(systems[name]) for name in names}
     judge = "oracle" if names and all("oracle" in systems[n] for n in names) else "nli"
     coverage = "oracle_coverage" if judge == "oracle" else "coverage"
+    asked = {name: {str(row["id"]) for rows in systems[name].values() for row in rows} for name in names}
     return {
         "systems": {name: _intervals(values[name], resamples, seed_of(seed, name)) for name in names},
         "comparisons": compare_systems(
@@ -78,6 +80,7 @@ def summarise(
             name: found for name in names if (found := coverage_at_k(systems[name].get(judge, ()), resamples, seed))
         },
         "unscored": {name: found for name in names if (found := unscored(systems[name]))},
+        "notes": [f"{line}, comparisons of two systems over those that both answered" for line in fewer_note(asked)],
         "nli_threshold": nli_threshold,
         "settings": {
             "coverage_by": judge,

@@ -12,7 +12,8 @@ from overton.report.files import Row, mapping, number
 from overton.report.html import environment
 from overton.report.metrics import Metric, difference_text, interval_text, p_text, value_text
 from overton.report.svg import css_variables
-from overton.report.tables import ALPHA, Cell
+from overton.report.tables import Cell
+from overton.report.verdict import against_ranks, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One paired comparison; texts. ``verdict`` is ``better`` or ``worse`` where p after Holm is below 0.05."""
+    """One paired comparison; texts. ``verdict`` is that of :func:`~overton.report.verdict.verdict`, ``opposed`` of
+    :func:`~overton.report.verdict.against_ranks`."""
 
     a: str
     b: str
@@ -44,6 +46,7 @@ class Pair:
     p: str
     n: str
     verdict: str
+    opposed: str
 
 
 def blocks(comparison: Row) -> list[Block]:
@@ -103,6 +106,7 @@ def opening(comparison: Row) -> str:
             sure = "" if pair.verdict else ", which may be chance"
             text += f" Against {systems[1]}, on {pair.n} common questions, the difference is {pair.difference.text}"
             text += f" (95% interval {pair.difference.interval}; p after Holm's correction {pair.p}){sure}."
+            text += f" {pair.opposed}" if pair.opposed else ""
     return text
 
 
@@ -159,20 +163,22 @@ def _matrix(found: Sequence[Pair], systems: Sequence[str]) -> list[tuple[str, li
 
 def _pair(m: Metric, row: Row) -> Pair:
     low, high, p = number(row["low"]), number(row["high"]), number(row["p_holm"])
-    interval = "" if low is None or high is None else f"{difference_text(m, low)} to {difference_text(m, high)}"
-    clear = p is not None and p < ALPHA
+    interval = None if low is None or high is None else (low, high)
     relative, d_z, delta = (number(row[k]) for k in ("relative", "cohens_dz", "cliffs_delta"))
     return Pair(
         a=row["a"],
         b=row["b"],
         metric=m,
-        difference=Cell(difference_text(m, row["difference"]), interval),
+        difference=Cell(
+            difference_text(m, row["difference"]), " to ".join(difference_text(m, x) for x in interval or ())
+        ),
         relative="" if relative is None else f"{100 * relative:+.0f}%".replace("-", "−"),
         effect="" if d_z is None else f"{d_z:+.2f}".replace("-", "−"),
         delta="" if delta is None else f"{delta:+.2f}".replace("-", "−"),
         p="" if p is None else p_text(p),
         n=str(row["n"]),
-        verdict=("better" if row["difference"] > 0 else "worse") if clear and m.better == "up" else "",
+        verdict=verdict(m, interval, p),
+        opposed=against_ranks(row["difference"], delta),
     )
 
 

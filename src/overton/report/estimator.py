@@ -26,6 +26,9 @@ _PLAIN = (
     ("sentences_per_second", "Sentences per second", 0),
 )
 
+# Of a threshold chosen by its precision: 1 stands for resamples in which none has it.
+_BEYOND = ", which is no cosine: often no threshold has the wanted precision"
+
 
 @dataclass(frozen=True, slots=True)
 class EstimatorPart:
@@ -63,7 +66,7 @@ def estimator_part(files: RunFiles) -> EstimatorPart | None:
         test += f" of {situations:.0f} situations"
     return EstimatorPart(
         threshold=threshold,
-        interval="" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
+        interval="" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}{_BEYOND * (interval[1] == 1)}",
         dev_pairs="" if dev is None else f"{dev:.0f}",
         test=test,
         reliability=figures.reliability(_list(files.benchmark.get("reliability"))),

@@ -17,7 +17,8 @@ from overton.report.files import Guard, Row, RunFiles, mapping, number
 from overton.report.heat import blocks, heat_rows, heat_systems
 from overton.report.judges import PAIR_HEAD, agreement_rows, pair_rows
 from overton.report.metrics import FORM, METRICS, TERMS, duration
-from overton.report.story import alarms, opening, points_note, series, warnings
+from overton.report.opening import opening
+from overton.report.story import alarms, points_note, series, warnings
 from overton.report.svg import css_variables
 from overton.report.tables import (
     Headline,

@@ -11,7 +11,8 @@ from overton.report.files import Guard, Row, RunFiles, mapping
 from overton.report.heat import heat_rows, heat_systems
 from overton.report.judges import PAIR_HEAD, agreement_rows, pair_rows
 from overton.report.metrics import duration
-from overton.report.story import alarms, opening, points_note, warnings
+from overton.report.opening import opening
+from overton.report.story import alarms, points_note, warnings
 from overton.report.svg import printable
 from overton.report.tables import (
     Cell,

@@ -141,7 +141,7 @@ _ALL = (
     Metric(
         "self_bleu", "Self-BLEU", "share", "", FORM,
         "Mean BLEU-4 of each sentence of the answer against its others: how much the wording repeats itself. "
-        "Lower means more varied.",
+        "Lower means more varied. Sentences of fewer than four words score below 100% even where they are alike.",
     ),
     Metric(
         "valid_tags", "Valid tags", "share", "up", FORM,
@@ -181,11 +181,15 @@ TERMS = (
         "Sampled, greedy",
         "Answers are drawn at the recipe's temperature; SYSTEM-greedy takes the likeliest token.",
     ),
-    ("95% interval", "Bootstrap over situations: the middle 95% of the means of redrawn test sets."),
+    (
+        "95% interval",
+        "Bootstrap over situations: the middle 95% of the means of redrawn test sets. Of shares of answers, such as "
+        "valid tags, fully covered or accuracy, Wilson's interval.",
+    ),
     (
         "p",
-        "How probable so large a difference would be if the systems were alike: Wilcoxon's signed-rank test, "
-        "corrected by Holm's method for all comparisons of the run together.",
+        "How probable differences as one-sided as these would be if the systems were alike: Wilcoxon's signed-rank "
+        "test, of their ranks and not of the mean, corrected by Holm's method for all comparisons of the run together.",
     ),
 )
 

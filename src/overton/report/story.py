@@ -1,4 +1,4 @@
-"""What the figures say, in words: the opening paragraph and the warnings. Written from the numbers alone."""
+"""What a reader must know before trusting the figures: the warnings. Written from the numbers alone."""
 
 from __future__ import annotations
 
@@ -6,90 +6,11 @@ from collections.abc import Sequence
 
 from overton.notes import few_note, other_text_note
 from overton.report.files import Row, RunFiles, mapping, number
-from overton.report.metrics import FORM, INDEPENDENT, METRICS, OTHER, TRUTH, Metric, metric, value_text
-from overton.report.tables import Change, Headline, change, comparisons, mean
+from overton.report.metrics import FORM, INDEPENDENT, METRICS, OTHER, TRUTH, Metric, metric
+from overton.report.tables import Headline, change, comparisons, mean
 
-_MAIN = ("oracle_coverage", "coverage", "nli_mean")
 _RATIO_LIMIT = 1.15
 _CUT_LIMIT = 0.02
-
-
-def opening(files: RunFiles, table: Headline) -> str:
-    """One paragraph in plain language.
-
-    Args:
-        files: the run.
-        table: its headline table.
-
-    Returns:
-        Text without markup; says what is missing when there is nothing to tell.
-    """
-    summary = files.summary
-    name = next((n for n in _MAIN if mean(summary, table.baseline, n) is not None), "")
-    if not name and table.groups:
-        return f"No coverage of {table.baseline} was measured: in the world the oracle does that, else an NLI model."
-    if not name:
-        return "No evaluation has been read, so there is no result to report yet."
-    before, after = mean(summary, table.baseline, name), mean(summary, table.treated, name)
-    subject = {
-        "oracle_coverage": "of the perspectives that are truly relevant",
-        "coverage": "of the reference perspectives, as an independent evaluator finds them",
-        "nli_mean": "mean entailment of the reference perspectives",
-    }[name]
-    count = number(mapping(mapping(mapping(summary.get("systems")).get(table.baseline)).get(name)).get("n"))
-    where = f"On {count:.0f} held-out situations" if count else "On held-out situations"
-    m = metric(name)
-    verb = "reaches" if name == "nli_mean" else "states"
-    if before is None or after is None:
-        only = before if before is not None else 0.0
-        alone = f"{where}, {table.baseline} {verb} {value_text(m, only)} {subject}."
-        return f"{alone} No second system was evaluated."
-    result = change(summary, m, table.baseline, table.treated)
-    parts = [
-        f"{where}, {table.treated} {verb} {value_text(m, after)} {subject}; "
-        f"{table.baseline} {verb} {value_text(m, before)}.",
-        _difference(result),
-        _side_effects(summary, table, name.startswith("oracle_")),
-    ]
-    return " ".join(p for p in parts if p)
-
-
-def _difference(result: Change) -> str:
-    if result.raw is None:
-        return "The two were not compared by a paired test."
-    known = [f"95% interval {result.interval}"] if result.interval else []
-    if result.p:
-        # No-break spaces keep the p-value on one line.
-        known.append(f"p\u00a0{result.p if result.p.startswith('<') else '= ' + result.p}".replace(" ", "\u00a0"))
-    interval = f" ({', '.join(known)})" if known else ""
-    if not result.verdict:
-        return f"The difference of {result.difference} points{interval} may be chance."
-    relative = f", {result.relative} relative to the start" if result.relative else ""
-    word = "gain" if result.raw > 0 else "loss"
-    return f"That is a {word} of {result.difference.lstrip('+−')} points{interval}{relative}."
-
-
-def _side_effects(summary: Row, table: Headline, oracle: bool) -> str:
-    """What the gain cost or brought beside: precision, uniqueness, length."""
-    prefix = "oracle_" if oracle else ""
-    now, before = [], []
-    for name, words in (
-        (f"{prefix}precision", "is relevant"),
-        (f"{prefix}uniqueness", "is not a repetition"),
-    ):
-        pair = mean(summary, table.baseline, name), mean(summary, table.treated, name)
-        if pair[0] is not None and pair[1] is not None:
-            now.append(f"{value_text(METRICS[name], pair[1])} {words}")
-            before.append(value_text(METRICS[name], pair[0]))
-    text = f"Of what {table.treated} says, {' and '.join(now)} (before: {' and '.join(before)})." if now else ""
-    length, truth = (
-        mean(summary, table.treated, "perspectives"),
-        mean(summary, table.treated, "true_perspectives"),
-    )
-    if length is not None:
-        text += f" An answer holds {length:.1f} perspectives on average"
-        text += f", where {truth:.1f} are relevant." if truth is not None else "."
-    return text.strip()
 
 
 def alarms(files: RunFiles) -> list[str]:
@@ -104,6 +25,7 @@ def warnings(files: RunFiles, table: Headline) -> list[str]:
         *_other_text(files),
         *_divergence(files, table),
         *_losses(files, table),
+        *_fewer(files),
         *_few(files),
         *_length(files, table),
         *_unscored(files, table),
@@ -120,6 +42,11 @@ def _other_text(files: RunFiles) -> list[str]:
         if (count := number(value))
         for note in other_text_note(int(count))
     ]
+
+
+def _fewer(files: RunFiles) -> list[str]:
+    found = files.summary.get("notes")
+    return [f"{str(note)[:1].upper()}{str(note)[1:]}." for note in found] if isinstance(found, list) else []
 
 
 def _few(files: RunFiles) -> list[str]:

@@ -17,9 +17,9 @@ from overton.report.metrics import (
     percent_change,
     value_text,
 )
+from overton.report.verdict import against_ranks, verdict
 
 GREEDY = "-greedy"
-ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Change:
         interval: of the difference, as text.
         relative: signed relative change, as text.
         p: p-value as text.
-        verdict: ``"better"`` or ``"worse"`` when the interval excludes zero, p is below 0.05 and the metric has a
-            direction, ``"changed"`` when it has none, else ``""``.
+        verdict: of :func:`~overton.report.verdict.verdict`.
         raw: the difference as a number.
         raw_interval: low and high, ``None`` when missing.
         raw_relative: relative change as a number, ``None`` when the baseline is 0 or missing.
         count: ``n = 5`` when fewer situations are compared than a system's mean is over, else ``""``.
+        opposed: a sentence when most situations go the other way than the mean, else ``""``.
     """
 
     difference: str = ""
@@ -56,6 +56,7 @@ class Change:
     raw_interval: tuple[float, float] | None = None
     raw_relative: float | None = None
     count: str = ""
+    opposed: str = ""
 
     @property
     def small(self) -> str:
@@ -154,7 +155,7 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
             return Change()
         difference *= sign
         low, high, p = number(row.get("low")), number(row.get("high")), number(row.get("p_holm", row.get("p_value")))
-        interval = None if low is None or high is None else tuple(sorted((sign * low, sign * high)))
+        interval = None if low is None or high is None else (min(sign * low, sign * high), max(sign * low, sign * high))
         relative = number(row.get("relative"))
         if sign < 0 or relative is None:
             base = mean(summary, baseline, m.name)
@@ -165,11 +166,12 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
             interval=text,
             relative="" if relative is None else percent_change(relative),
             p="" if p is None else p_text(p),
-            verdict=_verdict(m, interval, p),
+            verdict=verdict(m, interval, p),
             raw=difference,
-            raw_interval=None if interval is None else (interval[0], interval[1]),
+            raw_interval=interval,
             raw_relative=relative,
             count=_count(summary, m, row),
+            opposed=against_ranks(difference, sign * (number(row.get("cliffs_delta")) or 0.0)),
         )
     return Change()
 
@@ -235,14 +237,3 @@ def _cell(m: Metric, score: Row) -> Cell:
     if value is None:
         return Cell()
     return Cell(value_text(m, value), "" if low is None or high is None else interval_text(m, low, high))
-
-
-def _verdict(m: Metric, interval: tuple[float, ...] | None, p: float | None) -> str:
-    if interval is None or interval[0] <= 0 <= interval[1]:
-        return ""
-    # On few situations the interval is too narrow to decide alone. Early summaries have no p-value.
-    if p is not None and p >= ALPHA:
-        return ""
-    if m.better != "up":
-        return "changed"
-    return "better" if interval[0] > 0 else "worse"

@@ -63,8 +63,8 @@ class OvertonPreset:
         faithfulness_penalty: times how far the summary is from saying what the matched segments say (0 = off).
         length_penalty: times the words beyond ``max_words`` as a share of them, at most 1.
         max_words: the length budget; 0 = none.
-        diversity_weight: 0 to 1, how much of the value hangs on the log-determinant diversity of the segments that
-            match (0 = off).
+        diversity_weight: 0 to 1, how much of the value hangs on the determinant diversity of the segments that
+            match, repetitions included (0 = off).
         depth_weight: 0 to 1, how much of the value hangs on how far the matched segments are worked out (0 = off).
         depth_words: distinct words, beside stop words and the situation's, of a fully worked out segment.
         novelty_weight: bonus times the share of references covered that siblings in the group miss (0 = off).
@@ -155,7 +155,7 @@ class OvertonPreset:
         value = f
         extra: dict[str, float] = {}
         if self.diversity_weight:
-            extra["diversity"] = terms.log_det_diversity(rows[found.relevant])
+            extra["diversity"] = terms.log_det_diversity(rows[found.relevant], len(found.best))
             value *= 1 - self.diversity_weight * (1 - extra["diversity"])
         if self.depth_weight:
             extra["depth"] = terms.depth([segments[s].explanation for s in standing], group.prompt, self.depth_words)

@@ -1,6 +1,7 @@
 """Optional terms of the preset ``overton``, each a number from 0 to 1 and each blind to what matches no reference.
 
-That blindness is what keeps them honest: a line that repeats or is beside the point cannot move them up.
+That blindness is what keeps them honest: a line beside the point moves none of them up, and one that repeats neither
+diversity nor novelty. Depth and faithfulness look at the segment that stands for each reference.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ Vectors = npt.NDArray[np.float32]
 RIDGE = 1e-3
 
 
-def log_det_diversity(rows: Vectors) -> float:
-    """How far apart the texts are: the geometric mean of their Gram matrix' eigenvalues, ``exp(logdet(K) / n)``.
+def log_det_diversity(rows: Vectors, covered: int) -> float:
+    """How far apart the texts are: the determinant of their Gram matrix, ``exp(logdet(K) / k)``.
+
+    No further row raises a determinant whose diagonal is 1, so with the same k a repetition cannot raise this. Where
+    each text covers a reference of its own it is the geometric mean of the matrix' eigenvalues.
 
     Args:
-        rows: (n, d) unit rows.
+        rows: (n, d) unit rows of the segments that match.
+        covered: the references they cover, k, at least 1 where n is 2 or more.
 
     Returns:
         1 for orthogonal texts or a single one, near 0 when one repeats another. (Diversity by determinant: Kulesza
@@ -35,7 +40,7 @@ def log_det_diversity(rows: Vectors) -> float:
         return 1.0
     gram = rows.astype(np.float64) @ rows.T.astype(np.float64) + RIDGE * np.eye(n)
     _, value = np.linalg.slogdet(gram / (1 + RIDGE))
-    return float(np.exp(min(0.0, value) / n))
+    return float(np.exp(min(0.0, value) / covered))
 
 
 def novelty(covered: Sequence[Collection[int]], references: int) -> list[float]:

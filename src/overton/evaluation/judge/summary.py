@@ -57,17 +57,16 @@ def judge_figures(
 
     Returns:
         ``agreement``: for each aspect, and for ``winner`` where systems were compared, Krippendorff's ``alpha`` (over
-        answers, ordinal; over questions and pairs, nominal) with ``units``, how many things two or more judges valued;
-        ``{}`` with one judge. ``pairwise``: :func:`~overton.evaluation.judge.pairwise.pair_summary` of each pair.
+        answers, ordinal; over questions, nominal) with ``units``, how many things two or more judges valued; ``{}``
+        with one judge. Of several pairs of systems alpha is the mean of each pair's own, weighted by its units.
+        ``pairwise``: :func:`~overton.evaluation.judge.pairwise.pair_summary` of each pair.
     """
     agreement = {}
     if any(len(row["judges"]) > 1 for row in rows):
         for aspect in ASPECTS:
             agreement[aspect] = _agreement([[j[aspect] for j in row["judges"].values()] for row in rows], "ordinal")
-    compared = [row for pair in pairs for row in pair]
-    if any(len(row["judges"]) > 1 for row in compared):
-        units = [[verdict_of(judge_points(j)) for j in row["judges"].values()] for row in compared]
-        agreement["winner"] = _agreement(units, "nominal")
+    if any(len(row["judges"]) > 1 for pair in pairs for row in pair):
+        agreement["winner"] = _winner_agreement(pairs)
     return {
         "agreement": agreement,
         "pairwise": [pair_summary(p, resamples, seed_of(seed, p[0]["a"], p[0]["b"])) for p in pairs if p],
@@ -83,6 +82,20 @@ def failure_line(failed: Mapping[str, int]) -> str:
     """What :func:`failures` found, as one line for an error."""
     shown = "; ".join(f"{count} x {reason}" for reason, count in list(failed.items())[:3])
     return f"judges: {sum(failed.values())} verdicts are missing, since calls brought no reply: {shown}"
+
+
+def _winner_agreement(pairs: Sequence[Sequence[Row]]) -> dict[str, Any]:
+    """Pair by pair: verdicts of several in one count would hang on which system of each is called A."""
+    each = [
+        _agreement([[verdict_of(judge_points(j)) for j in row["judges"].values()] for row in pair], "nominal")
+        for pair in pairs
+    ]
+    known = [found for found in each if found["alpha"] is not None]
+    weight = sum(found["units"] for found in known)
+    return {
+        "alpha": sum(found["alpha"] * found["units"] for found in known) / weight if known else None,
+        "units": sum(found["units"] for found in each),
+    }
 
 
 def _agreement(units: list[list[Any]], level: Any) -> dict[str, Any]:
