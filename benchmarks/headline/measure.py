@@ -21,6 +21,7 @@ COLUMNS = {
     "coverage": ("oracle", "coverage"),
     "precision": ("oracle", "precision"),
     "f1": ("oracle", "f1"),
+    "set_f1": ("oracle", "set_f1"),
     "uniqueness": ("oracle", "uniqueness"),
     "nli_mean": ("nli", "nli_mean"),
     "nli_accuracy": ("nli", "nli_accuracy"),

@@ -18,7 +18,7 @@ from overton.types import Situation
 _JUDGED = (*SIMILARITY, *ORACLE, *NLI, *PUBLISHED)
 METRICS = (*_JUDGED, "perspectives", "units", *FORM[1:], *SPENT)
 # What a ranking goes by: the first that the systems have.
-_RANKED_BY = ("oracle_f1", "nli_f1", "f1", "vendi", "words")
+_RANKED_BY = ("oracle_set_f1", "nli_f1", "f1", "vendi", "words")
 _MOST = 10  # references; questions with more are one group
 
 

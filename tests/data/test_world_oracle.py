@@ -41,7 +41,8 @@ def verdicts(answer: str, situation: Situation = SITUATION) -> list[str]:
 def test_a_true_answer_counts_in_full(splits: Splits) -> None:
     for situation in (*splits.dev, *splits.test):
         verdict = judge(situation, format_answer(situation.perspectives, "x"))
-        assert (verdict.coverage, verdict.precision, verdict.uniqueness, verdict.f1) == (1, 1, 1, 1)
+        assert (verdict.coverage, verdict.precision, verdict.uniqueness) == (1, 1, 1)
+        assert verdict.f1 == verdict.set_f1 == 1
         assert not verdict.missed and {s.verdict for s in verdict.segments} == {"matched"}
         assert [s.cluster for s in verdict.segments] == [p.cluster for p in situation.perspectives]
 
@@ -63,6 +64,18 @@ def test_partial_answer() -> None:
     assert verdict.precision == verdict.uniqueness == 1
     assert verdict.missed == tuple(p.cluster for p in SITUATION.perspectives[2:])
     assert verdict.f1 == pytest.approx(2 * verdict.coverage / (1 + verdict.coverage))
+
+
+def test_a_repetition_is_precise_but_a_miss_for_sets() -> None:
+    count, (first, second) = len(VIEWS), VIEWS[:2]
+    once = judge(SITUATION, say(said(first), said(second)))
+    assert once.set_f1 == once.f1 == pytest.approx(4 / (2 + count))
+    again = judge(SITUATION, say(said(first), said(second), said(first, 1), said(first)))
+    assert [s.verdict for s in again.segments] == ["matched", "matched", "repeated", "repeated"]
+    assert (again.precision, again.f1) == (1, once.f1)
+    assert again.set_f1 == pytest.approx(4 / (4 + count))
+    beside = judge(SITUATION, say(said(first), said(second), said((STRANGER, "+"))))
+    assert beside.f1 == beside.set_f1 == pytest.approx(4 / (3 + count))
 
 
 def test_a_right_label_with_anothers_explanation_does_not_count() -> None:
@@ -199,7 +212,8 @@ def test_case_spacing_and_punctuation_do_not_matter(change) -> None:
 
 def test_an_empty_answer() -> None:
     verdict = judge(SITUATION, "")
-    assert (verdict.coverage, verdict.precision, verdict.uniqueness, verdict.f1) == (0, None, None, 0)
+    assert (verdict.coverage, verdict.precision, verdict.uniqueness) == (0, None, None)
+    assert verdict.f1 == verdict.set_f1 == 0
     assert len(verdict.missed) == len(VIEWS)
 
 

@@ -43,7 +43,7 @@ def report(tmp_path: Path) -> dict[str, Any]:
         home = tmp_path / f"seed-{seed}"
         finish(home, "op-grpo", coverage=[0.8, 0.6], f1=[0.8, 0.8], nli_accuracy=[1, 1], nli_mean=[0.9, 0.7])
         finish(home, "big", coverage=[0.5, 0.5], f1=[0.8, 0.8], nli_accuracy=[1, seed], nli_mean=[0.4, 0.4])
-    finish(tmp_path / "seed-0", "darling", f1=[0.9, 0.9, 0.9], precision=[None, 0.5, 0.5])
+    finish(tmp_path / "seed-0", "darling", f1=[0.9, 0.9, 0.9], set_f1=[0.2, 0.4, 0.3], precision=[None, 0.5, 0.5])
     finish(tmp_path / "seed-0", "greedy-matching", f1=[0.7, 0.7])
     (tmp_path / "seed-0" / "answers" / "sft").mkdir()  # a system that is not finished
     found = collect(tmp_path)
@@ -97,6 +97,7 @@ def test_accuracy_that_leaves_no_room_gives_way_to_mean_and_coverage(report: dic
         ("big", "nli_mean"): (True, True),
         ("big", "coverage"): (True, True),
         ("darling", "f1"): (False, False),
+        ("darling", "set_f1"): (False, True),
     }
     text = "\n".join(goals(report))
     assert "+40.0%" in text and "**missed**" in text and "no room for that gain over: big" in text

@@ -13,6 +13,7 @@ METRICS = (
     "oracle_precision",
     "oracle_uniqueness",
     "oracle_f1",
+    "oracle_set_f1",
     "oracle_absolute_coverage",
     "oracle_coverage_at_references",
 )
@@ -44,6 +45,7 @@ def oracle_row(answer: Answer, situation: Situation) -> dict[str, Any]:
         "precision": verdict.precision,
         "uniqueness": verdict.uniqueness,
         "f1": verdict.f1,
+        "set_f1": verdict.set_f1,
         "absolute_coverage": int(verdict.coverage == 1),
         **coverage_by_k(stated_by_k(firsts, len(stated)), len(wanted)),
         "perspectives": len(verdict.segments),

@@ -54,7 +54,12 @@ _ALL = (
     ),
     Metric(
         "oracle_f1", "F1", "share", "up", TRUTH,
-        "Harmonic mean of coverage and precision, one number for saying all that matters and nothing else.",
+        "Harmonic mean of coverage and precision. A perspective that is repeated counts as precise each time.",
+    ),
+    Metric(
+        "oracle_set_f1", "F1 of sets", "share", "up", TRUTH,
+        "As F1, with each perspective counted once and its repetitions as misses: one number for saying all that "
+        "matters and nothing else.",
     ),
     Metric(
         "oracle_absolute_coverage", "Fully covered", "share", "up", TRUTH,

@@ -64,6 +64,8 @@ class OracleVerdict:
         uniqueness: distinct perspectives / segments, an unclear segment counting by its label and text;
             ``None`` without segments.
         f1: harmonic mean of coverage and precision, 0 without segments.
+        set_f1: the same with the precision of sets, distinct relevant perspectives stated / segments, so that a
+            repetition is a miss as an irrelevant segment is (Dice's coefficient).
         segments: every segment with its verdict.
         missed: relevant clusters not stated, in the order of the references.
     """
@@ -72,6 +74,7 @@ class OracleVerdict:
     precision: float | None
     uniqueness: float | None
     f1: float
+    set_f1: float
     segments: tuple[JudgedSegment, ...]
     missed: tuple[str, ...]
 
@@ -111,10 +114,11 @@ def judge(situation: Situation, answer: str) -> OracleVerdict:
     coverage = len(hits) / len(wanted)
     missed = tuple(c for c in relevant if c not in hits)
     if not judged:
-        return OracleVerdict(0.0, None, None, 0.0, (), missed)
+        return OracleVerdict(0.0, None, None, 0.0, 0.0, (), missed)
     precision = sum(s.cluster in wanted for s in judged) / len(judged)
     f1 = 2 * coverage * precision / (coverage + precision) if hits else 0.0
-    return OracleVerdict(coverage, precision, len(distinct) / len(judged), f1, tuple(judged), missed)
+    set_f1 = 2 * len(hits) / (len(judged) + len(wanted))
+    return OracleVerdict(coverage, precision, len(distinct) / len(judged), f1, set_f1, tuple(judged), missed)
 
 
 @dataclass(frozen=True, slots=True)
