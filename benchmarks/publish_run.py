@@ -2,7 +2,8 @@
 
     python benchmarks/publish_run.py runs/quickstart
 
-Writes benchmarks/results/quickstart_run.json: headline figures, seconds of each stage, versions, recipe.
+Writes benchmarks/results/quickstart_run.json, or quickstart_run_bf16.json where the machine multiplies in bfloat16:
+headline figures, seconds of each stage, versions, recipe.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from overton.jsonio import read_json, write_json
+from overton.precision import has_fast_bf16
 from overton.rundir import RunDir, versions
 
 ROWS = {
@@ -20,6 +22,7 @@ ROWS = {
     "oracle_precision": "precision",
     "oracle_uniqueness": "uniqueness",
     "oracle_f1": "F1",
+    "oracle_set_f1": "F1 of sets",
     "coverage": "coverage (independent evaluator)",
     "nli_mean": "NLI mean",
     "nli_accuracy": "NLI Accuracy@0.33",
@@ -45,7 +48,8 @@ def main() -> None:
             c for c in summary["comparisons"] if (c["a"], c["b"]) == ("grpo", "sft") and c["metric"] in ROWS
         ],
     }
-    write_json(Path("benchmarks/results/quickstart_run.json"), result)
+    name = "quickstart_run_bf16" if has_fast_bf16("cpu") else "quickstart_run"
+    write_json(Path(f"benchmarks/results/{name}.json"), result)
 
 
 def _times(run: RunDir, stage: str) -> dict[str, float]:
