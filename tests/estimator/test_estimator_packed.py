@@ -65,12 +65,14 @@ def test_the_real_base_gives_a_text_one_vector_in_any_company(bf16: bool) -> Non
     torch.set_num_threads(1)
     try:
         together = estimator.encode(texts)
-        some = np.concatenate([estimator.encode(texts[i : i + 7]) for i in range(0, 60, 7)])
+        # Blocks of 512 tokens and of more.
+        parts = [np.concatenate([estimator.encode(texts[i : i + n]) for i in range(0, 60, n)]) for n in (7, 12, 15)]
         alone = np.concatenate([estimator.encode([text]) for text in texts[::9]])
     finally:
         torch.set_num_threads(threads)
     exact = 0 if estimator.bf16 else 1e-6
-    np.testing.assert_allclose(together, some, rtol=0, atol=exact)
+    for some in parts:
+        np.testing.assert_allclose(together, some, rtol=0, atol=exact)
     np.testing.assert_allclose(together[::9], alone, rtol=0, atol=exact)
 
 

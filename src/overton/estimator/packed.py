@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 # Tokens a block: few enough that what a layer makes of them stays in the processor's cache.
 _BLOCK = {torch.bfloat16: 1024, torch.float32: 512}
-# A block's size is the next multiple of this. Below 512 rows the sums of bfloat16 are cut differently.
-_STEP = {torch.bfloat16: 512, torch.float32: 64}
+# A block's size is the next multiple of this, and no less than that: of fewer rows the sums of bfloat16 may be cut
+# differently.
+_STEP = {torch.bfloat16: 128, torch.float32: 64}
+_LEAST = {torch.bfloat16: 512, torch.float32: 64}
 _WIDTH = 16  # attention's kernel takes as many numbers at once, and the rest one by one
 _PROBES = ("A text.", "  ONE that is longer,\n with Capitals & spaces. ", "the third text has other words again")
 
@@ -92,7 +94,7 @@ class PackedBert:
     @torch.inference_mode()
     def __call__(self, block: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """Unit vectors (n, d) of the n texts of one block, given as token ids, in falling order of length."""
-        places = _places([len(ids) for ids in block], _STEP[self.dtype], self.dtype)
+        places = _places([len(ids) for ids in block], self.dtype)
         hidden = self._embed([token for ids in block for token in ids], places)
         for layer in self.layers:
             mixed = layer.mix(hidden.to(self.dtype))
@@ -126,11 +128,11 @@ class PackedBert:
         return out.index_select(0, places.narrow)
 
 
-def _places(lengths: Sequence[int], step: int, dtype: torch.dtype) -> _Places:
+def _places(lengths: Sequence[int], dtype: torch.dtype) -> _Places:
     length = np.asarray(lengths)
     width = -(-length // _WIDTH) * _WIDTH
     tokens = int(length.sum())
-    size = -(-tokens // step) * step
+    size = max(_LEAST[dtype], -(-tokens // _STEP[dtype]) * _STEP[dtype])
     text = np.repeat(np.arange(len(length)), length)
     first, first_wide = np.cumsum(length) - length, np.cumsum(width) - width
     position, narrow = np.zeros((2, size), dtype=np.int64)

@@ -72,6 +72,7 @@ COMPARED: dict[str, Metric] = {
 }
 # Metrics that the page compares pair by pair; all others are in comparisons.csv.
 MAIN = (
-    "oracle_coverage", "oracle_precision", "oracle_f1", "oracle_set_f1", "coverage", "precision", "f1", "coverage_at_references",
+    "oracle_coverage", "oracle_precision", "oracle_f1", "oracle_set_f1",
+    "coverage", "precision", "f1", "coverage_at_references",
     "nli_coverage", "nli_precision", "nli_f1", "nli_mean",
 )  # fmt: skip
