@@ -242,8 +242,9 @@ def test_log_probabilities_are_those_of_trl(
     expected = super(OpGrpoTrainer, trainer)._get_per_token_logps_and_entropies(
         model, ids, mask, kept, compute_entropy=True
     )
-    for ours, theirs in zip(found[:2], expected[:2], strict=True):
-        assert torch.allclose(ours[seen], theirs[seen], atol=1e-5)
+    # Log-probabilities, and entropies, whose sums over the vocabulary are rounded more.
+    for ours, theirs, near in zip(found[:2], expected[:2], (1e-5, 1e-4), strict=True):
+        assert torch.allclose(ours[seen], theirs[seen], atol=near)
     if trained.name == "gemma2":  # capped logits are not what the output matrix gives, and it shows
         trainer._plain_logits = True
         wrong = trainer._get_per_token_logps_and_entropies(model, ids, mask, kept)[0]
