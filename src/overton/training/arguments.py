@@ -13,8 +13,8 @@ from overton.training.split import grpo_share, sft_share
 
 FEW_STEPS = 10  # below these a training hardly changes a model
 _BLOCK = 256  # tokens of a block of the cache in continuous batching
-# A batch's length is the next multiple of this. With a length of its own for each batch a CPU spends more time on finding
-# memory of the right size and on compiling products of that shape (docs/speed.md).
+# A batch's length is the next multiple of this. With a length of its own for each batch a CPU spends more time on
+# finding memory of the right size and on compiling products of that shape (docs/speed.md).
 _LENGTHS = 8
 
 
