@@ -27,14 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from overton.allocator import ALLOCATORS
-from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl, write_text
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.precision import has_fast_bf16
 from overton.recipe import load_recipe
 from overton.rundir import RunDir, versions
+from pages import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, OUT = ROOT / "docs" / "speed.md", ROOT / "benchmarks" / "results" / "allocators.json"
-BEGIN, END = "<!-- allocators:begin -->", "<!-- allocators:end -->"
 REFERENCE, OURS = "the C library's, any length", "the C library's"
 ROWS = 20_000
 STEPS = {"sft": (100, 500), "grpo": (4, 16)}  # not counted, and the last
@@ -133,9 +133,7 @@ def main() -> None:
         print(json.dumps(train(recipe, run, options.any_length)))
         return
     if options.page:
-        text = PAGE.read_text(encoding="utf-8")
-        head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        write_text(PAGE, f"{head}{BEGIN}\n{table(read_json(options.out))}\n{END}{tail}")
+        fill(PAGE, "allocators", [table(read_json(options.out))])
         return
     command = shlex.join(["python", "benchmarks/allocators.py", *sys.argv[1:]])
     precision = "bfloat16" if has_fast_bf16("cpu") else "float32"

@@ -20,13 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from overton.jsonio import read_json, read_jsonl, write_json, write_text
+from overton.jsonio import read_json, read_jsonl, write_json
 from overton.precision import has_fast_bf16
 from overton.recipe import Recipe, load_recipe
 from overton.rundir import versions
+from pages import fill
 
 PAGE = Path("docs/speed.md")
-BEGIN, END = "<!-- sft-loss:begin -->", "<!-- sft-loss:end -->"
 
 
 def measure(recipe: Recipe, run: Path, batches: int, settle: int, seed: int) -> dict[str, Any]:
@@ -110,9 +110,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="the table of --out into docs/speed.md; then stop")
     options = parser.parse_args()
     if options.page:
-        text = PAGE.read_text(encoding="utf-8")
-        head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        write_text(PAGE, f"{head}{BEGIN}\n{table(read_json(options.out))}\n{END}{tail}")
+        fill(PAGE, "sft-loss", [table(read_json(options.out))])
         return
     ways = measure(load_recipe(options.recipe), options.run, options.batches, options.settle, options.seed)
     report = {

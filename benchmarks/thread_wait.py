@@ -22,12 +22,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl, write_text
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.recipe import load_recipe
 from overton.rundir import versions
+from pages import fill
 
 PAGE, OUT = Path("docs/speed.md"), Path("benchmarks/results/thread_wait.json")
-BEGIN, END = "<!-- wait:begin -->", "<!-- wait:end -->"
 WAYS = ((1, 1000), (2, 1000), (2, 5000), (2, 20_000), (2, 100_000))  # threads, GOMP_SPINCOUNT
 SETTLE, STEPS = 60, 100
 
@@ -106,9 +106,7 @@ def main() -> None:
         print(json.dumps(step_ms(Path(recipe), Path(rows), int(threads))))
         return
     if options.page:
-        text = PAGE.read_text(encoding="utf-8")
-        head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        write_text(PAGE, f"{head}{BEGIN}\n{table(read_json(options.out))}\n{END}{tail}")
+        fill(PAGE, "wait", [table(read_json(options.out))])
         return
     command = shlex.join(["python", "benchmarks/thread_wait.py", *sys.argv[1:]])
     about = {"command": command, "seed": 0, "versions": versions(), "date": time.strftime("%Y-%m-%d")}

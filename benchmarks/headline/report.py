@@ -13,6 +13,7 @@ from overton.evaluation.statistics import compare, holm, intervals
 from overton.jsonio import read_json, sha256, write_text
 from overton.report.svg import COLOURS, Theme, draw
 from overton.rundir import RunDir
+from pages import filled
 
 Report = Mapping[str, Any]
 Columns = dict[str, list[float | None]]
@@ -333,9 +334,3 @@ def _origin(report: Report) -> list[str]:
             f"seconds: {kinds}; together {total:,.0f}."
         )
     return lines
-
-
-def filled(text: str, name: str, lines: list[str]) -> str:
-    """The text with other lines between the markers of that name."""
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    return text[: text.index(begin) + len(begin)] + "\n" + "\n".join(lines) + "\n" + text[text.index(end) :]

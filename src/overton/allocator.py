@@ -36,6 +36,6 @@ def allocator_advice(gpu: bool) -> str:
     file = found_allocator()
     get = "" if file else " after `apt install libtcmalloc-minimal4`"
     return (
-        "training on a CPU takes almost a fifth less time with another memory allocator than the C library's: "
+        "training on a CPU may take a fifth less time with another memory allocator than the C library's: "
         f"`LD_PRELOAD={file or 'libtcmalloc_minimal.so.4'} overton run ...`{get} (docs/speed.md)"
     )

@@ -37,6 +37,15 @@ def intervals_in(figures: Any) -> Iterator[Mapping[str, Any]]:
             yield from intervals_in(value)
 
 
+def threshold_interval(low: float, high: float) -> str:
+    """A calibrated threshold's interval: ``0.461 to 0.529``.
+
+    An upper end of 1 stands for resamples in which no threshold has the precision that it is chosen by.
+    """
+    beyond = ", which is no cosine: often no threshold has the wanted precision" if high == 1 else ""
+    return f"{low:.3f} to {high:.3f}{beyond}"
+
+
 def fewer_note(asked: Mapping[str, Collection[str]]) -> list[str]:
     """A line where systems answered different questions, so that their means are no fair comparison; else none.
 

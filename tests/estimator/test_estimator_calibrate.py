@@ -24,6 +24,7 @@ from overton.estimator.quality import calibration_error, health_check, reliabili
 from overton.estimator.search import mean_precision
 from overton.estimator.threshold import at_precision, best_f1, platt
 from overton.jsonio import write_json
+from overton.notes import threshold_interval
 
 
 def array(*values: float) -> np.ndarray:
@@ -173,9 +174,11 @@ def test_a_precision_out_of_reach_counts_as_above_any_cosine(tmp_path: Path) -> 
     cosines, pairs = array(*(v for v, _ in values)), fixed_pairs(values, tmp_path)
     found, _ = _measure(cosines, pairs, ("m", "d"), 0, 0.9, 0)
     assert found.threshold == pytest.approx(0.85) and found.high == 1.0
-    assert found.interval.endswith("to 1.000, which is no cosine: often no threshold has the wanted precision")
+    assert threshold_interval(found.low, found.high).endswith(
+        "to 1.000, which is no cosine: often no threshold has the wanted precision"
+    )
     best, _ = _measure(cosines, pairs, ("m", "d"), 0, 0.0, 0)
-    assert best.high < 1 and best.interval == f"{best.low:.3f} to {best.high:.3f}"
+    assert best.high < 1 and threshold_interval(best.low, best.high) == f"{best.low:.3f} to {best.high:.3f}"
 
 
 def test_false_positives_by_relation(tmp_path: Path) -> None:

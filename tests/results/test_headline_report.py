@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from headline.measure import COLUMNS
-from headline.report import collect, figure, filled, goals, markdown, short_table, table, write_page
+from headline.report import collect, figure, goals, markdown, short_table, table, write_page
 from headline.systems import SYSTEMS
 from overton.jsonio import read_json, sha256, write_json
 from overton.rundir import RunDir
 from overton.testing import tiny_policy
+from pages import filled
 from small_beats_big import write_report
 
 ROOT = Path(__file__).parents[2]

@@ -49,12 +49,6 @@ class Calibration:
     model_hash: str
     data_hash: str
 
-    @property
-    def interval(self) -> str:
-        """The interval in words: ``0.461 to 0.529``."""
-        beyond = ", which is no cosine: often no threshold has the wanted precision" if self.high == 1 else ""
-        return f"{self.low:.3f} to {self.high:.3f}{beyond}"
-
     def probability(self, cosines: ArrayLike) -> np.ndarray:
         """Probability of a match for each cosine (float64, same shape)."""
         import numpy as np

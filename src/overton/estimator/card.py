@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from overton.notes import threshold_interval
+
 if TYPE_CHECKING:
     from overton.estimator.calibration import Calibration
     from overton.sections import EstimatorSection
@@ -99,9 +101,10 @@ cosines = estimator.cosines(
 
 def _calibrated(calibration: Calibration, sets: Mapping[str, Mapping[str, Any]]) -> str:
     """Threshold and probability, of all pairs and of each data set."""
+    bounds = threshold_interval(calibration.low, calibration.high)
     text = f"""
 Two texts count as the same perspective from a cosine of {calibration.threshold:.3f}
-({calibration.interval}; on {calibration.pairs} dev pairs). The probability that they are is
+({bounds}; on {calibration.pairs} dev pairs). The probability that they are is
 `sigmoid({calibration.slope:.3f} * cosine {calibration.intercept:+.3f})`.
 """
     if not sets:

@@ -13,6 +13,7 @@ from overton.estimator.models import load_sentence_transformer, model_hash, reso
 from overton.estimator.pairs import read_pairs
 from overton.estimator.train import train_estimator
 from overton.jsonio import read_jsonl, sha256, write_json
+from overton.notes import threshold_interval
 from overton.progress import console
 from overton.recipe import Recipe
 from overton.rundir import RunDir
@@ -82,5 +83,5 @@ def run(recipe: Recipe, run: RunDir) -> None:
     precision = {name: result["systems"][name]["average_precision"]["mean"] for name in ("base", "tuned")}
     console.print(
         f"Estimator: average precision {precision['base']:.3f} -> {precision['tuned']:.3f} on test pairs; "
-        f"threshold {calibration.threshold:.3f} ({calibration.interval})"
+        f"threshold {calibration.threshold:.3f} ({threshold_interval(calibration.low, calibration.high)})"
     )

@@ -32,11 +32,11 @@ def accuracy_curve(means: Sequence[float | None]) -> dict[str, list[float]]:
     if not values.size:
         return {"accuracy": [], "low": [], "high": []}
     above = (values[:, None] > np.array(THRESHOLDS)).sum(axis=0)
-    low, high = wilson(above, values.size)
+    bounds = [wilson(int(k), values.size) for k in above]
     return {
         "accuracy": [round(float(k) / values.size, 4) for k in above],
-        "low": [round(float(bound), 4) for bound in low],
-        "high": [round(float(bound), 4) for bound in high],
+        "low": [round(low, 4) for low, _ in bounds],
+        "high": [round(high, 4) for _, high in bounds],
     }
 
 

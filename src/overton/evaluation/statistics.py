@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,7 @@ def intervals(
         scored = table[~np.isnan(table[:, index]), index]
         # Resamples of answers that are all alike are alike too: a share of 0 or 1 would have an interval without width.
         if name.endswith(_SHARES) and scored.size > 1 and np.isin(scored, (0, 1)).all():
-            low[index], high[index] = wilson(scored.sum(), scored.size)
+            low[index], high[index] = wilson(int(scored.sum()), scored.size)
         found[name] = {
             "mean": float(scored.mean()) if scored.size else None,
             "low": _number(low[index]),
@@ -77,22 +76,12 @@ def intervals(
     return found
 
 
-def wilson(hits: npt.ArrayLike, n: int) -> tuple[Array, Array]:
-    """Bounds of shares: the 95% score interval (Wilson 1927, JASA 22).
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Bounds of a share, ``hits`` of ``n`` (at least 1): the 95% score interval (Wilson 1927, JASA 22)."""
+    from scipy.stats import binomtest
 
-    Args:
-        hits: how many of n, of any shape.
-        n: at least 1.
-
-    Returns:
-        Lower and upper bounds, of the shape of ``hits``.
-    """
-    k = np.asarray(hits, dtype=float)
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    middle = k + z**2 / 2
-    half = z * np.sqrt(k * (n - k) / n + z**2 / 4)
-    low, high = (middle - half) / (n + z**2), (middle + half) / (n + z**2)
-    return np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high)
+    found = binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def compare(a: Values, b: Values, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:

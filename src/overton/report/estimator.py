@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overton.notes import threshold_interval
 from overton.report import figures
 from overton.report.files import Row, RunFiles, mapping, number
 from overton.report.metrics import Metric, difference_text, interval_text, value_text
@@ -25,9 +26,6 @@ _PLAIN = (
     ("brier", "Brier score", 3),
     ("sentences_per_second", "Sentences per second", 0),
 )
-
-# Of a threshold chosen by its precision: 1 stands for resamples in which none has it.
-_BEYOND = ", which is no cosine: often no threshold has the wanted precision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def estimator_part(files: RunFiles) -> EstimatorPart | None:
         test += f" of {situations:.0f} situations"
     return EstimatorPart(
         threshold=threshold,
-        interval="" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}{_BEYOND * (interval[1] == 1)}",
+        interval="" if interval is None else threshold_interval(*interval),
         dev_pairs="" if dev is None else f"{dev:.0f}",
         test=test,
         reliability=figures.reliability(_list(files.benchmark.get("reliability"))),
