@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -195,7 +196,7 @@ def init(
     from overton.init import write_recipe
 
     write_recipe(path)
-    print(f"wrote {path}; run it with: overton run {path}")
+    print(f"wrote {path}; run it with: overton run {shlex.quote(str(path))}")
 
 
 @app.command()

@@ -43,7 +43,8 @@ def test_every_key_has_its_line_and_its_comment() -> None:
 
 
 def test_init_makes_folders_and_takes_the_files_name(overton: Call) -> None:
-    assert overton("init", "deep/my recipe (2).yaml")[0] == 0
+    code, out, _ = overton("init", "deep/my recipe (2).yaml")
+    assert code == 0 and "overton run 'deep/my recipe (2).yaml'" in out
     assert load_recipe(Path("deep/my recipe (2).yaml")).name == "my-recipe-2-"
 
 
