@@ -29,6 +29,7 @@ from overton.report.figures import headline_figure
 from overton.rundir import RunDir, versions
 from overton.segment import layout
 from overton.types import Situation
+from pages import fill
 
 SYSTEMS = ("sft", "overton", "op-grpo", "control")
 METRICS = ("coverage", "uniqueness", "precision", "f1", "valid_tags", "perspectives", "ratio", "words")
@@ -51,7 +52,7 @@ def main() -> None:
         return
     if options.readme:
         report = read_json(options.out)
-        fill_readme(Path("README.md"), markdown(report))
+        fill(Path("README.md"), "results", [markdown(report)])
         for theme in ("light", "dark"):
             write_text(Path(f"docs/figures/quickstart-{theme}.svg"), headline_figure(headline(report), theme=theme))
         return
@@ -207,14 +208,6 @@ def headline(report: dict[str, Any]) -> dict[str, Any]:
             for shown, name in names.items()
         }
     }
-
-
-def fill_readme(path: Path, text: str) -> None:
-    """Replace what stands between the result markers."""
-    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
-    whole = path.read_text(encoding="utf-8")
-    before, rest = whole.split(begin, 1)
-    write_text(path, f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}")
 
 
 def _keyed(values: list[float | None]) -> dict[str, float | None]:

@@ -29,13 +29,14 @@ from hacking.attacks import ATTACKS
 from hacking.measure import measure
 from hacking.search import universal, with_universal
 from hacking.sources import PARTS, PROMPTED, TRAINED, Source, op_bench, perspectrum, world
-from hacking.table import fill, markdown
+from hacking.table import markdown
 from overton.estimator import SimilarityEstimator, open_estimator
 from overton.jsonio import read_json, write_json
 from overton.rewards.background import Background
 from overton.rewards.overton import OvertonPreset
 from overton.rundir import versions
 from overton.types import Situation
+from pages import fill
 
 SOURCES = ("world", "people", "systems", "prose")
 PAGE = Path("docs/reward_hacking.md")
@@ -64,7 +65,7 @@ def main() -> None:
     if options.table or options.page:
         measured = read_json(options.table or options.out)
         if options.page:
-            fill(PAGE, measured)
+            fill(PAGE, "attacks", [markdown(measured)])
         else:
             print(markdown(measured))
         return

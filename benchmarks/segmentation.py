@@ -30,10 +30,11 @@ from overton.errors import DataError
 from overton.jsonio import read_json, write_json
 from overton.rundir import versions
 from overton.segment import segment
+from pages import fill
 from segmenting import simple
 from segmenting.logs import Logged, choose, read_log, restored, views
 from segmenting.measure import prose, recovery, same, systems
-from segmenting.table import fill, markdown
+from segmenting.table import markdown
 
 PAGE = Path("docs/segmentation.md")
 TEMPLATE = ("op-grpo.*", "qwen3-8b-explicit")  # one sentence a perspective; several
@@ -57,7 +58,7 @@ def main() -> None:
     if options.table or options.page:
         report = read_json(options.table or options.out)
         if options.page:
-            fill(PAGE, report)
+            fill(PAGE, "segmentation", [markdown(report)])
         else:
             print(markdown(report))
         return
