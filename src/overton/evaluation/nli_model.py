@@ -135,12 +135,11 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 32, bf
     return NliModel(encoder, str(name), index, batch_size, bf16 and has_fast_bf16(encoder.device.type))
 
 
-def check_nli(name: str | Path, *, offline: bool = True) -> None:
-    """Find a cross-encoder's config without its weights, which take long.
+def check_nli(name: str | Path) -> None:
+    """Find a cross-encoder's config, here or at the hub, without its weights, which take long.
 
     Args:
         name: as for :func:`load_nli`.
-        offline: as there.
 
     Raises:
         ModelError: as there, but for damaged weights.
@@ -148,7 +147,7 @@ def check_nli(name: str | Path, *, offline: bool = True) -> None:
     from transformers import AutoConfig
 
     with _loading(name) as source:
-        labels = AutoConfig.from_pretrained(source, local_files_only=offline, trust_remote_code=False).id2label
+        labels = AutoConfig.from_pretrained(source, trust_remote_code=False).id2label
     entailment_index(labels, str(name))
 
 

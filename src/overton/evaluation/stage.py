@@ -54,7 +54,7 @@ def check(recipe: Recipe, run: RunDir) -> None:
     section = recipe.evaluation
     for name in (section.nli_model, *section.nli_also):
         if name != "world":
-            check_nli(name, offline=False)
+            check_nli(name)
     if section.nli_published:
         published_sentences("")
 
