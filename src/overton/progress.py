@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -40,3 +41,17 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         total = len(items)
     with progress() as bar:
         yield from bar.track(items, total=total, description=description)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """No bar for the weights of a model that loads or saves in under a second."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -54,8 +54,8 @@ def calibrate(
     """
     import numpy as np
 
-    both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "Calibrating the estimator")
-    cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
+    cosines = estimator.cosines(pairs.left, pairs.right, pairs.situations, "Calibrating the estimator")
+    cosines = cosines.astype(np.float64)
     health = health_check(estimator, pairs, cosines, seed)
     hashes = (model_hash, data_hash)
     settings = (different_per_same, target_precision, seed)

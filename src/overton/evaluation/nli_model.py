@@ -11,6 +11,7 @@ import numpy as np
 
 from overton.errors import ModelError
 from overton.precision import has_fast_bf16
+from overton.progress import quiet_loading
 from overton.weights import whole_weights
 
 MAX_SENTENCES = 200  # distinct ones; the comparison of an answer with itself grows with the square
@@ -169,20 +170,6 @@ def _loading(name: str | Path) -> Iterator[str]:
         raise ModelError(
             f"{name}: cannot be loaded as an NLI cross-encoder ({type(error).__name__}: {reason}). {hint}"
         ) from error
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """No bar for the weights of a model that loads or saves in under a second."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def entailment_index(id2label: Mapping[Any, str], name: str) -> int:
