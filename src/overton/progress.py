@@ -23,6 +23,11 @@ console = Console(stderr=True, quiet=not is_first())
 T = TypeVar("T")
 
 
+def say(text: str, style: str = "") -> None:
+    """Print a line as it is: a terminal's width does not cut it, and brackets in names are no markup."""
+    console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+
 def progress() -> Progress:
     """A bar with count, elapsed and remaining time; use as a context manager."""
     return Progress(

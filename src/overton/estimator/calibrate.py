@@ -12,7 +12,7 @@ from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, bootstrap, interval
 from overton.estimator.quality import calibration_error, health_check, held_out_probabilities
 from overton.estimator.threshold import pick_threshold, platt
-from overton.progress import console
+from overton.progress import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,10 +62,9 @@ def calibrate(
     calibration, quality = _measure(cosines, pairs, hashes, *settings)
     measurable = {name: here for name, here in pairs.of_sets().items() if name}
     if one_label := sorted(set(pairs.sets) - set(measurable) - {""}):
-        console.print(
+        say(
             f"No threshold of its own for {', '.join(one_label)}: dev pairs of one label only. The threshold of all "
-            "pairs together serves there; clusters in the data would give it one.",
-            markup=False,
+            "pairs together serves there; clusters in the data would give it one."
         )
     sets: dict[str, Any] = {}
     for name, here in measurable.items():
