@@ -10,7 +10,15 @@ from overton.report.compare_figures import curve_figure, scores_figure
 from overton.report.compare_metrics import COMPARED, GROUPS, MAIN
 from overton.report.files import Row, mapping, number
 from overton.report.html import environment
-from overton.report.metrics import Metric, difference_text, interval_text, p_text, percent_change, value_text
+from overton.report.metrics import (
+    Metric,
+    difference_text,
+    interval_text,
+    label_inside,
+    p_text,
+    percent_change,
+    value_text,
+)
 from overton.report.svg import css_variables
 from overton.report.tables import Cell, cell
 from overton.report.verdict import against_ranks, verdict
@@ -97,7 +105,7 @@ def opening(comparison: Row) -> str:
     first = mapping(comparison["systems"][systems[0]]).get(m.name)
     if not first or first["mean"] is None:
         return f"{len(systems)} systems. None of them has a score."
-    text = f"Ranked by {_inside(m)}, {systems[0]} is first of {len(systems)} with {value_text(m, first['mean'])}"
+    text = f"Ranked by {label_inside(m)}, {systems[0]} is first of {len(systems)} with {value_text(m, first['mean'])}"
     text += "." if first["low"] is None else f" (95% interval {interval_text(m, first['low'], first['high'])})."
     if len(systems) < 2:
         return text.replace("Ranked by", "By").replace(f"is first of {len(systems)} with", "has")
@@ -194,7 +202,3 @@ def _details(comparison: Row) -> list[tuple[str, str]]:
         rows.append(("entailment by", settings["nli_model"]))
     rows += [("bootstrap resamples", str(settings["bootstrap"])), ("seed", str(settings["seed"]))]
     return rows + list(settings["versions"].items())
-
-
-def _inside(m: Metric) -> str:
-    return m.label if m.label == "F1" else m.label.lower()
