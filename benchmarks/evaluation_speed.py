@@ -19,7 +19,6 @@ import gzip
 import json
 import os
 import random
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -27,11 +26,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.data.table import read_table
 from overton.evaluation.nli_model import NliModel, load_nli
 from overton.evaluation.published import published_figures, published_scores, published_sentences
 from overton.jsonio import read_json, write_json
-from overton.rundir import versions
 from pages import fill
 
 PAGE = Path("docs/nli.md")
@@ -202,11 +201,9 @@ def main() -> None:
     write_json(
         options.out,
         {
-            "command": "python " + " ".join(sys.argv),
+            **made_by(),
             "model": "all-MiniLM-L6-v2 with a random head of three classes",
             "seed": options.seed,
-            "versions": versions(),
-            "date": time.strftime("%Y-%m-%d"),
             "measured": measure(options.references, options.responses, options.situations, options.part, options.seed),
         },
     )

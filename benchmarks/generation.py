@@ -11,13 +11,13 @@ times that it has.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.data import read_situations
 from overton.estimator.open import DEFAULT_BASE
 from overton.evaluation import score_answers
@@ -27,7 +27,6 @@ from overton.generation.union import load_merger
 from overton.jsonio import read_json, sha256, write_json
 from overton.precision import has_fast_bf16
 from overton.recipe import load_recipe
-from overton.rundir import versions
 from overton.sections_generation import SystemSection
 from pages import fill
 
@@ -153,9 +152,8 @@ def main() -> int:
         if options.run is None:
             parser.error("--run is missing")
         result = {
-            "command": shlex.join(["python", "benchmarks/generation.py", *sys.argv[1:]]),
+            **made_by(),
             "threads": options.threads,
-            "versions": versions(),
             "types": measure_types(options.threads) if has_fast_bf16("cpu") else read_json(RESULTS)["types"],
             "unions": measure_unions(options.run, options.limit),
         }

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.data.world.oracle import judge
 from overton.evaluation.statistics import compare, interval
 from overton.generation.sample import sample_answers
@@ -26,7 +26,7 @@ from overton.jsonio import read_json, read_jsonl, write_json, write_text
 from overton.pipeline import run_stages
 from overton.recipe import Recipe, load_recipe
 from overton.report.figures import headline_figure
-from overton.rundir import RunDir, versions
+from overton.rundir import RunDir
 from overton.segment import layout
 from overton.types import Situation
 from pages import fill
@@ -67,10 +67,8 @@ def main() -> None:
         write_json(folder / "result.json", result)
     seeds = [read_json(p) for p in sorted(options.runs.glob("seed-*/result.json"))]
     report = {
-        "command": "python " + " ".join(sys.argv),
+        **made_by(),
         "recipe": recipe.model_dump(mode="json"),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
         "seeds": seeds,
     }
     write_json(options.out, report)

@@ -18,7 +18,6 @@ that new ones can be measured alone. `--page` writes the table of --out into doc
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,11 @@ from hacking.measure import measure
 from hacking.search import universal, with_universal
 from hacking.sources import PARTS, PROMPTED, TRAINED, Source, op_bench, perspectrum, world
 from hacking.table import markdown
+from origin import made_by
 from overton.estimator import SimilarityEstimator, open_estimator
 from overton.jsonio import read_json, write_json
 from overton.rewards.background import Background
 from overton.rewards.overton import OvertonPreset
-from overton.rundir import versions
 from overton.types import Situation
 from pages import fill
 
@@ -74,8 +73,7 @@ def main() -> None:
     report: dict[str, Any] = {
         "part": options.part,
         "seed": options.seed,
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **made_by(),
         "attacks": {},
         "sources": {},
     }

@@ -12,15 +12,14 @@ that is taken in float32, in turns. CPU seconds, one thread.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from origin import made_by
 from overton.jsonio import read_json, read_jsonl, write_json
 from overton.precision import has_fast_bf16
-from overton.rundir import versions
 from pages import fill
 
 if TYPE_CHECKING:
@@ -120,9 +119,7 @@ def main() -> None:
         rows = rows[:: max(1, len(rows) // options.limit)]
         named = dict(item.split("=", 1) for item in options.sft)
         report = {
-            "command": "python " + " ".join(sys.argv),
-            "date": time.strftime("%Y-%m-%d"),
-            "versions": versions(),
+            **made_by(),
             "bfloat16": has_fast_bf16("cpu"),
             "tokens": {name: tokens(rows, Path(folder)) for name, folder in named.items()},
             "muon": [muon(width, options.rounds) for width in WIDTHS],

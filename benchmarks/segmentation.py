@@ -20,15 +20,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from origin import made_by
 from overton.data import read_answers
 from overton.errors import DataError
 from overton.jsonio import read_json, write_json
-from overton.rundir import versions
 from overton.segment import segment
 from pages import fill
 from segmenting import simple
@@ -69,11 +67,9 @@ def main() -> None:
     chosen = [r for kind in TEMPLATE for r in choose(rows, kind, options.splits, options.answers, options.seed)]
     found = [v for r in chosen if (v := views(r.sentences))]
     report = {
-        "command": "python " + " ".join(sys.argv),
+        **made_by(),
         "seed": options.seed,
         "splits": options.splits,
-        "versions": {"python": sys.version.split()[0], **versions()},
-        "date": time.strftime("%Y-%m-%d"),
         "recovery": {
             "answers": len(found),
             "perspectives": sum(len(v) for v in found),
