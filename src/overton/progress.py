@@ -1,4 +1,4 @@
-"""Progress bars and messages in one style. Stages print through :data:`console`, the first process's alone."""
+"""Progress bars and messages in one style. Only the first process prints."""
 
 from __future__ import annotations
 

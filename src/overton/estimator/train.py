@@ -1,4 +1,4 @@
-"""Fine-tune the estimator on triplets with the Sentence Transformers trainer."""
+"""Fine-tune the estimator on triplets or labelled pairs with the Sentence Transformers trainer."""
 
 from __future__ import annotations
 
