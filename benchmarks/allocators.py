@@ -16,7 +16,6 @@ import argparse
 import ctypes.util
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
@@ -26,11 +25,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.allocator import ALLOCATORS
 from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.precision import has_fast_bf16
 from overton.recipe import load_recipe
-from overton.rundir import RunDir, versions
+from overton.rundir import RunDir
 from pages import fill
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,10 +135,8 @@ def main() -> None:
     if options.page:
         fill(PAGE, "allocators", [table(read_json(options.out))])
         return
-    command = shlex.join(["python", "benchmarks/allocators.py", *sys.argv[1:]])
     precision = "bfloat16" if has_fast_bf16("cpu") else "float32"
-    about = {"command": command, "precision": precision, "versions": versions(), "date": time.strftime("%Y-%m-%d")}
-    report = {**about, "ways": measure(options.recipe, options.run, options.rounds)}
+    report = {**made_by(), "precision": precision, "ways": measure(options.recipe, options.run, options.rounds)}
     write_json(options.out, report)
     print(table(report))
 

@@ -19,7 +19,6 @@ import gzip
 import json
 import os
 import random
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -27,14 +26,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.data.table import read_table
 from overton.evaluation.nli_model import NliModel, load_nli
 from overton.evaluation.published import published_figures, published_scores, published_sentences
-from overton.jsonio import read_json, write_json, write_text
-from overton.rundir import versions
+from overton.jsonio import read_json, write_json
+from pages import fill
 
 PAGE = Path("docs/nli.md")
-BEGIN, END = "<!-- evaluation-speed:begin -->", "<!-- evaluation-speed:end -->"
 LABELS = ("contradiction", "entailment", "neutral")
 BATCH = 300  # of OP-GRPO's code
 Item = tuple[list[str], str]  # references of a situation, answer
@@ -194,8 +193,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help=f"the table of --out into {PAGE}; then stop")
     options = parser.parse_args()
     if options.page:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN, 1)
-        write_text(PAGE, f"{before}{BEGIN}\n{table(read_json(options.out))}\n{END}{rest.split(END, 1)[1]}")
+        fill(PAGE, "evaluation-speed", [table(read_json(options.out))])
         return
     if not options.references or not options.responses:
         parser.error("--references and --responses name the texts to measure on")
@@ -203,11 +201,9 @@ def main() -> None:
     write_json(
         options.out,
         {
-            "command": "python " + " ".join(sys.argv),
+            **made_by(),
             "model": "all-MiniLM-L6-v2 with a random head of three classes",
             "seed": options.seed,
-            "versions": versions(),
-            "date": time.strftime("%Y-%m-%d"),
             "measured": measure(options.references, options.responses, options.situations, options.part, options.seed),
         },
     )

@@ -11,24 +11,24 @@ times that it has.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.data import read_situations
 from overton.estimator.open import DEFAULT_BASE
 from overton.evaluation import score_answers
 from overton.generation.session import Settings
 from overton.generation.systems import Home, answers_of
 from overton.generation.union import load_merger
-from overton.jsonio import read_json, sha256, write_json, write_text
+from overton.jsonio import read_json, sha256, write_json
 from overton.precision import has_fast_bf16
 from overton.recipe import load_recipe
-from overton.rundir import versions
 from overton.sections_generation import SystemSection
+from pages import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "generation.json", ROOT / "docs" / "generation.md"
@@ -135,11 +135,9 @@ def type_table(rows: list[dict[str, Any]]) -> list[str]:
 
 def write_page() -> None:
     """Put the tables between the markers of the page."""
-    result, text = read_json(RESULTS), PAGE.read_text(encoding="utf-8")
-    for name, lines in (("unions", union_table(result["unions"])), ("types", type_table(result["types"]))):
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        text = text[: text.index(begin) + len(begin)] + "\n" + "\n".join(lines) + "\n" + text[text.index(end) :]
-    write_text(PAGE, text)
+    result = read_json(RESULTS)
+    fill(PAGE, "unions", union_table(result["unions"]))
+    fill(PAGE, "types", type_table(result["types"]))
 
 
 def main() -> int:
@@ -154,9 +152,8 @@ def main() -> int:
         if options.run is None:
             parser.error("--run is missing")
         result = {
-            "command": shlex.join(["python", "benchmarks/generation.py", *sys.argv[1:]]),
+            **made_by(),
             "threads": options.threads,
-            "versions": versions(),
             "types": measure_types(options.threads) if has_fast_bf16("cpu") else read_json(RESULTS)["types"],
             "unions": measure_unions(options.run, options.limit),
         }

@@ -23,11 +23,12 @@ from typing import Any
 from hacking.attacks import ATTACKS
 from hacking.case import Case, Draft, Line
 from hacking.sources import loot_of
+from origin import made_by
 from overton.data.world.oracle import judge
 from overton.evaluation.statistics import compare, interval
 from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, versions
+from overton.rundir import RunDir
 from overton.segment import layout, segment
 from overton.types import Situation
 
@@ -78,8 +79,7 @@ def main() -> None:
             name: _measure(recipe, situations, model, options.runs / f"{name}.answers.json")
             for name, model in models.items()
         },
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **made_by(),
     }
     write_json(options.out, report)
     print(markdown(report))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shlex
 import signal
 import statistics
@@ -30,13 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from overton.data.world.generate import make_world
-from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl, write_text
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.rundir import versions
 from overton.segment import format_answer
+from pages import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "judge_speed.json", ROOT / "docs" / "judge.md"
-BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
 REPLY = json.dumps({aspect: {"reason": "It is a sentence of the usual length.", "score": 4} for aspect in ASPECTS})
 
@@ -201,9 +200,7 @@ def main() -> int:
     if not options.table_only:
         write_json(RESULTS, measure(options))
     report = read_json(RESULTS)
-    page = PAGE.read_text(encoding="utf-8")
-    part = f"{BEGIN}\n{table(report)}\n{END}"
-    write_text(PAGE, re.sub(f"{BEGIN}.*?{END}", lambda _: part, page, flags=re.DOTALL))
+    fill(PAGE, "speed", [table(report)])
     print(table(report))
     return 0
 

@@ -33,8 +33,8 @@ import numpy as np
 import psutil
 from safetensors.numpy import load_file
 
+from origin import made_by
 from overton.jsonio import read_jsonl, write_json
-from overton.rundir import versions
 from overton.training.checkpoints import LIST, damage, numbered
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
@@ -123,10 +123,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "same": all(found["same"] for found in compared.values()),
     }
     return {
-        "command": " ".join(["python", "benchmarks/kill_resume.py", *sys.argv[1:]]),
+        **made_by(),
         "train": f"overton train recipes/quickstart.yaml --set {' --set '.join(SMALL)}",
         "seed": options.seed,
-        "versions": versions(),
         "figures": figures,
         "compared": compared,
         "passed_over": [line.split("checkpoints/")[-1] for line in log.splitlines() if ": passed over, " in line],

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.data.world.oracle import judge
 from overton.evaluation.statistics import compare, interval
 from overton.generation.sample import sample_answers
@@ -26,9 +26,10 @@ from overton.jsonio import read_json, read_jsonl, write_json, write_text
 from overton.pipeline import run_stages
 from overton.recipe import Recipe, load_recipe
 from overton.report.figures import headline_figure
-from overton.rundir import RunDir, versions
+from overton.rundir import RunDir
 from overton.segment import layout
 from overton.types import Situation
+from pages import fill
 
 SYSTEMS = ("sft", "overton", "op-grpo", "control")
 METRICS = ("coverage", "uniqueness", "precision", "f1", "valid_tags", "perspectives", "ratio", "words")
@@ -51,7 +52,7 @@ def main() -> None:
         return
     if options.readme:
         report = read_json(options.out)
-        fill_readme(Path("README.md"), markdown(report))
+        fill(Path("README.md"), "results", [markdown(report)])
         for theme in ("light", "dark"):
             write_text(Path(f"docs/figures/quickstart-{theme}.svg"), headline_figure(headline(report), theme=theme))
         return
@@ -66,10 +67,8 @@ def main() -> None:
         write_json(folder / "result.json", result)
     seeds = [read_json(p) for p in sorted(options.runs.glob("seed-*/result.json"))]
     report = {
-        "command": "python " + " ".join(sys.argv),
+        **made_by(),
         "recipe": recipe.model_dump(mode="json"),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
         "seeds": seeds,
     }
     write_json(options.out, report)
@@ -207,14 +206,6 @@ def headline(report: dict[str, Any]) -> dict[str, Any]:
             for shown, name in names.items()
         }
     }
-
-
-def fill_readme(path: Path, text: str) -> None:
-    """Replace what stands between the result markers."""
-    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
-    whole = path.read_text(encoding="utf-8")
-    before, rest = whole.split(begin, 1)
-    write_text(path, f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}")
 
 
 def _keyed(values: list[float | None]) -> dict[str, float | None]:

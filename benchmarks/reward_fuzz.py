@@ -20,7 +20,6 @@ import argparse
 import json
 import math
 import os
-import shlex
 import signal
 import sys
 import tempfile
@@ -33,11 +32,11 @@ from typing import Any
 import httpx2
 
 from fuzzing.strings import KINDS, draw
+from origin import made_by
 from overton.data.world.generate import make_world
 from overton.estimator import SimilarityEstimator, open_estimator
 from overton.jsonio import write_json
 from overton.rewards import OvertonReward
-from overton.rundir import versions
 from overton.testing import tiny_encoder
 from overton.types import Group, Score
 from serving.process import ServerProcess
@@ -61,9 +60,8 @@ def main() -> None:
     figures: dict[str, Any] = {"strings": options.strings}
     problems: list[str] = []
     report = {
-        "command": shlex.join(["python", *sys.argv]),
+        **made_by(),
         "seed": options.seed,
-        "versions": versions(),
         "cores": len(os.sched_getaffinity(0)),
         "kinds": dict(Counter(KINDS[number % len(KINDS)] for number in range(options.strings))),
         "figures": figures,

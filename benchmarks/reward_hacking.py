@@ -18,7 +18,6 @@ that new ones can be measured alone. `--page` writes the table of --out into doc
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,14 @@ from hacking.attacks import ATTACKS
 from hacking.measure import measure
 from hacking.search import universal, with_universal
 from hacking.sources import PARTS, PROMPTED, TRAINED, Source, op_bench, perspectrum, world
-from hacking.table import fill, markdown
+from hacking.table import markdown
+from origin import made_by
 from overton.estimator import SimilarityEstimator, open_estimator
 from overton.jsonio import read_json, write_json
 from overton.rewards.background import Background
 from overton.rewards.overton import OvertonPreset
-from overton.rundir import versions
 from overton.types import Situation
+from pages import fill
 
 SOURCES = ("world", "people", "systems", "prose")
 PAGE = Path("docs/reward_hacking.md")
@@ -64,7 +64,7 @@ def main() -> None:
     if options.table or options.page:
         measured = read_json(options.table or options.out)
         if options.page:
-            fill(PAGE, measured)
+            fill(PAGE, "attacks", [markdown(measured)])
         else:
             print(markdown(measured))
         return
@@ -73,8 +73,7 @@ def main() -> None:
     report: dict[str, Any] = {
         "part": options.part,
         "seed": options.seed,
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
+        **made_by(),
         "attacks": {},
         "sources": {},
     }

@@ -28,11 +28,12 @@ from overton.precision import has_fast_bf16
 from overton.rewards import OvertonReward
 from overton.rundir import versions
 from overton.types import Group
+from pages import fill
 from speed.compare import agreement, profile
 from speed.data import read_groups, unlike
 from speed.limit import Multiplier, needed_flops
 from speed.naive import score_naively
-from speed.table import fill
+from speed.table import markdown
 
 PAGE = Path("docs/speed.md")
 ROLLOUTS = (100, 1000, 5000, 20_000)
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.page:
-        fill(PAGE, read_json(options.out))
+        fill(PAGE, "speed", [markdown(read_json(options.out))])
         return
     if options.one:
         print(json.dumps(child(options)))

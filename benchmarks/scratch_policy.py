@@ -12,22 +12,20 @@ that is taken in float32, in turns. CPU seconds, one thread.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.jsonio import read_json, read_jsonl, write_json, write_text
+from origin import made_by
+from overton.jsonio import read_json, read_jsonl, write_json
 from overton.precision import has_fast_bf16
-from overton.rundir import versions
+from pages import fill
 
 if TYPE_CHECKING:
     import torch
 
 PAGE = Path("docs/speed.md")
-TOKENS = "<!-- scratch-tokens:begin -->", "<!-- scratch-tokens:end -->"
-MUON = "<!-- scratch-muon:begin -->", "<!-- scratch-muon:end -->"
 LAST = 100  # logged steps
 WIDTHS = (96, 128, 336)  # small-beats-big, quickstart, the big one of small-beats-big
 
@@ -121,9 +119,7 @@ def main() -> None:
         rows = rows[:: max(1, len(rows) // options.limit)]
         named = dict(item.split("=", 1) for item in options.sft)
         report = {
-            "command": "python " + " ".join(sys.argv),
-            "date": time.strftime("%Y-%m-%d"),
-            "versions": versions(),
+            **made_by(),
             "bfloat16": has_fast_bf16("cpu"),
             "tokens": {name: tokens(rows, Path(folder)) for name, folder in named.items()},
             "muon": [muon(width, options.rounds) for width in WIDTHS],
@@ -131,11 +127,8 @@ def main() -> None:
         write_json(options.out, report)
         print(*tables(report), sep="\n\n")
         return
-    text = PAGE.read_text(encoding="utf-8")
-    for (begin, end), table in zip((TOKENS, MUON), tables(read_json(options.out)), strict=True):
-        before, _, rest = text.partition(begin)
-        text = f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
-    write_text(PAGE, text)
+    for name, table in zip(("scratch-tokens", "scratch-muon"), tables(read_json(options.out)), strict=True):
+        fill(PAGE, name, [table])
 
 
 if __name__ == "__main__":

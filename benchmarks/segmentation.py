@@ -20,20 +20,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from origin import made_by
 from overton.data import read_answers
 from overton.errors import DataError
 from overton.jsonio import read_json, write_json
-from overton.rundir import versions
 from overton.segment import segment
+from pages import fill
 from segmenting import simple
 from segmenting.logs import Logged, choose, read_log, restored, views
 from segmenting.measure import prose, recovery, same, systems
-from segmenting.table import fill, markdown
+from segmenting.table import markdown
 
 PAGE = Path("docs/segmentation.md")
 TEMPLATE = ("op-grpo.*", "qwen3-8b-explicit")  # one sentence a perspective; several
@@ -57,7 +56,7 @@ def main() -> None:
     if options.table or options.page:
         report = read_json(options.table or options.out)
         if options.page:
-            fill(PAGE, report)
+            fill(PAGE, "segmentation", [markdown(report)])
         else:
             print(markdown(report))
         return
@@ -68,11 +67,9 @@ def main() -> None:
     chosen = [r for kind in TEMPLATE for r in choose(rows, kind, options.splits, options.answers, options.seed)]
     found = [v for r in chosen if (v := views(r.sentences))]
     report = {
-        "command": "python " + " ".join(sys.argv),
+        **made_by(),
         "seed": options.seed,
         "splits": options.splits,
-        "versions": {"python": sys.version.split()[0], **versions()},
-        "date": time.strftime("%Y-%m-%d"),
         "recovery": {
             "answers": len(found),
             "perspectives": sum(len(v) for v in found),

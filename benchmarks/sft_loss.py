@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.jsonio import read_json, read_jsonl, write_json
 from overton.precision import has_fast_bf16
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import versions
 from pages import fill
 
 PAGE = Path("docs/speed.md")
@@ -114,11 +113,9 @@ def main() -> None:
         return
     ways = measure(load_recipe(options.recipe), options.run, options.batches, options.settle, options.seed)
     report = {
-        "command": "python " + " ".join(sys.argv),
+        **made_by(),
         "seed": options.seed,
         "batches": options.batches - options.settle,
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
         "ways": ways,
     }
     write_json(options.out, report)

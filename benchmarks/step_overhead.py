@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from overton.jsonio import read_json, write_json, write_text
+from overton.jsonio import read_json, write_json
 from overton.rundir import versions
+from pages import fill
 from steps.parts import ConstantReward, StepClock, TimedReward, answer_ids, arguments, rows_of, written
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "step_overhead.json", ROOT / "docs" / "speed.md"
-BEGIN, END = "<!-- step:begin -->", "<!-- step:end -->"
 BLOCK = 2  # steps of a trainer's turn
 WAYS = ("TRL, constant", "TRL, op-grpo", "Overton, constant", "Overton, overton with credit")
 PAIRS = ((WAYS[1], WAYS[0]), (WAYS[3], WAYS[2]), (WAYS[3], WAYS[0]))
@@ -250,12 +250,6 @@ def table(results: dict[str, Any]) -> list[str]:
     return lines
 
 
-def filled(text: str, report: dict[str, Any]) -> str:
-    """The page with the table between its markers."""
-    before, rest = text.split(BEGIN, 1)
-    return "\n".join([before + BEGIN, *table(report["results"]), END]) + rest.split(END, 1)[1]
-
-
 def main() -> int:
     """Measure what is asked for, keep what was measured before, write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -304,7 +298,7 @@ def main() -> int:
                 found, about = larger(options.references, options.responses, chosen, options.libraries, Path(folder))
                 measure(found, options.blocks, partial(keep, "larger", about))
     if options.out == RESULTS:
-        write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), report))
+        fill(PAGE, "step", table(report["results"]))
     return 0
 
 

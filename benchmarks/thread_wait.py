@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from origin import made_by
 from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.recipe import load_recipe
-from overton.rundir import versions
 from pages import fill
 
 PAGE, OUT = Path("docs/speed.md"), Path("benchmarks/results/thread_wait.json")
@@ -108,9 +107,7 @@ def main() -> None:
     if options.page:
         fill(PAGE, "wait", [table(read_json(options.out))])
         return
-    command = shlex.join(["python", "benchmarks/thread_wait.py", *sys.argv[1:]])
-    about = {"command": command, "seed": 0, "versions": versions(), "date": time.strftime("%Y-%m-%d")}
-    report = {**about, "cores": os.cpu_count(), "rows": measure(options.recipe, options.run)}
+    report = {**made_by(), "seed": 0, "cores": os.cpu_count(), "rows": measure(options.recipe, options.run)}
     write_json(options.out, report)
     print(table(report))
 

@@ -18,12 +18,12 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from origin import made_by
 from overton.data.world.oracle import judge
 from overton.estimator import SimilarityEstimator
 from overton.evaluation.statistics import compare
@@ -31,7 +31,7 @@ from overton.generation.sample import sample_answers
 from overton.jsonio import read_json, read_jsonl, write_json
 from overton.processes import part, wait_for_all
 from overton.recipe import Recipe, load_recipe
-from overton.rundir import RunDir, versions
+from overton.rundir import RunDir
 from overton.segment import layout
 from overton.training.grpo import train_grpo
 from overton.training.policy import load_policy
@@ -71,10 +71,8 @@ def main() -> None:
         found["start"] = _judged(recipe, base, base / "training" / "sft" / "model", options.situations)
         seeds.append(found)
     report = {
-        "command": "python " + " ".join(sys.argv),
+        **made_by(),
         "recipe": recipe.model_dump(mode="json"),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
         "start": {metric: [_mean(found["start"][metric]) for found in seeds] for metric in METRICS},
         "summary": {model: {metric: summary(seeds, model, metric) for metric in METRICS} for model in MODELS},
         "seeds": seeds,

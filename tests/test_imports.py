@@ -27,6 +27,7 @@ GROUND = {
     "printing",
     "precision",
     "notes",
+    "nucleus",
     "progress",
     "prompting",
     "recipe",

@@ -28,9 +28,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu.device import device_name, layer_flops, peak_flops, settle
+from origin import made_by
 from overton.estimator import SimilarityEstimator, resolve_base, train_estimator
 from overton.jsonio import write_json
-from overton.rundir import versions
 from overton.sections import EstimatorSection
 from speed.data import read_groups
 from speed.limit import needed_flops
@@ -170,10 +170,9 @@ def main() -> int:
     write_json(
         options.out,
         {
-            "command": " ".join(["python", "benchmarks/gpu/estimator_speed.py", *sys.argv[1:]]),
+            **made_by(),
             "device": device_name(),
             "peak_tflops": round(peak_flops() / 1e12, 1),
-            "versions": versions(),
             "results": results,
         },
     )

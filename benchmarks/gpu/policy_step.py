@@ -32,8 +32,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu.device import device_name, matrix_flops, peak_flops, settle
+from origin import made_by
 from overton.jsonio import write_json
-from overton.rundir import versions
 from speed.data import read_groups
 from steps.parts import ConstantReward, StepClock, TimedReward, answer_ids, arguments, rows_of, written
 
@@ -255,13 +255,12 @@ def main() -> int:
     write_json(
         options.out,
         {
-            "command": " ".join(["python", "benchmarks/gpu/policy_step.py", *sys.argv[1:]]),
+            **made_by(),
             "device": device_name(),
             "peak_tflops": round(peak / 1e12, 1),
             "measured_product_tflops": digits(product / 1e12),
             "gradient_checkpointing": options.checkpointing,
             "micro_batch": options.micro_batch,
-            "versions": versions(),
             "rows": rows,
             "ratios": ratios(rows),
         },

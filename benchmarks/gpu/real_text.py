@@ -38,7 +38,7 @@ from overton.evaluation import load_nli, score_answers
 from overton.evaluation.coverage import score_coverage, split_sentences
 from overton.evaluation.statistics import compare, intervals
 from overton.generation.sample import sample_answers
-from overton.jsonio import read_json, write_json, write_jsonl, write_text
+from overton.jsonio import read_json, write_json, write_jsonl
 from overton.precision import has_fast_bf16
 from overton.prompting import build_prompt
 from overton.recipe import Recipe, parse_recipe
@@ -50,12 +50,12 @@ from overton.training.policy import build_scratch_model, load_policy
 from overton.training.sft import train_sft
 from overton.training.tokenizer import train_tokenizer
 from overton.types import Answer, Group, Situation
+from pages import fill
 from realtext.data import read_material
 from realtext.matcher import Matcher, labelled_pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "real_text.md"
-BEGIN, END = "<!-- real:begin -->", "<!-- real:end -->"
 SYSTEMS = ("SFT", "OP-GRPO")
 METRICS = {
     "coverage": "coverage, judge",
@@ -281,12 +281,6 @@ def _cell(found: dict[str, Any], name: str, digits: int) -> str:
     return f"{found[name]:.{digits}f} ({found['low']:.{digits}f} to {found['high']:.{digits}f})"
 
 
-def filled(text: str, report: dict[str, Any]) -> str:
-    """The page with the table between its markers."""
-    before, rest = text.split(BEGIN, 1)
-    return "\n".join([before + BEGIN, *table(report), END]) + rest.split(END, 1)[1]
-
-
 def main() -> int:
     """Measure and write, or write the page alone."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -300,7 +294,7 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="only write the table")
     options = parser.parse_args()
     if options.page:
-        write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), read_json(options.out)))
+        fill(PAGE, "real", table(read_json(options.out)))
         return 0
     if options.data is None:
         parser.error("--data is missing")

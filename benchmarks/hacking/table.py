@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from hacking.measure import PRESETS
-from overton.jsonio import write_text
-
-BEGIN, END = "<!-- attacks:begin -->", "<!-- attacks:end -->"
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -46,17 +42,6 @@ def verdicts(report: Mapping[str, Any]) -> Iterator[str]:
                     named.append(f"`{attack}` ({', '.join(where)})")
             if verdict == "gains" or named:
                 yield f"- Under `{preset}`, {title}: {', '.join(named) if named else 'none'}."
-
-
-def fill(page: Path, report: Mapping[str, Any]) -> None:
-    """Replace what stands between the page's markers."""
-    write_text(page, filled(page.read_text(encoding="utf-8"), report))
-
-
-def filled(text: str, report: Mapping[str, Any]) -> str:
-    """A page's text with the table of a report between its markers."""
-    before, rest = text.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{markdown(report)}\n{END}{rest.split(END, 1)[1]}"
 
 
 def _cell(found: Mapping[str, Any] | None, preset: str) -> str:

@@ -13,7 +13,7 @@ from overton.evaluation.statistics import compare, holm, intervals
 from overton.jsonio import read_json, sha256, write_text
 from overton.report.svg import COLOURS, Theme, draw
 from overton.rundir import RunDir
-from pages import filled
+from pages import fill
 
 Report = Mapping[str, Any]
 Columns = dict[str, list[float | None]]
@@ -300,7 +300,6 @@ def figure(report: Report, theme: Theme) -> str:
 def write_page(report: Report, root: Path) -> None:
     """Fill docs/results.md and README.md, and draw docs/figures/headline-{light,dark}.svg."""
     results, readme = root / "docs" / "results.md", root / "README.md"
-    text = results.read_text(encoding="utf-8")
     blocks = {
         "main": table(report),
         "goals": goals(report),
@@ -309,9 +308,8 @@ def write_page(report: Report, root: Path) -> None:
         "figure": PICTURE,
     }
     for name, lines in blocks.items():
-        text = filled(text, name, lines)
-    write_text(results, text)
-    write_text(readme, filled(readme.read_text(encoding="utf-8"), "headline", short_table(report)))
+        fill(results, name, lines)
+    fill(readme, "headline", short_table(report))
     for theme in ("light", "dark"):
         write_text(root / "docs" / "figures" / f"headline-{theme}.svg", figure(report, theme))
 

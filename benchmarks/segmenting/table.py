@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from overton.jsonio import write_text
-
-BEGIN, END = "<!-- segmentation:begin -->", "<!-- segmentation:end -->"
 READERS = ("simple", "overton")
 
 
@@ -73,14 +69,3 @@ def _same(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f}%"
-
-
-def fill(page: Path, report: Mapping[str, Any]) -> None:
-    """Replace what stands between the page's markers."""
-    write_text(page, filled(page.read_text(encoding="utf-8"), report))
-
-
-def filled(text: str, report: Mapping[str, Any]) -> str:
-    """A page's text with the tables of a report between its markers."""
-    before, rest = text.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{markdown(report)}\n{END}{rest.split(END, 1)[1]}"

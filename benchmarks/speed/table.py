@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
-
-from overton.jsonio import write_text
-
-BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -22,12 +17,6 @@ def markdown(report: Mapping[str, Any]) -> str:
             parts += [[f"In {precision}:"], _speed(runs, precision), _shares(runs)]
         parts.append(list(_growth(measured.get("growth,1", []))))
     return "\n\n".join("\n".join(part) for part in (*parts, _step(report)) if part)
-
-
-def fill(page: Path, report: Mapping[str, Any]) -> None:
-    """Replace what stands between the page's markers."""
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN, 1)
-    write_text(page, f"{before}{BEGIN}\n{markdown(report)}\n{END}{rest.split(END, 1)[1]}")
 
 
 def _speed(runs: Sequence[Mapping[str, Any]], precision: str) -> list[str]:

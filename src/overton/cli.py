@@ -129,7 +129,7 @@ def questions(
     from overton.data.questions import read_questions
     from overton.data.sources import files_of
     from overton.jsonio import keep_inputs, write_jsonl
-    from overton.progress import console
+    from overton.progress import say
 
     check_lines_file(output, (".jsonl",))  # what reads questions reads no other
     keep_inputs([output], files_of(path))
@@ -137,7 +137,7 @@ def questions(
     found = read_questions(source, path, split, warnings)
     write_jsonl(output, [situation.to_json() for situation in found])
     for line in warnings:
-        console.print(line, style="yellow", markup=False)
+        say(line, style="yellow")
     references = sum(len(situation.perspectives) for situation in found)
     print(f"{output}: {len(found)} questions, {references} references")
 

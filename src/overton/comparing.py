@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from overton.comparing_files import Saved, distinct, join_saved, read_references, read_saved, tell_apart
 from overton.errors import DataError
-from overton.notes import few_note, fewer_note, intervals_in
+from overton.notes import few_note, fewer_note, intervals_in, other_text_note, reasons, short, unmatched_note
 from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
 from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
@@ -53,7 +52,6 @@ def compare_files(
     """
     from overton.evaluation.faults import FAULTS
     from overton.evaluation.independence import parts_around
-    from overton.evaluation.join import short
     from overton.evaluation.statistics import compare_systems, intervals
 
     asked = evaluators or Evaluators()
@@ -173,7 +171,7 @@ class _Table:
         return count_faults([(row.answer.id, find_faults(row.answer, row.sentences)) for row in own])
 
     def unscored(self, name: str) -> dict[str, int]:
-        return dict(Counter(r for i in self.of[name] if (r := self.rows[i]["reason"])).most_common())
+        return reasons(self.rows[i] for i in self.of[name])
 
     def partial(self, name: str) -> str:
         """Which of a system's scores are over fewer than its answers that have a question, and why."""
@@ -199,18 +197,13 @@ class _Table:
 
 
 def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int, referred: bool) -> list[str]:
-    from overton.evaluation.join import other_text_note, short
-
     notes = other_text_note(other_text) if referred else []
     if other_text and not referred:
         notes.append(
             f"{other_text} answers were joined by `id` to a question that another file words otherwise; right when the "
             "prompts have different templates around it, wrong when the ids are another file's"
         )
-    if unmatched:
-        shown = ", ".join(short(saved[i].answer.id) for i in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
-        notes.append(f"{len(unmatched)} of {len(saved)} answers have no reference and no score: {shown}")
-    return notes
+    return notes + unmatched_note([saved[i].answer.id for i in unmatched], len(saved))
 
 
 def _settings(

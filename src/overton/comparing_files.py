@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from overton.data.answer_files import TABLES, answer_rows
+from overton.data.cells import raw_text
 from overton.data.io import answers_from_rows
 from overton.errors import DataError
-from overton.evaluation.join import join, short
+from overton.evaluation.join import join
+from overton.notes import short
 from overton.spelling import one_spelling
 from overton.types import Answer, Situation
 
@@ -219,10 +221,7 @@ def _logged(row: Mapping[str, Any], where: str) -> Saved:
 
 
 def _text(row: Mapping[str, Any], name: str, where: str) -> str:
-    value = row.get(name)
-    if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: `{name}` must be text, found {type(value).__name__}")
-    return value or ""
+    return raw_text(row.get(name), name, where) or ""
 
 
 def _place(path: Path) -> tuple[str, ...]:

@@ -52,20 +52,17 @@ def write_comparison(comparison: Mapping[str, Any], folder: Path, title: str) ->
 def markdown(comparison: Mapping[str, Any]) -> str:
     """One table a group of metrics, one of faults, and what to keep in mind."""
     from overton.report.compare import blocks, opening
-    from overton.report.markdown import grid, plain
+    from overton.report.markdown import cautions, grid, plain
 
     result = dict(comparison)
-    parts = [plain(opening(result))]
-    for head, lines in (("Not independent", comparison["warnings"]), ("Keep in mind", comparison["notes"])):
-        if lines:
-            parts.append(f"**{head}:**\n\n" + "\n".join(f"- {plain(line)}" for line in lines))
+    parts = [plain(opening(result)), *cautions(comparison["warnings"], comparison["notes"])]
     rows = [
         [s, str(own["answers"]), str(own["with_references"]), str(sum(comparison["unscored"][s].values()))]
         for s, own in comparison["answers"].items()
     ]
     parts += ["## Answers", grid(["system", "answers", "with a question", "not scored in some metric"], rows)]
     for block in blocks(result):
-        rows = [[s, *(f"{c.text} ({c.interval})" if c.interval else c.text for c in cells)] for s, cells in block.rows]
+        rows = [[s, *map(str, cells)] for s, cells in block.rows]
         parts += [f"## {block.title}", grid(["system", *(m.label for m in block.metrics)], rows)]
     faults = comparison["faults"]
     names = [n for n in comparison["fault_definitions"] if any(n in own for own in faults.values())]

@@ -33,3 +33,8 @@ class NonFiniteError(OvertonError, ValueError):
 
 class MissingDependencyError(OvertonError, ImportError):
     """An optional package is not installed."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, without the pages that may follow; its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

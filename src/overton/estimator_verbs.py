@@ -126,7 +126,7 @@ def _with_base(name: str) -> dict[str, SimilarityEstimator]:
     from overton.estimator.models import resolve_base
     from overton.estimator.preprocess import base_of
     from overton.estimator.shipped import load_base
-    from overton.progress import console
+    from overton.progress import say
 
     folder = Path(name).expanduser()
     if (folder / "estimator" / "model").is_dir():
@@ -141,7 +141,7 @@ def _with_base(name: str) -> dict[str, SimilarityEstimator]:
     try:
         untuned = load_base(_path_of(base, home), max_seq_length=tuned.model.max_seq_length)
     except ModelError as error:
-        console.print(f"{name}: without its untuned base, which cannot be had. {error}", markup=False, soft_wrap=True)
+        say(f"{name}: without its untuned base, which cannot be had. {error}")
         return {name: tuned}
     return {name: tuned, f"{base} (untuned, {untuned.model.max_seq_length} tokens)": untuned}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from overton.errors import OvertonError
+from overton.errors import OvertonError, first_line
 from overton.full_disk import disk_full
 from overton.processes import is_lost_connection
 
@@ -51,19 +51,15 @@ def explain(error: BaseException, folder: Path | None = None) -> str | None:
         )
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
-            f"out of memory ({_first_line(error)}). In OP-GRPO lower training.grpo.micro_batch_size; in SFT "
+            f"out of memory ({first_line(error)}). In OP-GRPO lower training.grpo.micro_batch_size; in SFT "
             "training.sft.batch_size, and raise its gradient_accumulation by the same factor; for answers "
             "generation.batch_size. Then run the same command again; what is finished is kept."
         )
     if is_lost_connection(error):
         return (
-            f"the connection to another process of this run was lost ({_first_line(error)}). Its own message, or the "
+            f"the connection to another process of this run was lost ({first_line(error)}). Its own message, or the "
             "launcher's, says why it ended; run the same command again to go on from the last checkpoint."
         )
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror or _first_line(error)}"
+        return f"{error.filename}: {error.strerror or first_line(error)}"
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

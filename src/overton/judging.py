@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError
-from overton.judging_asking import Asking, asks_nothing, open_judges, reasons, refuse_nothing
-from overton.notes import few_note, fewer_note, intervals_in
+from overton.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
+from overton.notes import few_note, fewer_note, intervals_in, other_text_note, reasons, short
 
 if TYPE_CHECKING:
     from overton.types import Answer
@@ -105,10 +105,10 @@ def read_systems(paths: Sequence[Path]) -> list[Answer]:
 
 def show(notes: Sequence[str]) -> None:
     """Print notes on standard error."""
-    from overton.progress import console
+    from overton.progress import say
 
     for note in notes:
-        console.print(note, soft_wrap=True, markup=False)
+        say(note)
 
 
 def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[Answer], dict[str, str], list[str]]:
@@ -118,7 +118,7 @@ def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[A
         DataError: an answer has no question, or these cannot be read (:func:`~overton.data.questions.questions_of`).
     """
     from overton.data.questions import questions_of
-    from overton.evaluation.join import join, other_text_note, short
+    from overton.evaluation.join import join
 
     if path is None:
         texts: dict[str, str] = {}

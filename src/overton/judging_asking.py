@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import ModelError, RecipeError, RunError
+from overton.notes import reasons
 
 if TYPE_CHECKING:
     from overton.evaluation.judge import Judge
@@ -150,8 +151,3 @@ def refuse_nothing(rows: Sequence[Row], column: str) -> None:
             f"the judges brought not one of {len(rows)} verdicts; most often: {reason}. No result was written or "
             f"replaced. {rest}"
         )
-
-
-def reasons(rows: Sequence[Row]) -> dict[str, int]:
-    """Why rows have no value, with how many; the most frequent first."""
-    return dict(Counter(row["reason"] for row in rows if row["reason"]).most_common())

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from overton.errors import DataError, RunError
 from overton.judging import RESAMPLES, read_systems, show
-from overton.judging_asking import Asking, asks_nothing, open_judges, reasons, refuse_nothing
+from overton.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
 from overton.judging_table import interval_cell, scored_cell
-from overton.notes import few_note, intervals_in
+from overton.notes import few_note, intervals_in, other_text_note, reasons, short
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,7 +58,6 @@ def overtonbench_files(
         RunError: a file that is read would be overwritten, people's ratings alone would replace judged figures, or the
             folder cannot be written to.
     """
-    from overton.evaluation.join import other_text_note
     from overton.evaluation.judge.summary import failures
     from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
@@ -187,7 +186,7 @@ def _systems(paths: Sequence[Path]) -> dict[str, list[Answer]]:
 
 def _by_question(answers: Sequence[Answer], opinions: Sequence[Opinion]) -> tuple[dict[str, str], int]:
     """Answers by question, and how many were joined by ``id`` to a question whose text is not their prompt."""
-    from overton.evaluation.join import join, short
+    from overton.evaluation.join import join
     from overton.types import Situation
 
     questions = [Situation(key, text, ()) for key, text in {o.question: o.text for o in opinions}.items()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 FEW = 30  # values; with fewer, bootstrap intervals are clearly too narrow (benchmarks/small_samples.py)
@@ -69,3 +70,26 @@ def other_text_note(count: int) -> list[str]:
         f"{count} answers were joined by `id` to a reference whose text is not their `prompt`; right when the prompt "
         "has a template around the situation, wrong when the ids are another file's"
     ]
+
+
+def unmatched_note(ids: Sequence[str], answers: int) -> list[str]:
+    """A line on answers without a reference, the first five by id; none when there are none.
+
+    Args:
+        ids: theirs.
+        answers: how many there are in all.
+    """
+    if not ids:
+        return []
+    shown = ", ".join(short(name) for name in ids[:5]) + (", ..." if len(ids) > 5 else "")
+    return [f"{len(ids)} of {answers} answers have no reference and no score: {shown}"]
+
+
+def short(text: str) -> str:
+    """At most 60 characters of it, for a message."""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Why rows have no value, or some value of theirs is missing, with how many; the most frequent first."""
+    return dict(Counter(row["reason"] for row in rows if row["reason"]).most_common())

@@ -1,8 +1,9 @@
-"""Progress bars and messages in one style. Stages print through :data:`console`, the first process's alone."""
+"""Progress bars and messages in one style. Only the first process prints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -20,6 +21,11 @@ from overton.processes import is_first
 console = Console(stderr=True, quiet=not is_first())
 
 T = TypeVar("T")
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line as it is: a terminal's width does not cut it, and brackets in names are no markup."""
+    console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
 
 def progress() -> Progress:
@@ -40,3 +46,17 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         total = len(items)
     with progress() as bar:
         yield from bar.track(items, total=total, description=description)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """No bar for the weights of a model that loads or saves in under a second."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

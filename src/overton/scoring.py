@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from overton.errors import DataError
-from overton.notes import fewer_note
+from overton.notes import few_note, fewer_note, intervals_in, other_text_note, short, unmatched_note
 from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
 from overton.scoring_similarity import SIMILARITY, Row
 
@@ -70,8 +70,7 @@ def score_files(
     from overton.data.io import read_answers
     from overton.data.table import read_table
     from overton.evaluation.independence import parts_around
-    from overton.evaluation.join import join, other_text_note, short
-    from overton.notes import few_note, intervals_in
+    from overton.evaluation.join import join
 
     situations = [row.situation for row in read_table(references, {}, labels=False)]
     given = read_answers(answers)
@@ -86,9 +85,7 @@ def score_files(
         )
     evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache_file, published=published)
     rows, used = score_pairs(given, pairs, evaluators, notes)
-    if unmatched:
-        shown = ", ".join(short(name) for name in unmatched[:5]) + (", ..." if len(unmatched) > 5 else "")
-        notes.append(f"{len(unmatched)} of {len(given)} answers have no reference and no score: {shown}")
+    notes += unmatched_note(unmatched, len(given))
     unanswered = len(situations) - len({s.id for _, s in pairs})
     if unanswered:
         notes.append(f"{unanswered} of {len(situations)} situations have no answer; they do not count")

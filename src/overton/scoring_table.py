@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from overton.notes import reasons
 from overton.scoring import ScoreReport
 from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT
 from overton.scoring_similarity import SIMILARITY, Row
@@ -18,11 +18,6 @@ _RATIOS = ("distinct_1", "distinct_2", "self_bleu")
 SHARES = frozenset({"valid_tags", *SIMILARITY, *ORACLE, *NLI, *PUBLISHED, *_RATIOS}) - {"vendi"}
 
 
-def unscored(report: ScoreReport) -> dict[str, int]:
-    """Reasons why answers, or some metric of them, have no value, with their number."""
-    return dict(Counter(row["reason"] for row in report.rows if row["reason"]).most_common())
-
-
 def report_json(report: ScoreReport) -> Row:
     """The report as one JSON object, without the single rows."""
     return {
@@ -31,7 +26,7 @@ def report_json(report: ScoreReport) -> Row:
         "answers": len(report.rows),
         "unmatched": report.unmatched,
         "unanswered": report.unanswered,
-        "unscored": unscored(report),
+        "unscored": reasons(report.rows),
         "notes": report.notes,
         "warnings": report.warnings,
     }
@@ -98,7 +93,7 @@ def _table(report: ScoreReport, names: Sequence[str], last: bool) -> Table:
         for metric in present:
             cells = [_cell(metric, scores[metric]) for scores in systems]
             table.add_row(f"  {metric.partition('_')[2] if metric in (*ORACLE, *NLI, *PUBLISHED) else metric}", *cells)
-    for reason, number in unscored(report).items() if last else ():
+    for reason, number in reasons(report.rows).items() if last else ():
         table.add_section()
         table.add_row(Text(f"unscored: {_printable(reason)}"), str(number))
     return table

@@ -103,7 +103,7 @@ def test_a_model_confirms_merges_and_its_silence_changes_nothing() -> None:
     assert shown(one) == (["0 a", "90 c", "95 d"], ["same-1", "same-1", None, None])
     assert two == rows[1] and len(judge.asked) == 4
     assert refiner.tally["situations left as they were, for want of a verdict"] == 1
-    assert same_perspective(Fake(lambda q: "Perhaps yes"), [("s", "a", "b")], "") == [None]
+    assert same_perspective(Fake(lambda q: "Perhaps yes"), [("s", "a", "b")]) == [None]
 
 
 def test_short_situations_are_filled_with_what_is_new() -> None:
@@ -134,8 +134,8 @@ def test_short_situations_are_filled_with_what_is_new() -> None:
 
 
 def test_a_model_that_gives_nothing_readable() -> None:
-    assert more_perspectives(Fake(lambda q: "nothing"), [("s", [], 2)], 0, "") == [[]]
-    assert summaries(Fake(lambda q: "a <summary> b"), [("s", [])], 0, "") == [None]
+    assert more_perspectives(Fake(lambda q: "nothing"), [("s", [], 2)], 0) == [[]]
+    assert summaries(Fake(lambda q: "a <summary> b"), [("s", [])], 0) == [None]
 
 
 def test_the_first_yes_and_the_nearest_no_make_a_triplet() -> None:

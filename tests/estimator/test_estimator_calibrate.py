@@ -222,7 +222,7 @@ class Fixed:
         x = np.array([float(t) for t in texts], dtype=np.float32)
         return np.stack([x, np.sqrt(1 - x**2)], axis=1)
 
-    def cosines(self, left: list[str], right: list[str], contexts: Any = None) -> np.ndarray:
+    def cosines(self, left: list[str], right: list[str], contexts: Any = None, description: str = "") -> np.ndarray:
         return np.einsum("ij,ij->i", self.encode(left), self.encode(right))
 
 

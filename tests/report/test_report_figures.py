@@ -70,13 +70,6 @@ def test_curves_of_one_point_and_beyond_a_share() -> None:
     assert "100%" not in figures.curve("c", "Coverage", [(1, 3.0), (2, 4.0)], share=True)
 
 
-def test_wilson_interval() -> None:
-    # Worked example: 8 of 10, Agresti and Coull 1998, gives 0.490 to 0.943.
-    low, high = axes.wilson(0.8, 10)
-    assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
-    assert axes.wilson(0.0, 5)[0] == pytest.approx(0.0) and axes.wilson(1.0, 5)[1] == pytest.approx(1.0)
-
-
 @settings(deadline=None)
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=30), st.integers(0, 8))
 def test_moving_average_stays_within_the_values(values: list[float], reach: int) -> None:

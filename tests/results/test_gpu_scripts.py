@@ -174,7 +174,8 @@ def test_what_runs_before_a_scored_and_a_constant_reward_is_alike(ways: int) -> 
 
 def test_the_page_shows_what_was_measured() -> None:
     import step_overhead
+    from pages import filled
 
     text = step_overhead.PAGE.read_text(encoding="utf-8")
-    found = step_overhead.filled(text, read_json(step_overhead.RESULTS))
+    found = filled(text, "step", step_overhead.table(read_json(step_overhead.RESULTS)["results"]))
     assert found == text, "run python benchmarks/step_overhead.py --page"

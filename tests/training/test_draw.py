@@ -14,8 +14,9 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from transformers import GenerationConfig, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper  # noqa: E402
 
+from overton.nucleus import nucleus  # noqa: E402
 from overton.testing.tiny import tiny_policy  # noqa: E402
-from overton.training.draw import DirectSampler, nucleus, samples_plainly  # noqa: E402
+from overton.training.draw import DirectSampler, samples_plainly  # noqa: E402
 from overton.training.shrink import fast_generate  # noqa: E402
 
 

@@ -160,7 +160,7 @@ def test_what_is_made_again_is_moved_aside_with_a_word(
     tmp_path: Path, calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(parts.console, "print", lambda text, **_: said.append(text))
+    monkeypatch.setattr(parts, "say", said.append)
     place = inputs(tmp_path)
     run(recipe_with(), place)
     (tmp_path / "training" / "grpo" / "model" / "weights").write_text("first")

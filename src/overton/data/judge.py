@@ -48,23 +48,21 @@ Write one paragraph of at most {words} words that weighs these perspectives agai
 of them and call each by its name. Write plain text without a list, a heading or a verdict of your own."""
 
 
-def same_perspective(llm: LanguageModel, asked: Sequence[tuple[str, str, str]], description: str) -> list[bool | None]:
+def same_perspective(llm: LanguageModel, asked: Sequence[tuple[str, str, str]]) -> list[bool | None]:
     """Whether two texts state the same perspective.
 
     Args:
         llm: who is asked, once for each.
         asked: (situation, one text, the other) each.
-        description: for the progress bar.
     """
     questions = [_request(_SAME.format(situation=s, a=a, b=b), 16) for s, a, b in asked]
-    return [_verdict(text) for text in _texts(llm, questions, description)]
+    return [_verdict(text) for text in _texts(llm, questions, "same perspective?")]
 
 
 def more_perspectives(
     llm: LanguageModel,
     asked: Sequence[tuple[str, Sequence[Perspective], int]],
     seed: int,
-    description: str,
 ) -> list[list[Perspective] | None]:
     """New perspectives, with the model's name as their provenance; lines that cannot be read are left out.
 
@@ -72,31 +70,28 @@ def more_perspectives(
         llm: who is asked, once for each.
         asked: (situation, its perspectives, how many more) each.
         seed: of sampling.
-        description: for the progress bar.
     """
     questions = [
         _request(_MORE.format(situation=s, known=_listed(known), count=count), 80 * count + 64, 0.7, seed)
         for s, known, count in asked
     ]
-    return [None if text is None else _read_lines(text, llm.name) for text in _texts(llm, questions, description)]
+    texts = _texts(llm, questions, "new perspectives")
+    return [None if text is None else _read_lines(text, llm.name) for text in texts]
 
 
-def summaries(
-    llm: LanguageModel, asked: Sequence[tuple[str, Sequence[Perspective]]], seed: int, description: str
-) -> list[str | None]:
+def summaries(llm: LanguageModel, asked: Sequence[tuple[str, Sequence[Perspective]]], seed: int) -> list[str | None]:
     """A paragraph that speaks to all perspectives, at temperature 0.1; ``None`` also where it breaks the template.
 
     Args:
         llm: who is asked, once for each.
         asked: (situation, its perspectives) each.
         seed: of sampling.
-        description: for the progress bar.
     """
     questions = [
         _request(_SUMMARY.format(situation=s, known=_listed(known), words=100), 256, 0.1, seed) for s, known in asked
     ]
     found = []
-    for text in _texts(llm, questions, description):
+    for text in _texts(llm, questions, "summaries"):
         plain = " ".join((text or "").split())
         found.append(None if not plain or TEMPLATE.search(plain) else plain)
     return found

@@ -74,7 +74,7 @@ def judge_pairs(
         for row, own, (pairs, _) in zip(rows, texts, candidates, strict=True)
         for a, b in pairs
     ]
-    answers = same_perspective(llm, asked, "same perspective?")
+    answers = same_perspective(llm, asked)
     tally["pairs judged for triplets"] += len(answers)
     tally[f"pairs left out, {NO_VERDICT}"] += answers.count(None)
     stream = iter(answers)

@@ -91,7 +91,7 @@ class Refiner:
         open_ = [i for i, row in enumerate(found) if self._missing(row)]
         for turn in range(_ROUNDS):
             asked = [(found[i].situation.text, found[i].situation.perspectives, self._missing(found[i])) for i in open_]
-            replies = more_perspectives(self.author, asked, self.seed + turn, "new perspectives")
+            replies = more_perspectives(self.author, asked, self.seed + turn)
             answered = [(i, new) for i, new in zip(open_, replies, strict=True) if new is not None]
             self.tally[f"situations not filled up, {NO_REPLY}"] += len(open_) - len(answered)
             for i, views in self._distinct([(found[i], new) for i, new in answered], [i for i, _ in answered]):
@@ -140,7 +140,7 @@ class Refiner:
         for row, pairs in zip(rows, candidates, strict=True):
             own = row.situation.perspectives
             asked += [(row.situation.text, own[a].explanation, own[b].explanation) for a, b in pairs]
-        answers = iter(same_perspective(self.judge, asked, "same perspective?"))
+        answers = iter(same_perspective(self.judge, asked))
         return [[next(answers) for _ in pairs] for pairs in candidates]
 
 

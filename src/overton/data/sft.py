@@ -53,7 +53,7 @@ def table_sft(
         assert llm is not None
         open_ = [index for index, row in enumerate(rows) if not row.completion]
         asked = [(rows[i].situation.text, rows[i].situation.perspectives) for i in open_]
-        written = dict(zip(open_, summaries(llm, asked, seed, "summaries"), strict=True))
+        written = dict(zip(open_, summaries(llm, asked, seed), strict=True))
         texts = [written.get(index) or text for index, text in enumerate(texts)]
         if tally is not None:
             missing = sum(text is None for text in written.values())

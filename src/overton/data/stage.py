@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.data.card import NO_REPLY, NO_VERDICT, Tally, write_card
 from overton.jsonio import write_jsonl
-from overton.progress import console
+from overton.progress import say
 from overton.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -49,11 +49,9 @@ def run(recipe: Recipe, run: RunDir) -> None:
     write_card(folder, sources, recipe.seed, names, warnings, tally, _made_with(recipe))
     missing = [text for text in warnings if text.endswith((NO_REPLY, NO_VERDICT))]
     if missing and not recipe.llm.dry_run:
-        console.print(
+        say(
             f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / 'card.md'} and run the same "
-            "command; other replies are kept",
-            soft_wrap=True,
-            markup=False,
+            "command; other replies are kept"
         )
 
 

@@ -12,7 +12,7 @@ from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, bootstrap, interval
 from overton.estimator.quality import calibration_error, health_check, held_out_probabilities
 from overton.estimator.threshold import pick_threshold, platt
-from overton.progress import console
+from overton.progress import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,18 +54,17 @@ def calibrate(
     """
     import numpy as np
 
-    both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "Calibrating the estimator")
-    cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
+    cosines = estimator.cosines(pairs.left, pairs.right, pairs.situations, "Calibrating the estimator")
+    cosines = cosines.astype(np.float64)
     health = health_check(estimator, pairs, cosines, seed)
     hashes = (model_hash, data_hash)
     settings = (different_per_same, target_precision, seed)
     calibration, quality = _measure(cosines, pairs, hashes, *settings)
     measurable = {name: here for name, here in pairs.of_sets().items() if name}
     if one_label := sorted(set(pairs.sets) - set(measurable) - {""}):
-        console.print(
+        say(
             f"No threshold of its own for {', '.join(one_label)}: dev pairs of one label only. The threshold of all "
-            "pairs together serves there; clusters in the data would give it one.",
-            markup=False,
+            "pairs together serves there; clusters in the data would give it one."
         )
     sets: dict[str, Any] = {}
     for name, here in measurable.items():

@@ -250,11 +250,20 @@ class SimilarityEstimator:
             return np.zeros((0, self.model.get_embedding_dimension() or 0), dtype=np.float32)
         return np.stack([known[text] for text in prepared])
 
-    def cosines(self, left: Sequence[str], right: Sequence[str], contexts: Sequence[str] | None = None) -> np.ndarray:
-        """Cosine of each pair ``left[i], right[i]`` in the situation ``contexts[i]``: (n,) float32."""
+    def cosines(
+        self,
+        left: Sequence[str],
+        right: Sequence[str],
+        contexts: Sequence[str] | None = None,
+        description: str = "",
+    ) -> np.ndarray:
+        """Cosine of each pair ``left[i], right[i]`` in the situation ``contexts[i]``: (n,) float32.
+
+        ``description`` shows a progress bar with this text.
+        """
         import numpy as np
 
-        both = self.encode([*left, *right], None if contexts is None else [*contexts, *contexts])
+        both = self.encode([*left, *right], None if contexts is None else [*contexts, *contexts], description)
         return np.einsum("ij,ij->i", both[: len(left)], both[len(left) :])
 
     def clear_cache(self) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overton.errors import DataError
+from overton.estimator.pairs import check_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,13 +55,7 @@ def group_texts(pairs: Sequence[Mapping[str, Any]], prepare: Prepare) -> TextGro
     Raises:
         DataError: a row lacks a column or has an empty text, or all pairs have one label.
     """
-    for row, pair in enumerate(pairs, 1):
-        for name in ("situation", "sentence1", "sentence2"):
-            value = pair.get(name)
-            if not isinstance(value, str) or (name != "situation" and not value.strip()):
-                raise DataError(f"training pairs, row {row}: {name} must be a text, found {value!r}")
-        if pair.get("label") not in (0, 1):
-            raise DataError(f"training pairs, row {row}: label must be 0 or 1, found {pair.get('label')!r}")
+    check_pairs(pairs, "training pairs")
     situations = [pair["situation"] for pair in pairs]
     left = prepare([pair["sentence1"] for pair in pairs], situations)
     right = prepare([pair["sentence2"] for pair in pairs], situations)

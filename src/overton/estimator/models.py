@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from overton.errors import MissingDependencyError, ModelError
 from overton.estimator.calibration import CALIBRATION_FILE
 from overton.folders import visible_files
 from overton.jsonio import sha256
+from overton.progress import quiet_loading
 from overton.rundir import fingerprint
 from overton.weights import whole_weights
 
@@ -114,7 +114,7 @@ def load_sentence_transformer(folder: Path, max_seq_length: int | None = None) -
     if not any(folder.rglob("*.safetensors")):
         raise ModelError(f"{folder}: holds no *.safetensors file; copy or train the model again")
     try:
-        with _quiet_loading(), whole_weights():
+        with quiet_loading(), whole_weights():
             model = SentenceTransformer(
                 str(folder),
                 trust_remote_code=False,
@@ -152,20 +152,6 @@ def overlong(model: SentenceTransformer) -> Callable[[Sequence[str]], list[bool]
         return [len(ids) > limit for ids in rows]
 
     return found
-
-
-@contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """No bar for the weights of a model that loads in under a second."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def model_hash(folder: Path) -> str:

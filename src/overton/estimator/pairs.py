@@ -101,12 +101,7 @@ def pair_columns(rows: Sequence[Mapping[str, Any]], where: str) -> Pairs:
     """
     import numpy as np
 
-    for number, row in enumerate(rows, 1):
-        for name in ("situation", "sentence1", "sentence2"):
-            if not isinstance(row.get(name), str) or (name != "situation" and not row[name].strip()):
-                raise DataError(f"{where}, row {number}: {name} must be a text, found {row.get(name)!r}")
-        if row.get("label") not in (0, 1):
-            raise DataError(f"{where}, row {number}: label must be 0 or 1, found {row.get('label')!r}")
+    check_pairs(rows, where)
     labels = np.array([bool(row["label"]) for row in rows])
     if labels.all() or not labels.any():
         raise DataError(f"{where}: all {len(rows)} pairs have label {int(labels[0])}; both labels are needed")
@@ -122,6 +117,30 @@ def pair_columns(rows: Sequence[Mapping[str, Any]], where: str) -> Pairs:
         paraphrases=np.array([bool(row.get("paraphrase")) for row in rows]),
         groups=np.array([index[text] for text in situations]),
     )
+
+
+def check_pairs(rows: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Refuse a row without two texts and a label.
+
+    Raises:
+        DataError: names the first such row, from 1 on, and the column.
+    """
+    for number, row in enumerate(rows, 1):
+        check_texts(row, ("sentence1", "sentence2"), f"{where}, row {number}")
+        if row.get("label") not in (0, 1):
+            raise DataError(f"{where}, row {number}: label must be 0 or 1, found {row.get('label')!r}")
+
+
+def check_texts(row: Mapping[str, Any], names: Sequence[str], where: str) -> None:
+    """Refuse a row that lacks one of these texts, or its situation, which alone may be empty.
+
+    Raises:
+        DataError: names the column.
+    """
+    for name in ("situation", *names):
+        value = row.get(name)
+        if not isinstance(value, str) or (name != "situation" and not value.strip()):
+            raise DataError(f"{where}: {name} must be a text, found {value!r}")
 
 
 def bootstrap(

@@ -141,8 +141,7 @@ def _perspectrum(estimator: SimilarityEstimator, claims: ClaimPairs, seed: int) 
     import numpy as np
 
     pairs = claims.pairs
-    both = estimator.encode([*pairs.left, *pairs.right], [*pairs.situations] * 2, "PERSPECTRUM")
-    cosines = np.einsum("ij,ij->i", both[: len(pairs.left)], both[len(pairs.left) :]).astype(np.float64)
+    cosines = estimator.cosines(pairs.left, pairs.right, pairs.situations, "PERSPECTRUM").astype(np.float64)
     called = _called(cosines, pairs, seed)
     found: Figures = {}
     for name, mask in claims.subsets.items():

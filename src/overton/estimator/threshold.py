@@ -26,20 +26,12 @@ def best_f1(cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None 
     """
     import numpy as np
 
-    weights = np.ones(len(cosines)) if weights is None else weights
-    keep = weights > 0
-    cosines, labels, weights = cosines[keep].astype(np.float64), labels[keep], weights[keep]
-    order = np.argsort(-cosines, kind="stable")
-    cosines = cosines[order]
-    hits = np.cumsum(weights[order] * labels[order])
-    called = np.cumsum(weights[order])
+    cosines, hits, called, last_of_ties = _ranked(cosines, labels, weights)
     if len(cosines) == 0 or hits[-1] == 0:
         return float("nan"), float("nan")
     f1 = 2 * hits / (called + hits[-1])
-    last_of_ties = np.append(cosines[:-1] != cosines[1:], True)
     best = int(np.argmax(np.where(last_of_ties, f1, -1.0)))
-    below = cosines[best + 1] if best + 1 < len(cosines) else cosines[best]
-    return float((cosines[best] + below) / 2), float(f1[best])
+    return _below(cosines, best), float(f1[best])
 
 
 def at_precision(cosines: np.ndarray, labels: np.ndarray, precision: float, weights: np.ndarray | None = None) -> float:
@@ -56,19 +48,29 @@ def at_precision(cosines: np.ndarray, labels: np.ndarray, precision: float, weig
     """
     import numpy as np
 
+    cosines, hits, called, last_of_ties = _ranked(cosines, labels, weights)
+    good = np.flatnonzero((hits / called >= precision) & last_of_ties)
+    return _below(cosines, int(good[-1])) if len(good) else float("nan")
+
+
+def _ranked(
+    cosines: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of pairs that count, by falling cosine: cosines, positives and pairs so far, and whether the next is lower."""
+    import numpy as np
+
     weights = np.ones(len(cosines)) if weights is None else weights
     keep = weights > 0
     cosines, labels, weights = cosines[keep].astype(np.float64), labels[keep], weights[keep]
     order = np.argsort(-cosines, kind="stable")
     cosines = cosines[order]
-    share = np.cumsum(weights[order] * labels[order]) / np.cumsum(weights[order])
     last_of_ties = np.append(cosines[:-1] != cosines[1:], True)[: len(cosines)]
-    good = np.flatnonzero((share >= precision) & last_of_ties)
-    if not len(good):
-        return float("nan")
-    last = int(good[-1])
-    below = cosines[last + 1] if last + 1 < len(cosines) else cosines[last]
-    return float((cosines[last] + below) / 2)
+    return cosines, np.cumsum(weights[order] * labels[order]), np.cumsum(weights[order]), last_of_ties
+
+
+def _below(cosines: np.ndarray, place: int) -> float:
+    """Half-way from the cosine at this place to the next."""
+    return float((cosines[place] + cosines[min(place + 1, len(cosines) - 1)]) / 2)
 
 
 def pick_threshold(

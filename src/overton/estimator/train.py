@@ -1,4 +1,4 @@
-"""Fine-tune the estimator on triplets with the Sentence Transformers trainer."""
+"""Fine-tune the estimator on triplets or labelled pairs with the Sentence Transformers trainer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from overton.estimator.card import write_card
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import build_loss
 from overton.estimator.models import load_sentence_transformer, overlong, resolve_base, shown_base
+from overton.estimator.pairs import check_texts
 from overton.estimator.preprocess import Prepare, Preprocessing
 from overton.folders import atomic_folder
 from overton.precision import has_fast_bf16, ignore_launchers_precision
@@ -192,10 +193,7 @@ def prepare_triplets(triplets: Sequence[Mapping[str, Any]], prepare: Prepare) ->
         DataError: see :func:`train_estimator`.
     """
     for row, triplet in enumerate(triplets, 1):
-        for name in ("situation", *COLUMNS):
-            value = triplet.get(name)
-            if not isinstance(value, str) or (name != "situation" and not value.strip()):
-                raise DataError(f"triplets, row {row}: {name} must be a text, found {value!r}")
+        check_texts(triplet, COLUMNS, f"triplets, row {row}")
     situations = [t["situation"] for t in triplets]
     texts = [prepare([t[name] for t in triplets], situations) for name in COLUMNS]
     # Without its situation's words a positive can equal its anchor (nothing to learn) or negative (wrong).

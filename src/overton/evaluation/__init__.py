@@ -1,4 +1,4 @@
-"""The evaluation stage: judges answers with evaluators that share no code and no weights with the reward.
+"""The evaluation stage: evaluators that share no weights with the reward, and no measure of likeness.
 
 Names are loaded on first use, so importing this package costs nothing.
 """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overton.errors import DataError
-from overton.notes import other_text_note as other_text_note
+from overton.notes import short
 from overton.spelling import one_spelling
 from overton.types import Answer, Situation
 
@@ -63,8 +63,3 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
         other_text += bool(prompt) and not same_text
         pairs.append((index, found))
     return Joined(pairs, unmatched, other_text)
-
-
-def short(text: str) -> str:
-    """At most 60 characters of it, for a message."""
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -30,7 +30,6 @@ from overton.evaluation.nli_model import (
     Pair,
     entailment_index,
     load_nli,
-    quiet_loading,
 )
 from overton.evaluation.nli_screen import screened
 from overton.types import Answer, Situation
@@ -42,7 +41,6 @@ __all__ = [
     "entailment_index",
     "load_nli",
     "nli_rows",
-    "quiet_loading",
     "wanted_pairs",
 ]
 

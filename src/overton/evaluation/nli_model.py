@@ -11,6 +11,7 @@ import numpy as np
 
 from overton.errors import ModelError
 from overton.precision import has_fast_bf16
+from overton.progress import quiet_loading
 from overton.weights import whole_weights
 
 MAX_SENTENCES = 200  # distinct ones; the comparison of an answer with itself grows with the square
@@ -135,12 +136,11 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 32, bf
     return NliModel(encoder, str(name), index, batch_size, bf16 and has_fast_bf16(encoder.device.type))
 
 
-def check_nli(name: str | Path, *, offline: bool = True) -> None:
-    """Find a cross-encoder's config without its weights, which take long.
+def check_nli(name: str | Path) -> None:
+    """Find a cross-encoder's config, here or at the hub, without its weights, which take long.
 
     Args:
         name: as for :func:`load_nli`.
-        offline: as there.
 
     Raises:
         ModelError: as there, but for damaged weights.
@@ -148,7 +148,7 @@ def check_nli(name: str | Path, *, offline: bool = True) -> None:
     from transformers import AutoConfig
 
     with _loading(name) as source:
-        labels = AutoConfig.from_pretrained(source, local_files_only=offline, trust_remote_code=False).id2label
+        labels = AutoConfig.from_pretrained(source, trust_remote_code=False).id2label
     entailment_index(labels, str(name))
 
 
@@ -170,20 +170,6 @@ def _loading(name: str | Path) -> Iterator[str]:
         raise ModelError(
             f"{name}: cannot be loaded as an NLI cross-encoder ({type(error).__name__}: {reason}). {hint}"
         ) from error
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """No bar for the weights of a model that loads or saves in under a second."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def entailment_index(id2label: Mapping[Any, str], name: str) -> int:

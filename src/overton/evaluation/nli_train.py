@@ -16,10 +16,11 @@ from typing import Any
 
 from overton.errors import DataError
 from overton.evaluation.coverage import ENTAILED, drop_lead
-from overton.evaluation.nli import load_nli, quiet_loading
+from overton.evaluation.nli import load_nli
 from overton.evaluation.nli_learner import IGNORED, LABELS, Example, fit, make_model, train_tokenizer
 from overton.folders import atomic_folder
 from overton.jsonio import read_jsonl, write_json
+from overton.progress import quiet_loading
 
 HELD_OUT = 0.1
 

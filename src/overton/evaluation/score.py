@@ -8,11 +8,11 @@ from typing import Any
 
 from overton.errors import DataError
 from overton.evaluation.form import form_row
-from overton.evaluation.join import Joined, join, other_text_note, short
+from overton.evaluation.join import Joined, join
 from overton.evaluation.nli import NliModel, count_pairs, nli_rows
 from overton.evaluation.oracle import is_world, oracle_row
 from overton.evaluation.summary import summarise
-from overton.notes import few_note, intervals_in
+from overton.notes import few_note, intervals_in, other_text_note, short
 from overton.progress import progress, track
 from overton.types import Answer, Situation
 

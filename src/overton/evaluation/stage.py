@@ -16,8 +16,7 @@ from overton.data import read_answers, read_situations
 from overton.errors import DataError, RunError
 from overton.evaluation.coverage import ENTAILED
 from overton.evaluation.independence import parts_of_run, shared_models
-from overton.evaluation.join import other_text_note
-from overton.evaluation.judge import load_judges
+from overton.evaluation.judge import Judge, load_judges
 from overton.evaluation.judge.stage import judge_part, judge_system
 from overton.evaluation.judge.summary import failure_line
 from overton.evaluation.nli import METRICS, NliModel, load_nli
@@ -28,13 +27,15 @@ from overton.evaluation.published import published_rows, published_sentences
 from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_rows
 from overton.evaluation.summary import order_systems, summarise
 from overton.jsonio import read_json, read_jsonl, sha256, write_json, write_jsonl
-from overton.progress import console
+from overton.notes import other_text_note
+from overton.progress import console, say
 from overton.rundir import RunDir
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
     from overton.recipe import Recipe
 
+Maker = Callable[[str, Sequence[Answer]], list[dict[str, Any]]]  # of a system and its answers
 _EVALUATORS = ("form", "oracle", "nli", "published", "judge")
 
 
@@ -54,7 +55,7 @@ def check(recipe: Recipe, run: RunDir) -> None:
     section = recipe.evaluation
     for name in (section.nli_model, *section.nli_also):
         if name != "world":
-            check_nli(name, offline=False)
+            check_nli(name)
     if section.nli_published:
         published_sentences("")
 
@@ -81,28 +82,11 @@ def run(recipe: Recipe, run: RunDir) -> None:
     systems, other_text = _read_systems(run.stage("generation"), situations)
     for name, count in other_text.items():
         for note in other_text_note(count):
-            console.print(f"evaluation: {name}: {note}", style="yellow", markup=False)
+            say(f"evaluation: {name}: {note}", style="yellow")
     timings = _Timings(folder / "timings.json")
     load = _nli_model(recipe, run, timings)
-    makers: dict[str, Callable[[str, Sequence[Answer]], list[dict[str, Any]]]] = {
-        "form": lambda name, answers: form_rows(answers, by_id),
-    }
-    if is_world(situations):
-        makers["oracle"] = lambda name, answers: oracle_rows(name, answers, by_id)
-    models: dict[str, str] = {}  # evaluator -> name of the NLI model
-    if load:
-        models["nli"] = section.nli_model
-        makers["nli"] = lambda name, answers: entailment_rows(name, load(), answers, by_id, section.nli_threshold)
-        if section.nli_published:
-            makers["published"] = lambda name, answers: published_rows(load(), answers, by_id, section.nli_threshold)
-    for number, other in enumerate(section.nli_also, 2):
-        models[f"nli-{number}"] = other
-        makers[f"nli-{number}"] = lambda name, answers, other=other: entailment_rows(  # type: ignore[misc]
-            name, _further(other), answers, by_id, section.nli_threshold
-        )
     judges = load_judges(section.judge.models, run.path / "llm")
-    if judges:
-        makers["judge"] = lambda name, answers: judge_system(judges, name, answers, by_id, folder)
+    makers, models = _makers(recipe, folder, by_id, load, judges)
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in systems}
     for name, answers in systems.items():
         for evaluator, make in makers.items():
@@ -124,7 +108,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
             settings=_settings(section.nli_model if load else None, folder),
         )
     for note in summary["notes"]:
-        console.print(f"evaluation: {note}", style="yellow", markup=False)
+        say(f"evaluation: {note}", style="yellow")
     if models:
         with timings.measure("statistics", "nli"):
             found = {models[e]: {name: rows[name][e] for name in rows} for e in models}
@@ -150,6 +134,34 @@ def run(recipe: Recipe, run: RunDir) -> None:
     console.print(f"evaluation: {len(systems)} systems, {len(situations)} situations ({spent})")
     if failed:
         raise RunError(f"{failure_line(failed)}\nWhat came is kept: run the same command again for the rest.")
+
+
+def _makers(
+    recipe: Recipe,
+    folder: Path,
+    by_id: dict[str, Situation],
+    load: Callable[[], NliModel] | None,
+    judges: Sequence[Judge],
+) -> tuple[dict[str, Maker], dict[str, str]]:
+    """What makes the rows of each evaluator, and the name of the NLI model of each that is one."""
+    section = recipe.evaluation
+    makers: dict[str, Maker] = {"form": lambda name, answers: form_rows(answers, by_id)}
+    if is_world(list(by_id.values())):
+        makers["oracle"] = lambda name, answers: oracle_rows(name, answers, by_id)
+    models: dict[str, str] = {}
+    if load:
+        models["nli"] = section.nli_model
+        makers["nli"] = lambda name, answers: entailment_rows(name, load(), answers, by_id, section.nli_threshold)
+        if section.nli_published:
+            makers["published"] = lambda name, answers: published_rows(load(), answers, by_id, section.nli_threshold)
+    for number, other in enumerate(section.nli_also, 2):
+        models[f"nli-{number}"] = other
+        makers[f"nli-{number}"] = lambda name, answers, other=other: entailment_rows(  # type: ignore[misc]
+            name, _further(other), answers, by_id, section.nli_threshold
+        )
+    if judges:
+        makers["judge"] = lambda name, answers: judge_system(judges, name, answers, by_id, folder)
+    return makers, models
 
 
 def _read_systems(folder: Path, situations: Sequence[Situation]) -> tuple[dict[str, list[Answer]], dict[str, int]]:
@@ -184,10 +196,10 @@ def _nli_model(recipe: Recipe, run: RunDir, timings: _Timings) -> Callable[[], N
     name, folder = recipe.evaluation.nli_model, run.stage("evaluation") / "nli_model"
     pairs = run.stage("data") / "nli.jsonl"
     if name == "world" and not pairs.is_file():
-        console.print(
-            "[yellow]evaluation: no entailment figures. `nli_model: world` needs the bundled world's "
-            "data/nli.jsonl; name a CrossEncoder in evaluation.nli_model, for example "
-            "microsoft/deberta-v2-xlarge-mnli[/yellow]"
+        say(
+            "evaluation: no entailment figures. `nli_model: world` needs the bundled world's data/nli.jsonl; name a "
+            "CrossEncoder in evaluation.nli_model, for example microsoft/deberta-v2-xlarge-mnli",
+            style="yellow",
         )
         return None
 

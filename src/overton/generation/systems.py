@@ -13,7 +13,7 @@ from overton.generation.union import load_merger
 from overton.jsonio import sha256
 from overton.llm import LanguageModel, Reply, Request, load_llm
 from overton.llm.front import Budget
-from overton.progress import console
+from overton.progress import say
 from overton.rundir import fingerprint
 from overton.sections_generation import TRAINED, SystemSection
 from overton.sections_model import LlmSection, ModelSection
@@ -74,11 +74,9 @@ def answers_of(system: SystemSection, questions: Sequence[Situation], settings: 
     plan = _plan(system, settings, home)
     session = Session(settings, len(questions))
     if home.dry_run and session.tries > 1:  # how many replies break the format is not known before
-        console.print(
+        say(
             f"{system.name}: the first try of each call is counted; with format_retries it may be up to "
-            f"{session.tries} times as much",
-            soft_wrap=True,
-            markup=False,
+            f"{session.tries} times as much"
         )
     replies = STRATEGIES[system.strategy](session, plan, [question.text for question in questions])
     label = versions(list(plan.prompts.values()))

@@ -18,17 +18,17 @@ from typing import Any
 from overton.errors import DataError
 from overton.jsonio import read_jsonl, write_jsonl
 from overton.llm.cache import ReplyCache, cache_key
-from overton.llm.completion import Failure, read_answer
+from overton.llm.completion import Failure, error_text, read_answer
 from overton.llm.endpoint import declines, request_body
 from overton.llm.front import clean
 from overton.llm.types import Reply, Request
-from overton.progress import console
+from overton.progress import say
 from overton.sections_model import LlmSection
 
 URL = "/v1/chat/completions"
 # That one file may hold, by the openai package's batch_create_params, which says 200 MB.
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
-_SHOWN = 200
+_NOTHING = "no reason given"
 
 
 class BatchWriter:
@@ -57,11 +57,11 @@ class BatchWriter:
         asked = {key: request for key, request in keys.items() if self._cache.get(key) is None}
         if known := len(keys) - len(asked):
             rest = "" if asked else "; nothing is left to ask"
-            console.print(f"{self.name}: {known:,} replies are in the cache{rest}", soft_wrap=True, markup=False)
+            say(f"{self.name}: {known:,} replies are in the cache{rest}")
         for lines in _files(self._lines(asked)):
             path = self._next()
             count = write_jsonl(path, lines)
-            console.print(f"{path}: {count:,} requests to {self.name}", soft_wrap=True, markup=False)
+            say(f"{path}: {count:,} requests to {self.name}")
             self._old.discard(path)
         while self._old:  # only now, since an error above should not cost what an earlier call wrote
             self._old.pop().unlink(missing_ok=True)
@@ -176,17 +176,12 @@ def _check_results(rows: Sequence[dict[str, Any]], path: Path) -> None:
 def _reply(row: dict[str, Any]) -> Reply:
     response, error = row.get("response"), row.get("error")
     if not isinstance(response, dict):
-        return Reply(None, f"the batch reports an error: {_said(error)}")
+        return Reply(None, f"the batch reports an error: {error_text(error) or _NOTHING}")
     body = response.get("body")
     if (status := response.get("status_code")) != 200:
-        said = body.get("error") if isinstance(body, dict) else body
-        return Reply(None, f"HTTP {status}: {_said(said)}", declined=declines(status, json.dumps(body)))
+        said = error_text(body.get("error") if isinstance(body, dict) else body) or _NOTHING
+        return Reply(None, f"HTTP {status}: {said}", declined=declines(status, json.dumps(body)))
     try:
         return read_answer(json.dumps(body))
     except Failure as failure:
         return Reply(None, str(failure))
-
-
-def _said(error: Any) -> str:
-    text = error.get("message") if isinstance(error, dict) else error
-    return " ".join(str(text or "no reason given").split())[:_SHOWN]

@@ -55,7 +55,7 @@ def read_answer(text: str) -> Reply:
     if finish == "content_filter":
         return Reply(None, "held back by the endpoint's content filter", read, written, declined=True)
     if finish == "error":
-        raise Failure("the endpoint broke the reply off (finish_reason error)", _said(choice.get("error")))
+        raise Failure("the endpoint broke the reply off (finish_reason error)", error_text(choice.get("error")))
     reason = ("cut off" if written is None else f"cut off after {written} tokens") if finish in _CUT_OFF else ""
     return Reply(content, reason, read, written, thought_tokens=_thought_tokens(usage, content, thoughts))
 
@@ -92,7 +92,8 @@ def _thought_tokens(usage: dict[str, Any], text: str, thoughts: str) -> int:
     return round(written * len(thoughts) / (len(thoughts) + len(text))) if thoughts else 0
 
 
-def _said(error: Any) -> str:
+def error_text(error: Any) -> str:
+    """What an endpoint's ``error`` says, on one line; ``""`` where it says nothing."""
     text = error.get("message") if isinstance(error, dict) else error
     return " ".join(str(text or "").split())[:SHOWN]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from overton.llm.cache import ReplyCache, cache_key
 from overton.llm.endpoint import longest_reply, request_body
 from overton.llm.types import Backend, Reply, Request
-from overton.progress import console, progress
+from overton.progress import progress, say
 from overton.sections_model import LlmSection
 
 _BYTES_A_TOKEN = 4  # of English; other languages and code differ, so what is made of it is an estimate
@@ -107,11 +107,9 @@ class CarefulModel:
             yield from self._calls(backend, rest, refused)
             rest = {}
         if refused:
-            console.print(
+            say(
                 f"{self.name}: {len(refused)} calls with a JSON schema were turned down "
-                f"({next(iter(refused.values()))}); asked without one",
-                soft_wrap=True,
-                markup=False,
+                f"({next(iter(refused.values()))}); asked without one"
             )
         rest |= {key: asked[key] for key in refused}
         plain = {key: replace(request, schema=None) for key, request in rest.items()}
@@ -155,11 +153,9 @@ class CarefulModel:
         bound = "at least" if free else "at most"
         cost = f", {bound} about ${(read * prices[0] + written * prices[1]) / 1e6:,.2f}" if any(prices) else ""
         replies = "replies without a limit (extra.max_tokens is null)" if free else f"at most {written:,} to write"
-        console.print(
+        say(
             f"dry run: {len(asked):,} calls to {self.name}, about {read:,} tokens to read and {replies}{cost}; "
-            f"{known:,} replies are in the cache",
-            soft_wrap=True,
-            markup=False,
+            f"{known:,} replies are in the cache"
         )
 
     def _longest(self, request: Request) -> int | None:
@@ -172,11 +168,7 @@ class CarefulModel:
             return
         shown = "; ".join(f"{count} x {reason}" for reason, count in failed.most_common(3))
         more = f"; and {len(failed) - 3} other reasons" if len(failed) > 3 else ""
-        console.print(
-            f"{self.name}: {failed.total()} of {len(replies)} calls brought no reply: {shown}{more}",
-            soft_wrap=True,
-            markup=False,
-        )
+        say(f"{self.name}: {failed.total()} of {len(replies)} calls brought no reply: {shown}{more}")
 
 
 def clean(reply: Reply) -> Reply:

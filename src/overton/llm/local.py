@@ -16,16 +16,16 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from overton.errors import ModelError
+from overton.errors import ModelError, first_line
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
+from overton.nucleus import nucleus
 from overton.precision import has_fast_bf16
 from overton.prompting import answer_text, end_turns
 from overton.sections_model import LlmSection
 from overton.weights import causal_model
 
 _SMALL = 50_000_000  # parameters; below, a model is quick anyway and keeps the precision it was trained in
-_LIKELIEST = 256
 
 
 class LocalModel:
@@ -125,21 +125,6 @@ class RowSampler(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)  # type: ignore[return-value]
 
 
-def nucleus(weights: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Zero outside each row's nucleus: the smallest set of likeliest tokens whose sum reaches ``top_p``, and ties.
-
-    Args:
-        weights: (rows, vocabulary) probabilities.
-        top_p: (rows, 1), in (0, 1].
-    """
-    likeliest = weights.topk(min(_LIKELIEST, weights.shape[-1]), dim=-1).values
-    if bool((likeliest.sum(-1, keepdim=True) < top_p).any()):  # a rare nucleus that is wider
-        likeliest = weights.sort(dim=-1, descending=True).values
-    before = likeliest.cumsum(-1) - likeliest
-    last = (before < top_p).sum(-1, keepdim=True) - 1
-    return weights.masked_fill(weights < likeliest.gather(-1, last), 0.0)
-
-
 def _load(name: str) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
@@ -149,7 +134,7 @@ def _load(name: str) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = causal_model(name, dtype="auto")
     except Exception as error:  # the reasons span several libraries and many classes
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise ModelError(
             f"{name}: cannot be loaded as a causal language model ({first}). llm.model is a hub name that this "
             "machine can reach or a folder with safetensors weights; for an endpoint, set llm.base_url too."

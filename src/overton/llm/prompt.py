@@ -7,7 +7,7 @@ from typing import Any
 
 from overton.errors import ModelError
 from overton.llm.types import Reply, Request
-from overton.progress import console
+from overton.progress import say
 from overton.prompting import prompt_ids
 from overton.sections_model import LlmSection
 
@@ -60,11 +60,9 @@ class PromptEncoder:
             reason = f"the prompt's {len(ids)} tokens leave {left} of the window of {window}, too few for a reply"
             return Reply(None, reason, declined=True)
         if not self._noted:
-            console.print(
+            say(
                 f"{self._name}: a prompt of {len(ids)} tokens leaves {left} of the window of {window}: its reply "
-                f"ends there, before {request.max_tokens} tokens, and so may others",
-                soft_wrap=True,
-                markup=False,
+                f"ends there, before {request.max_tokens} tokens, and so may others"
             )
             self._noted = True
         return ids, replace(request, max_tokens=left)

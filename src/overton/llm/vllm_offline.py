@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from overton.errors import MissingDependencyError, ModelError
+from overton.errors import MissingDependencyError, ModelError, first_line
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
 from overton.prompting import marks_channels, turn_end
@@ -41,7 +41,7 @@ class VllmModel:
         try:
             self._llm = vllm.LLM(**engine_arguments(section))
         except Exception as error:  # vLLM's own classes, torch's, and those of the engine's process
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            first = first_line(error)
             raise ModelError(f"{section.model}: vLLM cannot load it ({first})") from error
         self._make = vllm.SamplingParams
         self._encoder = PromptEncoder(section, self._llm.get_tokenizer(), template, trained)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from overton.report.files import mapping, number
 from overton.report.svg import printable
 from overton.report.tables import GREEDY
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 95% score interval of a share from ``n`` trials (Wilson, 1927, JASA 22)."""
-    z = 1.959964
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def moving_average(values: Sequence[float], reach: int) -> list[float]:

@@ -10,9 +10,17 @@ from overton.report.compare_figures import curve_figure, scores_figure
 from overton.report.compare_metrics import COMPARED, GROUPS, MAIN
 from overton.report.files import Row, mapping, number
 from overton.report.html import environment
-from overton.report.metrics import Metric, difference_text, interval_text, p_text, value_text
+from overton.report.metrics import (
+    Metric,
+    difference_text,
+    interval_text,
+    label_inside,
+    p_text,
+    percent_change,
+    value_text,
+)
 from overton.report.svg import css_variables
-from overton.report.tables import Cell
+from overton.report.tables import Cell, cell
 from overton.report.verdict import against_ranks, verdict
 
 
@@ -58,7 +66,7 @@ def blocks(comparison: Row) -> list[Block]:
         metrics = tuple(m for m in COMPARED.values() if m.group == group and m.name in names)
         if metrics:
             rows = tuple(
-                (s, tuple(_cell(m, mapping(mapping(own).get(m.name))) for m in metrics)) for s, own in scores.items()
+                (s, tuple(cell(m, mapping(mapping(own).get(m.name))) for m in metrics)) for s, own in scores.items()
             )
             found.append(Block(group, metrics, rows))
     return found
@@ -83,7 +91,7 @@ def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[str], list[tup
                 mapping(mapping(g).get(s)).get(name) for g in groups.values() for s in g
             ):
                 rows = [
-                    (s, [_cell(m, mapping(mapping(mapping(g).get(s)).get(name))) for g in groups.values()])
+                    (s, [cell(m, mapping(mapping(mapping(g).get(s)).get(name))) for g in groups.values()])
                     for s in comparison["systems"]
                 ]
                 found.append((kind, m, list(groups), rows))
@@ -97,7 +105,7 @@ def opening(comparison: Row) -> str:
     first = mapping(comparison["systems"][systems[0]]).get(m.name)
     if not first or first["mean"] is None:
         return f"{len(systems)} systems. None of them has a score."
-    text = f"Ranked by {_inside(m)}, {systems[0]} is first of {len(systems)} with {value_text(m, first['mean'])}"
+    text = f"Ranked by {label_inside(m)}, {systems[0]} is first of {len(systems)} with {value_text(m, first['mean'])}"
     text += "." if first["low"] is None else f" (95% interval {interval_text(m, first['low'], first['high'])})."
     if len(systems) < 2:
         return text.replace("Ranked by", "By").replace(f"is first of {len(systems)} with", "has")
@@ -172,7 +180,7 @@ def _pair(m: Metric, row: Row) -> Pair:
         difference=Cell(
             difference_text(m, row["difference"]), " to ".join(difference_text(m, x) for x in interval or ())
         ),
-        relative="" if relative is None else f"{100 * relative:+.0f}%".replace("-", "−"),
+        relative="" if relative is None else percent_change(relative),
         effect="" if d_z is None else f"{d_z:+.2f}".replace("-", "−"),
         delta="" if delta is None else f"{delta:+.2f}".replace("-", "−"),
         p="" if p is None else p_text(p),
@@ -194,14 +202,3 @@ def _details(comparison: Row) -> list[tuple[str, str]]:
         rows.append(("entailment by", settings["nli_model"]))
     rows += [("bootstrap resamples", str(settings["bootstrap"])), ("seed", str(settings["seed"]))]
     return rows + list(settings["versions"].items())
-
-
-def _cell(m: Metric, score: Row) -> Cell:
-    value, low, high = (number(score.get(k)) for k in ("mean", "low", "high"))
-    if value is None:
-        return Cell()
-    return Cell(value_text(m, value), "" if low is None or high is None else interval_text(m, low, high))
-
-
-def _inside(m: Metric) -> str:
-    return m.label if m.label == "F1" else m.label.lower()

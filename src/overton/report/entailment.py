@@ -7,8 +7,9 @@ from typing import Any
 
 from overton.report.axes import colour_of, legend_above, percent_axis, short_name
 from overton.report.files import Row, mapping, number
-from overton.report.metrics import METRICS, interval_text, value_text
+from overton.report.metrics import METRICS
 from overton.report.svg import COLOURS, draw
+from overton.report.tables import cell
 
 _SHOWN = ("nli_mean", "nli_accuracy", "nli_reverse_mean", "coverage", "precision")
 
@@ -32,7 +33,7 @@ def entailment_part(summary: Row, systems: Sequence[str]) -> Row | None:
     if not svg:
         return None
     rows = [
-        [str(e.get("model")), system, *(_cell(name, mapping(mapping(e.get("systems")).get(system))) for name in _SHOWN)]
+        [str(e.get("model")), system, *_cells(mapping(mapping(e.get("systems")).get(system)))]
         for e in entries
         for system in systems
         if system in mapping(e.get("systems"))
@@ -81,10 +82,5 @@ def accuracy_figure(curves: Row, systems: Sequence[str], threshold: float) -> st
     return draw("entailment", (360.0, 235.0), f"{alt}At {threshold:g}: {', '.join(said)}.", paint)
 
 
-def _cell(name: str, scores: Row) -> str:
-    metric, score = METRICS[name], mapping(scores.get(name))
-    mean, low, high = (number(score.get(key)) for key in ("mean", "low", "high"))
-    if mean is None:
-        return "–"
-    text = value_text(metric, mean)
-    return text if low is None or high is None else f"{text} ({interval_text(metric, low, high)})"
+def _cells(scores: Row) -> list[str]:
+    return [str(cell(METRICS[name], mapping(scores.get(name)))) or "–" for name in _SHOWN]

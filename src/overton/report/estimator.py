@@ -9,8 +9,8 @@ from typing import Any
 from overton.notes import threshold_interval
 from overton.report import figures
 from overton.report.files import Row, RunFiles, mapping, number
-from overton.report.metrics import Metric, difference_text, interval_text, value_text
-from overton.report.tables import Cell
+from overton.report.metrics import Metric, difference_text
+from overton.report.tables import Cell, cell
 
 _SYSTEMS = ("base", "tuned")
 _NAMES = {"base": "Untuned base", "tuned": "Tuned"}
@@ -80,12 +80,12 @@ def estimator_rows(files: RunFiles) -> list[tuple[str, tuple[Cell, ...], Cell]]:
     rows = []
     for key, label in _RATED:
         m = Metric(key, label, "share", "up", "", "")
-        cells = tuple(_rated(m, mapping(s.get(key))) for s in systems)
+        cells = tuple(cell(m, mapping(s.get(key))) for s in systems)
         rows.append((label, cells, _difference(m, mapping(differences.get(key)))))
     rates = [mapping(s.get("false_positive_rate")) for s in systems]
     for relation in dict.fromkeys(r for rate in rates for r in rate):
         m = Metric(relation, "", "share", "", "", "")
-        cells = tuple(_rated(m, mapping(rate.get(relation))) for rate in rates)
+        cells = tuple(cell(m, mapping(rate.get(relation))) for rate in rates)
         rows.append((f"Taken for the same: {relation} pairs", cells, Cell()))
     for key, label, digits in _PLAIN:
         values = [number(s.get(key)) for s in systems]
@@ -127,13 +127,6 @@ def _range(histograms: Sequence[Row]) -> tuple[float, float]:
 
 def _counts(benchmark: Row) -> tuple[Any, Any]:
     return benchmark.get("pairs"), benchmark.get("situations")
-
-
-def _rated(m: Metric, score: Row) -> Cell:
-    mean, low, high = (number(score.get(k)) for k in ("mean", "low", "high"))
-    if mean is None:
-        return Cell()
-    return Cell(value_text(m, mean), "" if low is None or high is None else interval_text(m, low, high))
 
 
 def _difference(m: Metric, score: Row) -> Cell:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from overton.report.axes import colour_of, legend_above, moving_average, percent_axis, score_of, short_name, wilson
+from overton.report.axes import colour_of, legend_above, moving_average, percent_axis, score_of, short_name
 from overton.report.files import Row, mapping, number
 from overton.report.metrics import METRICS, Metric, value_text
 from overton.report.svg import COLOURS, MARKERS, Theme, draw
@@ -178,13 +178,15 @@ def reliability(bins: Sequence[Row]) -> str:
     ]
     if not points:
         return ""
+    from scipy.stats import binomtest
+
     points.sort()
     gap = sum(n * abs(p - o) for p, o, n in points) / sum(n for _, _, n in points)
     said = ", ".join(f"{100 * p:.0f}%: {100 * o:.0f}%" for p, o, _ in points)
 
     def paint(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linewidth=1, linestyle=(0, (4, 3)))
-        intervals = [wilson(o, n) for _, o, n in points]
+        intervals = [binomtest(round(o * n), round(n)).proportion_ci(method="wilson") for _, o, n in points]
         pairs = list(zip(points, intervals, strict=True))
         errors = [[max(0.0, o - low) for (_, o, _), (low, _) in pairs]]
         errors.append([max(0.0, high - o) for (_, o, _), (_, high) in pairs])

@@ -9,6 +9,7 @@ from typing import Any
 from overton.errors import MissingDependencyError
 from overton.recipe import Recipe, dump_recipe
 from overton.report import figures
+from overton.report.axes import colour_of
 from overton.report.compare_figures import curve_figure
 from overton.report.entailment import entailment_part
 from overton.report.estimator import estimator_part
@@ -78,7 +79,7 @@ def build_page(recipe: Recipe, files: RunFiles) -> str:
         "recipe": recipe,
         "palette": {"light": css_variables("light"), "dark": css_variables("dark")},
         "table": table,
-        "colours": {s: f"c{min(5, _index(s, table.systems))}" for s in table.systems},
+        "colours": {s: colour_of(s, table.systems) for s in table.systems},
         "opening": safe("results", lambda: opening(files, table)) or "",
         "alarms": safe("results", lambda: alarms(files)),
         "warnings": safe("results", lambda: warnings(files, table)),
@@ -125,11 +126,6 @@ def environment() -> Any:
     # For our own drawings only: figures.py escapes the names that go into them.
     environment.filters["drawing"] = Markup
     return environment
-
-
-def _index(system: str, systems: tuple[str, ...]) -> int:
-    base = system.removesuffix("-greedy")
-    return systems.index(base if base in systems else system)
 
 
 def _curves(files: RunFiles, table: Headline) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from overton.report.files import Row, RunFiles, mapping, number
-from overton.report.metrics import METRICS
-from overton.report.tables import Cell
+from overton.report.files import RunFiles, mapping, number
+from overton.report.metrics import JUDGE, METRICS, Metric
+from overton.report.tables import Cell, cell
 
 PAIR_HEAD = ("Pair", "Win rate", "Won", "Ties", "Lost", "Changed with the order", "For the first", "Questions")
+_RATE = Metric("win_rate", "Win rate", "share", "up", JUDGE, "")
 _SHARES = ("wins", "ties", "losses", "flips", "first")
 
 
@@ -21,7 +22,7 @@ def pair_rows(files: RunFiles) -> list[tuple[str, tuple[Cell, ...]]]:
             f"{counts[0]:.0f} of {counts[0] + counts[1]:.0f}" if counts[0] is not None and counts[1] is not None else ""
         )
         shares = (Cell(_percent(row.get(name))) for name in _SHARES)
-        rows.append((f"{row.get('a')} against {row.get('b')}", (_rate(rate), *shares, Cell(scored))))
+        rows.append((f"{row.get('a')} against {row.get('b')}", (cell(_RATE, rate), *shares, Cell(scored))))
     return rows
 
 
@@ -34,12 +35,6 @@ def agreement_rows(files: RunFiles) -> list[tuple[str, str, str]]:
         label = METRICS[name].label if name in METRICS else name.capitalize()
         rows.append((label, "" if alpha is None else f"{alpha:.3f}", "" if units is None else f"{units:.0f}"))
     return rows
-
-
-def _rate(rate: Row) -> Cell:
-    low, high = number(rate.get("low")), number(rate.get("high"))
-    interval = "" if low is None or high is None else f"{100 * low:.1f}–{100 * high:.1f}"
-    return Cell(_percent(rate.get("mean")), interval)
 
 
 def _percent(value: object) -> str:

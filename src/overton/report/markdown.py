@@ -40,7 +40,7 @@ def build_markdown(recipe: Recipe, files: RunFiles) -> str:
     table = safe("results", lambda: headline(files.summary)) or Headline((), "", "", ())
     parts = [f"# {plain(recipe.name)}", plain(safe("results", lambda: opening(files, table)) or "")]
     for part, make in (
-        ("results", lambda: _warnings(files, table)),
+        ("results", lambda: cautions(alarms(files), warnings(files, table))),
         ("results", lambda: _results(table)),
         ("results", lambda: _other(files, table)),
         ("results", lambda: _judges(files)),
@@ -80,10 +80,10 @@ def _results(table: Headline) -> list[str]:
         head += ["difference", "relative", "p"] if compared else []
         rows = []
         for line in lines:
-            row = [line.metric.label, *(_cell(c) for c in line.cells)]
+            row = [line.metric.label, *map(str, line.cells)]
             c = line.change
             if compared:
-                row += [_cell(Cell(c.difference, c.small)), c.relative, c.p]
+                row += [str(Cell(c.difference, c.small)), c.relative, c.p]
             rows.append(row)
         parts += [f"## {group}", grid(head, rows)]
     if parts and table.treated:
@@ -91,16 +91,12 @@ def _results(table: Headline) -> list[str]:
     return parts
 
 
-def _cell(cell: Cell) -> str:
-    return f"{cell.text} ({cell.interval})" if cell.interval else cell.text
-
-
 def _other(files: RunFiles, table: Headline) -> list[str]:
     rows = [
         [
             f"{a} against {b}",
             f"{m.label}, {m.group.lower()}",
-            _cell(Cell(c.difference, c.small)),
+            str(Cell(c.difference, c.small)),
             c.relative,
             c.p,
         ]
@@ -111,7 +107,7 @@ def _other(files: RunFiles, table: Headline) -> list[str]:
 
 def _judges(files: RunFiles) -> list[str]:
     parts = []
-    if pairs := [[pair, *(_cell(cell) for cell in cells)] for pair, cells in pair_rows(files)]:
+    if pairs := [[pair, *map(str, cells)] for pair, cells in pair_rows(files)]:
         parts += ["## Compared by language models", grid([name.lower() for name in PAIR_HEAD], pairs)]
     if agreement := agreement_rows(files):
         parts += ["## Agreement of the judges", grid(["judged", "Krippendorff's alpha", "cases"], agreement)]
@@ -120,7 +116,7 @@ def _judges(files: RunFiles) -> list[str]:
 
 def _by_count(summary: Row, table: Headline) -> list[str]:
     systems, rows = count_table(summary, table)
-    body = [[count, *(_cell(c) for c in cells)] for count, cells in rows]
+    body = [[count, *map(str, cells)] for count, cells in rows]
     return ["## Coverage by number of perspectives", grid(["references", *systems], body)] if body else []
 
 
@@ -132,16 +128,17 @@ def _values(summary: Row, table: Headline) -> list[str]:
     return ["## Coverage by value", grid(["value", *systems, "change", "n"], rows)] if rows else []
 
 
-def _warnings(files: RunFiles, table: Headline) -> list[str]:
-    parts = []
-    for head, found in (("Not independent", alarms(files)), ("Keep in mind", warnings(files, table))):
-        if found:
-            parts.append(f"**{head}:**\n\n" + "\n".join(f"- {plain(w)}" for w in found))
-    return parts
+def cautions(alarms: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """What shares weights with the reward, and what else to keep in mind: a list each, where there is any."""
+    return [
+        f"**{head}:**\n\n" + "\n".join(f"- {plain(line)}" for line in lines)
+        for head, lines in (("Not independent", alarms), ("Keep in mind", notes))
+        if lines
+    ]
 
 
 def _estimator(files: RunFiles) -> list[str]:
-    rows = [[label, *(_cell(c) for c in cells), _cell(gap)] for label, cells, gap in estimator_rows(files)]
+    rows = [[label, *map(str, cells), str(gap)] for label, cells, gap in estimator_rows(files)]
     return ["## Estimator", grid(["metric", "untuned base", "tuned", "difference"], rows)] if rows else []
 
 

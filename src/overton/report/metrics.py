@@ -204,6 +204,11 @@ def metric(name: str) -> Metric:
     return METRICS.get(name) or Metric(name, name, "ratio", "", OTHER, "", 3)
 
 
+def label_inside(metric: Metric) -> str:
+    """Its label within a sentence."""
+    return metric.label if metric.label == "F1" else metric.label.lower()
+
+
 def value_text(metric: Metric, value: float) -> str:
     """A mean: ``74.2%``, ``5.84``, ``112``."""
     return f"{_scaled(metric, value):.{metric.digits}f}" + ("%" if metric.unit == "share" else "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from overton.notes import few_note, other_text_note
 from overton.report.files import Row, RunFiles, mapping, number
-from overton.report.metrics import FORM, INDEPENDENT, METRICS, OTHER, TRUTH, Metric, metric
+from overton.report.metrics import FORM, INDEPENDENT, METRICS, OTHER, TRUTH, label_inside, metric
 from overton.report.tables import Headline, change, comparisons, mean
 
 _RATIO_LIMIT = 1.15
@@ -146,13 +146,9 @@ def label(name: str) -> str:
     """A metric's name inside a sentence, with its source: ``precision (independent evaluator)``."""
     m = metric(name)
     if m.group in (FORM, OTHER):
-        return _lower(m)
+        return label_inside(m)
     source = {TRUTH: "known truth", INDEPENDENT: "independent evaluator"}
-    return f"{_lower(m)} ({source.get(m.group, 'NLI')})"
-
-
-def _lower(m: Metric) -> str:
-    return m.label if m.label == "F1" else m.label.lower()
+    return f"{label_inside(m)} ({source.get(m.group, 'NLI')})"
 
 
 def series(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[float, float]]:

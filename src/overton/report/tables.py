@@ -29,6 +29,9 @@ class Cell:
     text: str = ""
     interval: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.text} ({self.interval})" if self.interval else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -41,8 +44,6 @@ class Change:
         p: p-value as text.
         verdict: of :func:`~overton.report.verdict.verdict`.
         raw: the difference as a number.
-        raw_interval: low and high, ``None`` when missing.
-        raw_relative: relative change as a number, ``None`` when the baseline is 0 or missing.
         count: ``n = 5`` when fewer situations are compared than a system's mean is over, else ``""``.
         opposed: a sentence when most situations go the other way than the mean, else ``""``.
     """
@@ -53,8 +54,6 @@ class Change:
     p: str = ""
     verdict: str = ""
     raw: float | None = None
-    raw_interval: tuple[float, float] | None = None
-    raw_relative: float | None = None
     count: str = ""
     opposed: str = ""
 
@@ -127,7 +126,7 @@ def headline(summary: Row) -> Headline:
     known += [metric(name) for name in sorted(names - set(METRICS))]
     lines: dict[str, list[Line]] = {}
     for m in known:
-        cells = tuple(_cell(m, mapping(mapping(scores[s]).get(m.name))) for s in systems)
+        cells = tuple(cell(m, mapping(mapping(scores[s]).get(m.name))) for s in systems)
         if any(c.text for c in cells):
             # The true number belongs to the data: a comparison of systems would always be zero.
             compared = Change() if m.name == "true_perspectives" else change(summary, m, *pair)
@@ -168,8 +167,6 @@ def change(summary: Row, m: Metric, baseline: str, treated: str) -> Change:
             p="" if p is None else p_text(p),
             verdict=verdict(m, interval, p),
             raw=difference,
-            raw_interval=interval,
-            raw_relative=relative,
             count=_count(summary, m, row),
             opposed=against_ranks(difference, sign * (number(row.get("cliffs_delta")) or 0.0)),
         )
@@ -197,7 +194,7 @@ def count_table(summary: Row, table: Headline) -> tuple[list[str], list[tuple[st
     systems = [s for s in there if not is_greedy(s)] or there
     groups = count_groups(k for s in systems for k in by_count[s])
     m = METRICS["oracle_coverage"]
-    return systems, [(name, [_cell(m, mapping(by_count[s].get(name))) for s in systems]) for name in groups]
+    return systems, [(name, [cell(m, mapping(by_count[s].get(name))) for s in systems]) for name in groups]
 
 
 def count_groups(names: Iterable[str]) -> dict[str, int]:
@@ -232,7 +229,8 @@ def _count(summary: Row, m: Metric, row: Row) -> str:
     return f"n = {n:.0f}" if n is not None and any(own is not None and own > n for own in means) else ""
 
 
-def _cell(m: Metric, score: Row) -> Cell:
+def cell(m: Metric, score: Row) -> Cell:
+    """A mean with its interval, from a row with ``mean``, ``low`` and ``high``."""
     value, low, high = number(score.get("mean")), number(score.get("low")), number(score.get("high"))
     if value is None:
         return Cell()

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from overton.errors import DataError
+from overton.rewards.plan import Vectors
 from overton.spelling import one_spelling
 from overton.types import Situation
 
 if TYPE_CHECKING:  # which imports this module
     from overton.rewards.reward import Encoder
 
-Vectors = npt.NDArray[np.float32]
 NEIGHBOURS = 10
 LARGEST_BACKGROUND = 500
 # Lines of prose are about as near to references of other situations as the lowest tenth of those are to each other.

@@ -29,9 +29,7 @@ class Near(NamedTuple):
     summary: list[int]
 
 
-def near_threshold(
-    answers: Sequence[Rows], thresholds: Sequence[float], margin: float = MARGIN, ties: bool = False
-) -> list[Near]:
+def near_threshold(answers: Sequence[Rows], thresholds: Sequence[float], ties: bool = False) -> list[Near]:
     """Pairs of each answer with a cosine that is nearly a threshold: a segment and a reference, another segment, or a
     sentence of the summary.
 
@@ -40,7 +38,6 @@ def near_threshold(
     Args:
         answers: unit rows of each.
         thresholds: cosines at which something is decided.
-        margin: what counts as near.
         ties: it matters which reference is nearest to a segment that matches, so two that are as near count too.
 
     Returns:
@@ -52,15 +49,15 @@ def near_threshold(
         segments, summary = answer.segments, answer.summary
         across, within = answer.similarity(), segments @ segments.T
         np.fill_diagonal(within, 2.0)  # a segment is not compared with itself
-        close, alike = _close(across, thresholds, margin), _close(within, thresholds, margin)
+        close, alike = _close(across, thresholds), _close(within, thresholds)
         if ties and across.size:
             first = across.max(axis=0)
-            level = (across > first - margin) & (first >= min(thresholds))
+            level = (across > first - MARGIN) & (first >= min(thresholds))
             close |= level & (level.sum(axis=0) > 1)
         own = close.any(axis=0) | alike.any(axis=1)
         sentences: list[int] = []
         if len(summary):
-            said = _close(segments @ summary.T, thresholds, margin)
+            said = _close(segments @ summary.T, thresholds)
             own |= said.any(axis=1)
             sentences = np.flatnonzero(said.any(axis=0)).tolist()
         found.append(Near(np.flatnonzero(close.any(axis=1)).tolist(), np.flatnonzero(own).tolist(), sentences))
@@ -94,8 +91,8 @@ def near_texts(
     return near, sorted(wanted)
 
 
-def _close(cosines: npt.NDArray[np.float32], thresholds: Sequence[float], margin: float) -> npt.NDArray[np.bool_]:
-    close = np.abs(cosines - thresholds[0]) < margin
+def _close(cosines: npt.NDArray[np.float32], thresholds: Sequence[float]) -> npt.NDArray[np.bool_]:
+    close = np.abs(cosines - thresholds[0]) < MARGIN
     for threshold in thresholds[1:]:
-        close |= np.abs(cosines - threshold) < margin
+        close |= np.abs(cosines - threshold) < MARGIN
     return close

@@ -11,17 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from overton.errors import RecipeError
 from overton.matching import greedy_matching, redundant_in_order
 from overton.rewards.bounds import COSINE, NOT_NEGATIVE, check_bounds
 from overton.rewards.op_grpo_text import format_score, keywords, mask, segments, strict_core
-from overton.rewards.plan import Plan, Rows, unscorable
+from overton.rewards.plan import Plan, Rows, Vectors, unscorable
 from overton.types import Group, Match, Score, Segment
 
-Vectors = npt.NDArray[np.float32]
 STEPS = ("ladder", "smooth")
 _BOUNDS = {
     "threshold": COSINE,

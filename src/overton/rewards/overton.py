@@ -21,7 +21,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from overton.errors import RecipeError
 from overton.rewards import terms
@@ -31,7 +30,6 @@ from overton.rewards.plan import Plan, Rows, unscorable
 from overton.segment import Layout, parse, segment
 from overton.types import Group, Match, Score, Segment
 
-Vectors = npt.NDArray[np.float32]
 _BOUNDS = {
     "threshold": COSINE,
     "beta": (0.0, 1000.0),  # its square is taken; beyond that F is coverage

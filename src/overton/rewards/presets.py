@@ -13,7 +13,7 @@ from overton.rewards.overton import OvertonPreset
 from overton.rewards.quality_diversity import QualityDiversityPreset
 
 Preset = OpGrpoPreset | OvertonPreset | QualityDiversityPreset
-PRESETS: dict[str, type[OpGrpoPreset] | type[OvertonPreset] | type[QualityDiversityPreset]] = {
+PRESETS: dict[str, type[Preset]] = {
     "overton": OvertonPreset,
     "op-grpo": OpGrpoPreset,
     "quality-diversity": QualityDiversityPreset,

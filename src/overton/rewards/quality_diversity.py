@@ -28,17 +28,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from overton.errors import RecipeError
 from overton.matching import optimal_matching
 from overton.rewards.assign import assign
 from overton.rewards.bounds import COSINE, NOT_NEGATIVE, check_bounds
-from overton.rewards.plan import Plan, Rows, unscorable
+from overton.rewards.plan import Plan, Rows, Vectors, unscorable
 from overton.segment import Layout, parse
 from overton.types import Group, Match, Score, Segment
 
-Vectors = npt.NDArray[np.float32]
 DIVERSITIES = ("product", "determinant", "none")
 QUALITIES = ("f1", "precision")
 _BOUNDS = {

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from overton.errors import RecipeError
 from overton.rewards.background import Background
 from overton.rewards.near import near_texts
-from overton.rewards.plan import Rows
+from overton.rewards.plan import Rows, Vectors
 from overton.rewards.presets import check_background, make_preset
 from overton.rewards.references import checked_groups
 from overton.types import Group, Match, Score, Situation
 
-Vectors = npt.NDArray[np.float32]
 _HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, and no tokenizer takes it
 
 

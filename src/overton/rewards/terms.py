@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from overton.rewards.plan import Vectors
 from overton.segment import keywords
 from overton.spelling import run
 
-Vectors = npt.NDArray[np.float32]
 # Keeps a determinant of near-copies above 0, so that it still tells two copies from three.
 RIDGE = 1e-3
 

@@ -89,7 +89,7 @@ def check_evaluator(evaluator: Evaluator) -> None:
     if evaluator.nli_model:
         from overton.evaluation.nli_model import check_nli
 
-        check_nli(evaluator.nli_model, offline=False)  # its weights may have no room beside the model that answers
+        check_nli(evaluator.nli_model)  # its weights may have no room beside the model that answers
     else:
         _encoder(evaluator.estimator)
 

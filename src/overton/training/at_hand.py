@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from overton.errors import ModelError
+from overton.errors import ModelError, first_line
 from overton.prompting import build_prompt, longest_prompt, read_sft_rows
 from overton.recipe import Recipe
 from overton.rundir import RunDir
@@ -42,7 +42,7 @@ def tokenizer_at_hand(recipe: Recipe, run: RunDir, unchecked: list[str], problem
     try:
         found = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model, trust_remote_code=False)
     except Exception as error:  # the reasons span several libraries and many classes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         unchecked.append(f"chat template, padding and lengths in tokens: no tokenizer of {model} ({reason})")
         return None
     problems += preflight.tokenizer_problems(recipe, found)

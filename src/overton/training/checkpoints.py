@@ -14,7 +14,7 @@ from pathlib import Path
 
 from overton.jsonio import sha256, write_json
 from overton.processes import from_first
-from overton.progress import console
+from overton.progress import say
 
 LIST = "files.json"
 KEPT = 2  # the newest may turn out damaged
@@ -86,7 +86,7 @@ def _newest_whole(folder: Path, steps: int) -> str | None:
         wrong = damage(path)
         if wrong is None:
             return str(path)
-        console.print(f"{path}: passed over, {wrong}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{path}: passed over, {wrong}")
     return None
 
 

@@ -11,8 +11,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor
 
 from overton.errors import NonFiniteError
-
-_LIKELIEST = 256
+from overton.nucleus import nucleus
 
 
 class DirectSampler(LogitsProcessor):
@@ -58,23 +57,6 @@ class DirectSampler(LogitsProcessor):
         draw = draw.minimum(total.nextafter(torch.zeros_like(total)))
         chosen = torch.searchsorted(sums, draw, right=True)
         return torch.full_like(scores, -torch.inf).scatter_(-1, chosen, 0.0)  # type: ignore[return-value]
-
-
-def nucleus(weights: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Probabilities with everything outside the nucleus set to 0 (Holtzman et al. 2020, arXiv 1904.09751).
-
-    Args:
-        weights: probabilities of shape (batch, vocabulary).
-        top_p: the nucleus is the smallest set of likeliest tokens whose sum reaches it; tokens as likely as
-            its last one stay too.
-    """
-    count = min(_LIKELIEST, weights.shape[-1])
-    likeliest = weights.topk(count, dim=-1).values
-    if bool((likeliest.sum(-1) < top_p).any()):
-        likeliest = weights.sort(dim=-1, descending=True).values
-    before = likeliest.cumsum(-1) - likeliest
-    last = (before < top_p).sum(-1, keepdim=True) - 1
-    return weights.masked_fill(weights < likeliest.gather(-1, last), 0.0)
 
 
 def samples_plainly(config: GenerationConfig) -> bool:

@@ -169,9 +169,7 @@ def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[
         problems += preflight.background(recipe, background_situations(recipe, run))
     if (run.path / "estimator" / "model").is_dir():
         return [*problems, *preflight.calibration(recipe, run.path / "estimator")]
-    unchecked.append(
-        f"calibration: {run.path / 'estimator'} is not there yet. `overton estimator run RECIPE` makes it."
-    )
+    unchecked.append(f"calibration: {run.path / 'estimator'} is not there yet. `overton estimator RECIPE` makes it.")
     return problems
 
 

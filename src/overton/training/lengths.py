@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from overton.errors import RecipeError
-from overton.progress import console
+from overton.progress import say
 from overton.recipe import Recipe
 from overton.training.arguments import FEW_STEPS, sft_steps
 from overton.training.preflight import Problem
@@ -25,7 +25,7 @@ def settle(problems: Iterable[Problem]) -> None:
     found = list(problems)
     for problem in found:
         if problem.severity == "warning":
-            console.print(str(problem), style="yellow", markup=False)
+            say(str(problem), style="yellow")
     if errors := [str(problem) for problem in found if problem.severity == "error"]:
         raise RecipeError("\n".join(errors))
 

@@ -13,7 +13,7 @@ from overton.estimator.models import model_files
 from overton.folders import empty_folder
 from overton.inputs import outside_hash
 from overton.jsonio import read_json, sha256, write_json
-from overton.progress import console
+from overton.progress import say
 from overton.recipe import Recipe
 from overton.rundir import RunDir, fingerprint
 
@@ -125,8 +125,7 @@ def _move_aside(part: Path, made_from: dict[str, Any]) -> None:
             f"{part}: was made from something else (changed: {changed}) and cannot be moved to {old} "
             f"({error.strerror or error}). Move or remove it, and run the same command again."
         ) from None
-    text = f"{part.name} was made from something else (changed: {changed}) and is made again; what was there: {old}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say(f"{part.name} was made from something else (changed: {changed}) and is made again; what was there: {old}")
 
 
 def _changes(part: Path, made_from: dict[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from overton.errors import RecipeError
+from overton.errors import RecipeError, first_line
 from overton.recipe import Recipe
 from overton.rewards import OvertonReward
 from overton.rewards.background import Background
@@ -44,7 +44,7 @@ def placed_reward(
         try:
             estimator.move(wanted)
         except (RuntimeError, AssertionError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise RecipeError(f"reward.placement: the estimator cannot be put on {wanted} ({reason})") from None
     behind = Background.of(background, estimator, section.background) if section.background else None
     overrides: dict[str, Any] = section.overrides

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from overton.errors import ModelError
+from overton.errors import ModelError, first_line
 from overton.folders import atomic_folder
 from overton.precision import has_fast_bf16
 from overton.processes import is_first
@@ -91,10 +91,9 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = causal_model(source, dtype=dtype, **(_four_bits() if load_in_4bit else {}))
     except Exception as error:  # the reasons span several libraries and many classes
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{name}: cannot be loaded as a causal language model ({first}). Give a folder with config.json, "
-            "tokenizer and safetensors weights, or a hub name that this machine can reach."
+            f"{name}: cannot be loaded as a causal language model ({first_line(error)}). Give a folder with "
+            "config.json, tokenizer and safetensors weights, or a hub name that this machine can reach."
         ) from error
     known = getattr(model.config.get_text_config(), "vocab_size", None)
     # A pad token that was added to the tokenizer alone has no row among the embeddings.

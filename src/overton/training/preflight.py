@@ -125,10 +125,10 @@ def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
     if policy.load_in_4bit:
         yield from _package("bitsandbytes", "policy.load_in_4bit", "pip install bitsandbytes, or set it to false")
     if options.rollout == "vllm":
-        yield from _vllm("training.grpo.rollout")
+        yield from _vllm()
         yield from _gpu("training.grpo.rollout", "vllm wants a GPU; set it to transformers")
     if options.rollout == "vllm-server":
-        yield from _vllm("training.grpo.rollout")
+        yield from _vllm()
         yield from _answers(options.vllm_server_url, "training.grpo.vllm_server_url", f"start it with: {_SERVE}")
     yield from _placement(recipe)
 
@@ -178,13 +178,15 @@ def _package(module: str, key: str, remedy: str) -> Iterator[Problem]:
         yield Problem("error", key, f"package {module} is not installed: {remedy}")
 
 
-def _vllm(key: str) -> Iterator[Problem]:
+def _vllm() -> Iterator[Problem]:
     wanted, version = requirement("trl", "vllm", "vllm"), installed("vllm")
     remedy = f"pip install 'vllm{wanted}', or set it to transformers"
     if version is None:
-        yield Problem("error", key, f"package vllm is not installed: {remedy}")
+        yield Problem("error", "training.grpo.rollout", f"package vllm is not installed: {remedy}")
     elif not fits(version, wanted):
-        yield Problem("error", key, f"TRL takes vLLM {wanted}, and {version} is installed: {remedy}")
+        yield Problem(
+            "error", "training.grpo.rollout", f"TRL takes vLLM {wanted}, and {version} is installed: {remedy}"
+        )
 
 
 def _gpu(key: str, remedy: str, wanted: int = 1) -> Iterator[Problem]:

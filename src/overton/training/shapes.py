@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from overton.errors import ModelError
+from overton.errors import ModelError, first_line
 from overton.sections_training import PolicySection
 
 _QWEN = {"vocab_size": 151936, "torch_dtype": "bfloat16"}
@@ -128,14 +128,14 @@ def find_shape(policy: PolicySection) -> Shape:
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, local_files_only=True)
         return shape_of(config, "the folder" if folder.is_dir() else "the hub's cache")
     except Exception as error:  # the reasons span several libraries and many classes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
     if policy.model in PUBLISHED:
         return _published(policy.model)
     if not folder.exists():
         try:
             return shape_of(AutoConfig.from_pretrained(name, trust_remote_code=False), "the hub")
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
     raise ModelError(f"{policy.model}: no configuration in a folder, in the hub's cache or on the hub ({reason})")
 
 

@@ -107,11 +107,6 @@ class World:
     kinds: Mapping[str, Kind]
     circumstances: Mapping[str, Circumstance]
 
-    @property
-    def domains(self) -> list[str]:
-        """Names of the domains, sorted."""
-        return sorted({k.domain for k in self.kinds.values()})
-
 
 @lru_cache(maxsize=1)
 def load_world() -> World:

@@ -20,30 +20,20 @@ _FLIP = {"+": "-", "-": "+"}
 _ALL = tuple(range(PHRASINGS))
 
 
-def triplets(
-    situations: Sequence[Situation],
-    n: int,
-    seed: int,
-    *,
-    near: float = 0.50,
-    opposite: float = 0.25,
-    world: World | None = None,
-) -> list[dict[str, str]]:
+def triplets(situations: Sequence[Situation], n: int, seed: int) -> list[dict[str, str]]:
     """Triplets from train situations, in train phrasings only.
 
     Args:
         situations: the train split.
         n: triplets wanted.
         seed: decides everything.
-        near: share of negatives of the same family with the same stance.
-        opposite: share of negatives of the same value with the opposite stance; the rest are other relevant
-            perspectives of the situation.
-        world: content; the bundled one by default.
 
     Returns:
-        ``n`` rows with ``situation``, ``anchor``, ``positive`` and ``negative``.
+        ``n`` rows with ``situation``, ``anchor``, ``positive`` and ``negative``. Half of the negatives are of the same
+        family with the same stance, a quarter of the same value with the opposite stance, the rest other relevant
+        perspectives of the situation.
     """
-    world = world or load_world()
+    world = load_world()
     rng = random.Random(f"{seed}/triplets")
     train = SPLIT_PHRASINGS["train"]
     rows = []
@@ -51,7 +41,7 @@ def triplets(
         slots = slots_of(situation)
         view = value_stance(rng.choice(situation.perspectives))
         first, second = rng.sample(train, 2)
-        relation = rng.choices(("near", "opposite", "other"), (near, opposite, 1 - near - opposite))[0]
+        relation = rng.choices(("near", "opposite", "other"), (2, 1, 1))[0]
         against = _negative(relation, view, situation, world, rng)
         rows.append(
             {
@@ -64,9 +54,7 @@ def triplets(
     return rows
 
 
-def labelled_pairs(
-    situations: Sequence[Situation], n: int, split: str, seed: int, *, world: World | None = None
-) -> list[dict[str, object]]:
+def labelled_pairs(situations: Sequence[Situation], n: int, split: str, seed: int) -> list[dict[str, object]]:
     """Same-or-not pairs for calibration (dev) or benchmark (test), half of them the same perspective.
 
     ``sentence2`` is in one of the train phrasings, as a trained model's answers are. ``sentence1`` is in a
@@ -78,12 +66,11 @@ def labelled_pairs(
         n: pairs wanted.
         split: ``"dev"`` or ``"test"``.
         seed: decides everything.
-        world: content; the bundled one by default.
 
     Returns:
         ``n`` rows: ``situation``, ``sentence1``, ``sentence2``, ``label`` (1 same, 0 not), ``relation``.
     """
-    world = world or load_world()
+    world = load_world()
     rng = random.Random(f"{seed}/pairs/{split}")
     rows: list[dict[str, object]] = []
     for number, situation in enumerate(_cycle(situations, n, rng)):
@@ -107,9 +94,7 @@ def labelled_pairs(
     return rows
 
 
-def nli_pairs(
-    situations: Sequence[Situation], n: int, seed: int, *, world: World | None = None
-) -> list[dict[str, str]]:
+def nli_pairs(situations: Sequence[Situation], n: int, seed: int) -> list[dict[str, str]]:
     """Premise-hypothesis pairs, a third of each class, in all five phrasings.
 
     The premise is an explanation as references have it; the hypothesis one as an answer has it, half of the
@@ -120,13 +105,12 @@ def nli_pairs(
         situations: the train split.
         n: pairs wanted.
         seed: decides everything.
-        world: content; the bundled one by default.
 
     Returns:
         ``n`` rows with ``premise``, ``hypothesis``, ``label`` and what each side says (``premise_meaning``
         and ``hypothesis_meaning``: a cluster, or ``""`` for a summary), for trainers that can use it.
     """
-    world = world or load_world()
+    world = load_world()
     rng = random.Random(f"{seed}/nli")
     rows = []
     for number, situation in enumerate(_cycle(situations, n, rng)):

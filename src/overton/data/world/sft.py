@@ -28,26 +28,22 @@ def sft_rows(
     seed: int,
     *,
     keep: tuple[float, float] = (0.35, 0.60),
-    minimum: int = 2,
     repeat: float = 0.05,
     irrelevant: float = 0.05,
-    world: World | None = None,
 ) -> list[dict[str, str]]:
-    """One imperfect answer a situation.
+    """One imperfect answer a situation, of at least two perspectives.
 
     Args:
         situations: the train split.
         seed: decides everything.
         keep: range of the share of relevant perspectives an answer holds, drawn once an answer.
-        minimum: perspectives an answer holds at least.
         repeat: probability that a kept perspective comes again later, in other words.
         irrelevant: probability that a line gives way to a perspective that is not relevant here.
-        world: content; the bundled one by default.
 
     Returns:
         Rows with ``id``, ``prompt`` and ``completion``.
     """
-    world = world or load_world()
+    world = load_world()
     rng = random.Random(f"{seed}/sft")
     rows = []
     for situation in situations:
@@ -55,7 +51,7 @@ def sft_rows(
         views = [value_stance(p) for p in situation.perspectives]
         kept = [v for v in views if rng.random() < rate]
         rest = [v for v in views if v not in kept]
-        kept += rng.sample(rest, max(0, min(minimum - len(kept), len(rest))))
+        kept += rng.sample(rest, max(0, min(2 - len(kept), len(rest))))
         kept.sort(key=lambda view: _rank(world, view[0]))
         lines = _lines(situation, kept, world, rng, repeat, irrelevant)
         rows.append({"id": situation.id, "prompt": situation.text, "completion": write_answer(situation, lines, rng)})

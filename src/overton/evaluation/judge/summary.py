@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from overton.evaluation.judge.agreement import krippendorff_alpha
 from overton.evaluation.judge.pairwise import Row, judge_points, pair_summary, verdict_of
 from overton.evaluation.judge.score import ASPECTS, METRICS
 from overton.evaluation.statistics import compare_systems, interval, seed_of
+from overton.notes import reasons
 
 
 def system_figures(rows: Sequence[Row], resamples: int = 2000, seed: int = 0) -> dict[str, dict[str, Any]]:
@@ -75,7 +75,7 @@ def judge_figures(
 
 def failures(rows: Sequence[Row]) -> dict[str, int]:
     """Why rows lack a verdict that they may get when asked again, with how many; the most frequent first."""
-    return dict(Counter(row["reason"] for row in rows if row["failed"]).most_common())
+    return reasons(row for row in rows if row["failed"])
 
 
 def failure_line(failed: Mapping[str, int]) -> str:
