@@ -13,6 +13,7 @@ import pytest
 from overton.errors import DiskFullError, RunError
 from overton.folders import atomic_folder, empty_folder
 from overton.jsonio import write_text
+from overton.rundir import RunDir
 
 
 def names(folder: Path) -> list[str]:
@@ -100,3 +101,18 @@ def test_a_folder_that_could_not_be_filled_leaves_the_old_one(tmp_path: Path, er
         raise error
     assert names(tmp_path) == ["model"]
     assert (path / "weights").read_text() == "old"
+
+
+def test_what_a_link_leads_to_is_emptied_only_where_it_was_made_here(tmp_path: Path) -> None:
+    """A run from elsewhere may hold a link to a folder of the user's own."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis").write_text("keep")
+    (tmp_path / "data").symlink_to(tmp_path / "mine")
+    with pytest.raises(RunError, match=r"were not made here, as there is no manifest\.json"):
+        RunDir(tmp_path).begin("data", {"seed": 1})
+    assert (tmp_path / "mine" / "thesis").read_text() == "keep"
+    (tmp_path / "mine" / "thesis").unlink()
+    RunDir(tmp_path).begin("data", {"seed": 1})  # an empty folder of another disk
+    (tmp_path / "mine" / "old").write_text("")
+    RunDir(tmp_path).begin("data", {"seed": 2})
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["manifest.json"]

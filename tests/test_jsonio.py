@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 from pathlib import Path
 
@@ -166,8 +167,6 @@ def test_rows_are_compressed_under_the_name_of_a_compressed_file(tmp_path: Path)
 
 
 def test_compressed_rows_are_read_and_half_a_file_is_named(tmp_path: Path) -> None:
-    import gzip
-
     whole = gzip.compress(b'{"a": 1}\n{"a": 2}\n' * 500)
     (tmp_path / "rows.jsonl.gz").write_bytes(whole)
     assert len(read_jsonl(tmp_path / "rows.jsonl.gz")) == 1000
@@ -176,3 +175,30 @@ def test_compressed_rows_are_read_and_half_a_file_is_named(tmp_path: Path) -> No
     for name in ("half", "plain"):
         with pytest.raises(DataError, match=rf"{name}\.jsonl\.gz: not a whole gzip file"):
             read_jsonl(tmp_path / f"{name}.jsonl.gz")
+
+
+@pytest.mark.parametrize(("text", "said"), [("[" * 100_000, "nested too deeply"), ("9" * 5_000, "digits")])
+def test_json_that_python_cannot_read_is_told(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_line_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """A megabyte of gzip holds a line of a gigabyte; what is read of it is bounded."""
+    path = tmp_path / "a.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b'{"a": 1}\n')
+        for _ in range(65):
+            file.write(b" " * (1 << 20))
+    with pytest.raises(DataError, match="line 2: more than 64 MiB"):
+        read_jsonl(path)
+
+
+def test_a_link_where_the_temporary_file_will_be_is_not_followed(tmp_path: Path) -> None:
+    """Its name can be guessed, and whoever may write to the folder can be there first."""
+    (tmp_path / "other").write_text("mine")
+    (tmp_path / f".a.txt.{os.getpid()}.tmp").symlink_to(tmp_path / "other")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new" and not (tmp_path / "a.txt").is_symlink()
+    assert (tmp_path / "other").read_text() == "mine"

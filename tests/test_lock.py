@@ -131,3 +131,13 @@ def test_a_folder_that_cannot_be_made_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunError, match="cannot be written"), locked(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    """A run from elsewhere may bring one along, and the file it leads to would be emptied."""
+    (tmp_path / "mine").write_text("keep")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to(tmp_path / "mine")
+    with pytest.raises(RunError, match="cannot be written"), locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "mine").read_text() == "keep"

@@ -240,3 +240,19 @@ def test_a_merged_key_may_be_written_again(tmp_path: Path) -> None:
 def test_an_override_may_not_say_a_key_twice_either(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"--set 'training\.grpo=.*: steps: this key stands twice"):
         load_recipe(write(tmp_path, "seed: 1\n"), ["training.grpo={steps: 1, steps: 2}"])
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 20_000, "{a: " * 5_000, "seed: " + "9" * 6_000, "seed: 2001-99-99"])
+def test_yaml_that_python_cannot_read_is_told(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RecipeError, match="cannot be read as YAML"):
+        load_recipe(write(tmp_path, text))
+
+
+@pytest.mark.timeout(20)
+def test_an_anchor_of_anchors_is_not_written_out(tmp_path: Path) -> None:
+    """Nine lists of nine of the one before are 9 ** 9 words in a message."""
+    lists = ["x: &a [x, x, x, x, x, x, x, x, x]"]
+    lists += [f"x{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
+    with pytest.raises(RecipeError, match="seed: Input should be a valid integer") as caught:
+        load_recipe(write(tmp_path, "\n".join([*lists, "seed: *i"])))
+    assert len(str(caught.value)) < 5_000

@@ -15,7 +15,7 @@ from overton.data_verbs import data_command
 from overton.estimator_verbs import estimator_app
 from overton.generate_verbs import generate_command
 from overton.judge_verbs import judge, overtonbench
-from overton.printing import output_fault, print_anything
+from overton.printing import harmless, output_fault, print_anything
 from overton.processes import hold_back, is_first
 from overton.score_verbs import compare, score
 from overton.serve_verbs import serve_app
@@ -277,7 +277,7 @@ def _settle_libraries(quiet: bool) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(harmless(text), file=sys.stderr)
 
 
 if __name__ == "__main__":

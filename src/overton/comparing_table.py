@@ -95,7 +95,7 @@ def latex(comparison: Mapping[str, Any]) -> str:
     for block in blocks(dict(comparison)):
         head = " & ".join(["System", *(_tex(m.label) for m in block.metrics)])
         rows = [
-            " & ".join([_tex(s), *(_tex(f"{c.text} [{c.interval}]" if c.interval else c.text) for c in cells)])
+            " & ".join([_tex_name(s), *(_tex(f"{c.text} [{c.interval}]" if c.interval else c.text) for c in cells)])
             for s, cells in block.rows
         ]
         parts.append(
@@ -161,9 +161,20 @@ def _csv(head: tuple[str, ...], rows: list[list[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([["" if v is None else v for v in row] for row in rows])
+    writer.writerows([["" if v is None else _no_formula(v) for v in row] for row in rows])
     return text.getvalue()
 
 
 def _tex(text: str) -> str:
     return re.sub("|".join(map(re.escape, _LATEX)), lambda m: _LATEX[m.group()], text)
+
+
+def _tex_name(name: str) -> str:
+    """On one line; after the end of a row, a bracket or a star would be read as its option."""
+    text = _tex(" ".join(name.split()))
+    return f"{{}}{text}" if text.startswith(("[", "*")) else text
+
+
+def _no_formula(cell: Any) -> Any:
+    """A name that a spreadsheet would calculate, behind an apostrophe."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

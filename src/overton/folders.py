@@ -45,12 +45,23 @@ def _share(folder: Path) -> None:
                 path.chmod(rights)
 
 
-def empty_folder(folder: Path) -> None:
+def empty_folder(folder: Path, mark: str = "") -> None:
     """Remove all that a folder holds, also where a link leads to it; the folder and the link stay.
 
+    Args:
+        folder: it need not be there.
+        mark: name of the file that shows whose files they are. Where a link leads to files without it, nothing is
+            removed: a run from elsewhere may bring along a link to any folder.
+
     Raises:
-        RunError: a file cannot be removed; it would be taken for a new one.
+        RunError: nothing shows that the files behind a link are this run's, or a file cannot be removed; it would be
+            taken for a new one.
     """
+    if mark and folder.is_symlink() and not (folder / mark).is_file() and next(_visible(folder), None):
+        raise RunError(
+            f"{folder}: is a link to {folder.resolve()}, whose files were not made here, as there is no {mark}. Remove "
+            "the link, or empty that folder yourself, and run the same command again."
+        )
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         _remove(path)
     left = (path for path in _visible(folder) if path.is_symlink() or not path.is_dir())

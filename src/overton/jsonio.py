@@ -18,6 +18,7 @@ from overton.errors import DataError, RunError
 from overton.folders import visible_files
 from overton.full_disk import disk_full
 
+MAX_LINE = 64 << 20  # bytes; a small gzip file can hold a line that fills the memory
 _LONE = re.compile("[\ud800-\udfff]")  # surrogates; json has joined those that come in pairs
 
 
@@ -35,7 +36,9 @@ def atomic_open(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb" if binary else "w", encoding=None if binary else "utf-8") as file:
+        # Made anew: in a folder that others write to, its name can be guessed, and a link would lead anywhere.
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb" if binary else "x", encoding=None if binary else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -104,7 +107,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        DataError: missing, not UTF-8 or not JSON.
+        DataError: missing, not UTF-8, not JSON, or nested too deeply.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -114,6 +117,10 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: broken JSON at line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise DataError(f"{path}: nested too deeply to be read") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{path}: {error}") from None
 
 
 def read_jsonl(path: Path, *, nan: bool = False) -> list[dict[str, Any]]:
@@ -126,12 +133,15 @@ def read_jsonl(path: Path, *, nan: bool = False) -> list[dict[str, Any]]:
         nan: read ``NaN``, as Python writes a missing cell, as null; else it is refused.
 
     Raises:
-        DataError: missing, empty, not UTF-8, or a line that is not a JSON object (with its number).
+        DataError: missing, empty, not UTF-8, or a line that is not a JSON object or is longer than 64 MiB (with its
+            number).
     """
     rows: list[dict[str, Any]] = []
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
+                if len(line) > MAX_LINE:
+                    raise DataError(f"{path}, line {number}: more than {MAX_LINE >> 20} MiB; write one row a line")
                 if not line.strip():
                     continue
                 rows.append(_parse_line(path, number, line, nan))

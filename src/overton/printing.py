@@ -5,8 +5,17 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 from contextlib import suppress
+
+# Control characters but tab and line break, and those that turn the direction of writing.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """A message without what would command the terminal: it may hold names of files and keys that others chose."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def print_anything() -> None:

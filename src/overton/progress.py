@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -16,9 +16,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from overton.printing import harmless
 from overton.processes import is_first
 
-console = Console(stderr=True, quiet=not is_first())
+
+class _Console(Console):
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print; what endpoints and files of others say commands no terminal."""
+        super().print(*(harmless(o) if isinstance(o, str) else o for o in objects), **settings)
+
+
+console = _Console(stderr=True, quiet=not is_first())
 
 T = TypeVar("T")
 

@@ -142,7 +142,8 @@ def _explain(error: Any) -> str:
     if error["type"] != "extra_forbidden":
         message = error["msg"].removeprefix("Value error, ")
         given = error.get("input")
-        shown = "" if isinstance(given, dict) else f" (given: {given!r})"
+        # A list may hold one anchor many times over, and so on inwards: written out it would fill the memory.
+        shown = "" if isinstance(given, dict | list) else f" (given: {given!r})"
         return f"{path}: {message}{shown}"
     siblings = _keys_at(location[:-1])
     near = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.4)

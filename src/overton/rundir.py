@@ -123,7 +123,7 @@ class RunDir:
         old = self.manifest(stage)
         if clear and (old is None or old.get("fingerprint") != fingerprint(made_from)):
             if writes is None:
-                empty_folder(self.stage(stage))
+                empty_folder(self.stage(stage), "manifest.json")
             else:
                 self._remove_own(stage, old, writes)
         for leftover in list(self.stage(stage).rglob(".*.tmp")):  # of a write that was killed

@@ -40,9 +40,13 @@ def read_yaml(text: str, where: str) -> Any:
 
     Raises:
         RecipeError: a mapping has a key twice.
-        yaml.YAMLError: it is not YAML.
+        yaml.YAMLError: it is not YAML, is nested too deeply, or holds a value that Python cannot.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # a subclass of the safe one
+    except RecursionError:
+        raise yaml.YAMLError("nested too deeply to be read") from None
+    except ValueError as error:  # a number of thousands of digits, a date that is none
+        raise yaml.YAMLError(str(error)) from None
     except _TwiceError as error:
         raise RecipeError(f"{where}: {error}") from None

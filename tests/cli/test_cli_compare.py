@@ -14,11 +14,12 @@ from cli_material import ANSWER, write_rows
 
 from overton.comparing import compare_files
 from overton.comparing_files import join_saved, read_references, read_saved
-from overton.comparing_table import FILES, latex, markdown
+from overton.comparing_table import FILES, comparisons_csv, latex, markdown, table_csv
 from overton.errors import DataError
 from overton.evaluation.statistics import compare, interval
 from overton.jsonio import read_json, read_jsonl
 from overton.report.compare import build_comparison, pairs
+from overton.report.svg import printable
 from overton.scoring import score_files
 from overton.scoring_pairs import Evaluators
 from overton.testing import tiny_nli
@@ -163,6 +164,20 @@ def test_what_models_wrote_is_escaped_everywhere(tmp_path: Path, refs: Path, enc
     assert "<script" not in markdown(found)
     tex = latex(found)
     assert r"\textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{}\_\%\&|\$x" in tex
+
+
+def test_names_are_no_formulas_and_no_options(refs: Path, encoder: Path) -> None:
+    """A spreadsheet calculates what begins with a sign, and LaTeX reads a bracket after a row's end."""
+    names = ("=cmd|x!A1", "[2cm] a\n\nb", "\u202e@SUM(1)", "@SUM(1)")
+    rows = [{"id": f"q{i}", "answer": answer(VIEWS[:2]), "system": name} for name in names for i in range(3)]
+    found = compare_files([write_rows(refs.parent / "names.jsonl", rows)], refs, strict(encoder))
+    cells = {row[0] for row in csv.reader(io.StringIO(table_csv(found)))}
+    assert {"'=cmd|x!A1", "'@SUM(1)"} <= cells
+    pairs_of = list(csv.DictReader(io.StringIO(comparisons_csv(found))))
+    assert not any(row[side].startswith(("=", "@")) for row in pairs_of for side in "ab")
+    assert all(float(row["difference"] or 0) == 0 for row in pairs_of)  # figures stay figures
+    assert "\\\\\n{}[2cm] a b &" in latex(found)
+    assert printable("\u202e@SUM(1)") == "\ufffd@SUM(1)"
 
 
 def test_every_pair_of_the_page_is_a_row_of_the_file(good: Path, poor: Path, refs: Path, encoder: Path) -> None:

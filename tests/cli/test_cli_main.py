@@ -241,3 +241,12 @@ def test_no_model_of_the_hub_is_forgotten_where_the_hub_may_be_out_of_reach(
     )
     assert overton("evaluate", "r.yaml")[0] == 0
     assert {"a/b", "c/d", "e/f"} <= set(asked)
+
+
+def test_a_message_does_not_command_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of files and keys of recipes may come from others."""
+    recipe = tmp_path / "a.yaml"
+    recipe.write_text('"\\e]0;title\\a\\e[31mred\\u202e": 1\n')
+    assert main(["run", str(recipe)]) == 1
+    said = capsys.readouterr().err
+    assert "]0;title" in said and not {"\x1b", "\x07", "\u202e"} & set(said)

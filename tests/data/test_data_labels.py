@@ -63,3 +63,9 @@ def test_of_valueprism_too_where_the_row_is_used() -> None:
 def test_punctuation_alone_is_no_label(label: str) -> None:
     with pytest.raises(DataError, match="`label` must have 1 to 120 characters beside punctuation"):
         view_of(label, "x", None, None, "f, row 1")
+
+
+@pytest.mark.timeout(5)  # what tries white space from each of its places takes longer
+def test_a_label_of_white_space_is_refused_quickly() -> None:
+    with pytest.raises(DataError, match="1 to 120 characters"):
+        view_of("a" + " " * 90_000 + "b", "It is said.", None, None, "row 1")

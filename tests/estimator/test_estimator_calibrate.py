@@ -369,3 +369,12 @@ def test_benchmark_of_a_model_against_itself(tiny_base: Path, tmp_path: Path) ->
     assert system["sentences_per_second"] > 0
     assert system["precision_recall"]["recall"][0] == 1
     json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("value", ['"0.7"', "true", "[0.7]", "1" + "0" * 400, "[" * 100_000])
+def test_a_threshold_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None:
+    numbers = {"low": 0.6, "high": 0.8, "slope": 1.0, "intercept": 0.0, "f1": 1.0, "precision": 1.0, "recall": 1.0}
+    rest = json.dumps({**numbers, "pairs": 3, "model_hash": "m", "data_hash": "d"})
+    (tmp_path / "calibration.json").write_text(f'{{"threshold": {value}, {rest[1:]}')
+    with pytest.raises(ModelError, match="unreadable calibration"):
+        Calibration.load(tmp_path / "calibration.json")

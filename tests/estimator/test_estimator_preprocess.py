@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from overton.errors import ModelError
 from overton.estimator import Preprocessing
-from overton.estimator.preprocess import mask_situation
+from overton.estimator.preprocess import SETTINGS_FILE, mask_situation
 
 SITUATION = "A mother reads the diary of her daughter in secret."
 
@@ -123,3 +123,19 @@ def test_broken_settings_are_named(tmp_path: Path, content: str) -> None:
 )
 def test_vowel_signs_and_accents_are_parts_of_their_word(situation: str, text: str, rest: str) -> None:
     assert mask_situation(text, situation) == rest
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        '{"situation": "other"}',
+        '{"strip_label": "no"}',
+        '{"subtract_situation": "1"}',
+        '{"subtract_situation": NaN}',
+        f'{{"subtract_situation": 1{"0" * 400}}}',
+    ],
+)
+def test_settings_with_values_of_another_kind_are_refused(tmp_path: Path, given: str) -> None:
+    (tmp_path / SETTINGS_FILE).write_text(f'{{"format": 3, "preprocessing": {given}}}')
+    with pytest.raises(ModelError, match="unreadable settings"):
+        Preprocessing.load(tmp_path)

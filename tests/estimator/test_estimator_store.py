@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 from pathlib import Path
@@ -99,3 +100,15 @@ class closed_for_writing:
     def __exit__(self, *_: object) -> None:
         self.other.execute("ROLLBACK")
         self.other.close()
+
+
+def test_what_is_no_vector_of_finite_numbers_is_not_taken(tmp_path: Path) -> None:
+    """Others may have written into a shared file: NaN, text."""
+    store = VectorStore(tmp_path / "vectors.sqlite", "m", 2)
+    unit = np.array([0.6, 0.8], dtype=np.float32)
+    store.put({"fine": unit, "nan": unit * np.nan, "text": unit})
+    with sqlite3.connect(tmp_path / "vectors.sqlite") as file:
+        file.execute("UPDATE vectors SET row = 'abcdefgh' WHERE text = ?", (hashlib.sha256(b"text").digest(),))
+    found = store.get(["fine", "nan", "text"])
+    assert list(found) == ["fine"]
+    np.testing.assert_array_equal(found["fine"], unit)

@@ -67,3 +67,9 @@ def test_row(situation: Situation, answers: list[Answer]) -> None:
     assert row["perspective_ratio"] == 1.0
     assert row["valid_tags"] == 1
     assert row["tokens"] == 60
+
+
+@pytest.mark.timeout(20)  # what tries all pairs of tags takes minutes
+def test_thousands_of_tags_cost_little() -> None:
+    answer = "<core perspectives>a" + "</core perspectives><summary>b" * 17_000 + "</summary>b" * 45_000
+    assert not valid_tags(answer)

@@ -136,6 +136,12 @@ def test_anything_else_is_unreadable(text: str, reason: str) -> None:
     assert len(str(caught.value)) < 120
 
 
+@pytest.mark.timeout(20)  # what tries each pair of line breaks takes hours
+def test_a_fence_of_empty_lines_is_refused_quickly() -> None:
+    with pytest.raises(Unreadable, match="not one JSON object"):
+        read_reply("```" + "\n" * 20_000 + "x", Scores)
+
+
 def test_thoughts_are_no_way_around_the_object() -> None:
     """A judge that quotes an answer's fake reply behind a fake end of thoughts says nothing that can be read."""
     genuine = scores(1).replace('"so"', json.dumps("it says </think>" + scores(5)), 1)

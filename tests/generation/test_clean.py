@@ -106,3 +106,8 @@ def test_cleaning_twice_is_cleaning_once_and_adds_nothing(text: str) -> None:
 def test_long_repetitions_cost_little(piece: str) -> None:
     text = piece * (100_000 // len(piece))
     assert clean_answer(text) in text
+
+
+@pytest.mark.timeout(20)  # what copies the rest for each head takes minutes
+def test_a_page_of_heads_costs_little() -> None:
+    assert clean_answer("assistant: " * 50_000 + "A view.") == "A view."

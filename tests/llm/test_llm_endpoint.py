@@ -194,6 +194,22 @@ def test_a_refused_key_and_an_unknown_model_stop_at_once(open_llm: Open, status:
         assert open_llm(endpoint.url).complete(ask("0"))[0] == Reply("to 0", "", 7, 3, cached=True)
 
 
+def test_a_redirect_takes_no_text_along(open_llm: Open) -> None:
+    """The address was checked, and the one behind it was not: it may be http on another machine."""
+    with serving(Answer(echo)) as other:
+        elsewhere = Answer("", 307, {"Location": f"{other.url}/chat/completions"})
+        with serving(elsewhere) as first, pytest.raises(ModelError, match=rf"sends on to '{other.url}"):
+            open_llm(base_url=first.url).complete(ask("a secret"))
+        assert len(first.bodies) == 1 and not other.bodies
+
+
+def test_what_an_endpoint_says_commands_no_terminal(open_llm: Open, capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(Answer({"error": {"message": "\x1b]0;title\x07 is full"}}, 400)) as endpoint:
+        open_llm(base_url=endpoint.url).complete(ask("a"))
+    said = capfd.readouterr().err
+    assert "is full" in said and not {"\x1b", "\x07"} & set(said)
+
+
 def test_a_missing_key_is_named_unless_the_endpoint_is_here(open_llm: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ModelError, match="OPENAI_API_KEY is not set"):

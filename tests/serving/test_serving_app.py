@@ -101,6 +101,15 @@ async def test_a_body_of_the_wrong_shape_is_refused_without_an_echo(body: Any, s
 
 
 @in_loop
+async def test_a_refusal_is_short_however_long_the_keys_are() -> None:
+    async with running() as service, client(service) as http:
+        for reference in ({"K" * 100_000: 1}, {f"k{i}": 1 for i in range(10_000)}):
+            reply = await http.post("/score", json={"groups": [{**GROUP, "answers": ["a"], "references": [reference]}]})
+            assert reply.status_code == 422 and "the text `explanation` is missing" in reply.text
+            assert len(reply.text) < 1_000
+
+
+@in_loop
 async def test_a_body_that_cannot_be_decoded_is_named() -> None:
     async with running() as service, client(service) as http:
         body = json.dumps({"groups": [{**GROUP, "answers": ["é"]}]}, ensure_ascii=False)

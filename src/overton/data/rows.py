@@ -17,8 +17,9 @@ from overton.types import Perspective, Situation
 TEMPLATE = re.compile(r"</?(?:core perspectives|summary)>|\b(?:in|from) the perspective of\b", re.IGNORECASE)
 # What ends a label in the answer's template, wherever it stands: a comma, a colon, any sign that is a line break.
 _ENDS = r",:\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
-_LABEL_ENDS = re.compile(rf"\s*[{_ENDS}]+\s*")
-_ENDS_AND_STOPS = re.compile(rf"\s*[{_ENDS}.]+\s*")
+# White space is tried from its beginning only: a page of it would take forever.
+_LABEL_ENDS = re.compile(rf"(?<!\s)(?:[^\S{_ENDS}]*+[{_ENDS}])++\s*")
+_ENDS_AND_STOPS = re.compile(rf"(?<!\s)(?:[^\S{_ENDS}]*+[{_ENDS}.])++\s*")
 
 # Labels of perspectives that name no value: who holds them.
 SUPPORTERS, OPPONENTS = "Supporters", "Opponents"

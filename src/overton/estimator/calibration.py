@@ -78,9 +78,15 @@ class Calibration:
                     )
                 row |= known[data_set]
             found = cls(**{f.name: row[f.name] for f in fields(cls)})
-            numbers = [float(getattr(found, f.name)) for f in fields(cls) if f.type == "float"]
-        except (DataError, KeyError, TypeError, ValueError) as error:
+            numbers = [_number(getattr(found, f.name)) for f in fields(cls) if f.type == "float"]
+        except (DataError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"{path}: unreadable calibration ({error}); run the estimator stage again") from None
         if not all(math.isfinite(n) for n in numbers):
             raise ModelError(f"{path}: a number of the calibration is not finite; run the estimator stage again")
         return found
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"a number is wanted, found {type(value).__name__}")
+    return float(value)

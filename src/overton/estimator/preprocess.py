@@ -8,6 +8,7 @@ instead read the situation in front of each text, which tells it what "it saves 
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from bisect import bisect_right
@@ -53,6 +54,13 @@ class Preprocessing:
     situation: Literal["mask", "prepend", "ignore"] = "mask"
     strip_label: bool = True
     subtract_situation: float = 0.0
+
+    def __post_init__(self) -> None:
+        share: Any = self.subtract_situation
+        if self.situation not in ("mask", "prepend", "ignore") or not isinstance(self.strip_label, bool):
+            raise ValueError("situation is mask, prepend or ignore, and strip_label true or false")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not math.isfinite(share):
+            raise ValueError("subtract_situation is a finite number")
 
     def __call__(
         self,
@@ -123,7 +131,7 @@ class Preprocessing:
             settings = read_json(path)
             known = settings["format"] == _FORMAT
             found = cls(**settings["preprocessing"]) if known else cls()
-        except (DataError, KeyError, TypeError) as error:
+        except (DataError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"{path}: unreadable settings ({error}); train or copy the estimator again") from None
         if not known:
             raise ModelError(

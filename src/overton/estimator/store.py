@@ -51,7 +51,8 @@ class VectorStore:
                 )
 
     def get(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """The stored vectors, (dimension,) float32, of those texts that have one.
+        """The stored vectors, (dimension,) float32, of those texts that have one; what is no vector of
+        finite numbers is left out.
 
         Raises:
             ModelError: the file cannot be read.
@@ -65,8 +66,10 @@ class VectorStore:
                 for part in _parts(list(keys)):
                     marks = ",".join("?" * len(part))
                     for key, row in file.execute(f"SELECT text, row FROM vectors WHERE text IN ({marks})", part):
-                        if len(row) == 4 * self.dimension:
-                            found[keys[key]] = np.frombuffer(row, dtype="<f4").astype(np.float32)
+                        if isinstance(row, bytes) and len(row) == 4 * self.dimension:
+                            vector = np.frombuffer(row, dtype="<f4").astype(np.float32)
+                            if np.isfinite(vector).all():
+                                found[keys[key]] = vector
         except sqlite3.Error as error:
             raise ModelError(f"{self.path}: the cache of vectors cannot be read ({error}); delete it") from None
         return found

@@ -46,6 +46,7 @@ _BEFORE_NUMBER = re.compile(
     r"\b(?:[Nn]os?|[Vv]ol|pp?|[Ff]igs?|[Ss]ec|[Aa]rt|[Cc]h|al|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.\Z"
 )
 _LETTER = re.compile(r"[^\W\d_]")
+_NEXT = re.compile(r"\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,8 @@ def _ends(line: str, start: int, mark: re.Match[str], stop: int) -> bool:
         return True
     if not line[end].isspace() or _ABBREVIATION.search(line, max(start, end - 8), end):
         return False
-    following = line[end:stop].lstrip()[:1]
+    found = _NEXT.search(line, end, stop)
+    following = found.group() if found else ""
     if following.isdigit():
         return not _BEFORE_NUMBER.search(line, max(start, end - 8), end)
     first = _LETTER.search(line, start, end)

@@ -34,10 +34,10 @@ EXPLAINED = 4  # sentences after an opener that may explain it, as in the longes
 
 def valid_tags(answer: str) -> bool:
     """Whether each of the four tags occurs once, in order, around some text, with nothing outside."""
-    match = _TEMPLATE.fullmatch(answer)
-    if not match or len(_TAG.findall(answer)) != 4:
+    if len(_TAG.findall(answer)) != 4:  # first, since with many tags the pattern would try all pairs of them
         return False
-    return bool(match["core"].strip()) and bool(match["summary"].strip())
+    match = _TEMPLATE.fullmatch(answer)
+    return bool(match and match["core"].strip() and match["summary"].strip())
 
 
 def count_words(answer: str) -> int:

@@ -7,6 +7,7 @@ import re
 _THOUGHT = r"(?:think|thinking|thought|reasoning)"
 # The beginning of a thought is often part of the prompt, so its end alone tells.
 _THOUGHT_END = re.compile(rf"</{_THOUGHT}>", re.IGNORECASE)
+_SPACE = re.compile(r"\s*+")
 # gpt-oss names its channels; the answer is in the last one.
 _CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>")
 _OTHER_CHANNEL = re.compile(r"<\|channel\|>\s*(?:analysis|commentary)\b")
@@ -54,7 +55,22 @@ def _cleaned(text: str) -> str:
     if thought := _OTHER_CHANNEL.search(text):  # cut off before its answer
         text = text[: thought.start()]
     text = text.strip()
-    if head := _HEAD.match(text):
-        text = text[head.end() :]
-    tails = (match.start() for match in _TAIL.finditer(text) if match["end"])
-    return text[: next(tails, None)].strip()
+    first = start = _after_head(text, 0, len(text))
+    stop = _tail(text, start, len(text))
+    # By places: of a page of heads, what is left would be copied for each.
+    while (after := _after_head(text, start, stop)) > start:
+        start = after
+    stop = _tail(text, start, stop) if start > first else stop
+    return text[start:stop].strip()
+
+
+def _after_head(text: str, start: int, stop: int) -> int:
+    """Where the text goes on after a head of the model's turn and white space before it; ``start`` without a head."""
+    space = _SPACE.match(text, start, stop)
+    head = _HEAD.match(text, space.end() if space else start, stop)
+    return head.end() if head else start
+
+
+def _tail(text: str, start: int, stop: int) -> int:
+    """Where the model's turn ends."""
+    return next((match.start() for match in _TAIL.finditer(text, start, stop) if match["end"]), stop)

@@ -71,8 +71,8 @@ class Endpoint:
             api_key=self._key or "none",  # the client insists on one
             timeout=section.timeout,
             max_retries=section.retries,
-            # A proxy has no way to this machine.
-            http_client=openai.DefaultHttpxClient(trust_env=False) if here else None,
+            # A proxy has no way to this machine. A redirect would take the texts to an address that nobody has checked.
+            http_client=openai.DefaultHttpxClient(trust_env=not here, follow_redirects=False),
         )
         self._failures = 0
         self._last_kind = ""
@@ -81,7 +81,7 @@ class Endpoint:
         """See :class:`~overton.llm.types.Backend`.
 
         Raises:
-            ModelError: the endpoint refuses the key or does not know the model.
+            ModelError: the endpoint refuses the key, does not know the model, or redirects.
         """
         self._failures = 0
         calls = side_by_side(self._try, requests, self._section.concurrency)
@@ -129,6 +129,11 @@ class Endpoint:
         if (wait := error.response.headers.get("retry-after", "")).isdecimal() and int(wait) > _LONGEST_WAIT:
             said = f"{said}; it wants to be asked again in {-(-int(wait) // 60)} minutes"
         url, name = self._section.base_url, self._section.api_key_env
+        if 300 <= status < 400:
+            target = error.response.headers.get("location", "nowhere")[:SHOWN]
+            return ModelError(
+                f"{url} sends on to {target!r}, and texts go to no other address than the one that is given"
+            )
         declined = declines(status, error.response.text, longest)
         if status in (401, 403) and not declined:
             key = f"the key in {name}" if self._key else "a call without a key (`api_key_env` names its variable)"

@@ -63,7 +63,8 @@ _STYLE: dict[Any, Any] = {
 _TAG = re.compile(r"<[^>]*>")
 _LONG_NUMBER = re.compile(r"(-?\d+\.\d\d)\d+")
 _FAMILY = re.compile(r"\s*font-family:[^;\"]*;?")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Those that turn the direction of writing would turn the figures beside a name too.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def draw(name: str, size: tuple[float, float], alt: str, paint: Callable[[Any], None], theme: Theme = "page") -> str:
@@ -98,7 +99,7 @@ def draw(name: str, size: tuple[float, float], alt: str, paint: Callable[[Any], 
 
 
 def printable(text: str) -> str:
-    """Text on one line, without characters that XML and HTML cannot hold."""
+    """Text on one line, without characters that XML and HTML cannot hold or that turn the direction of writing."""
     return _CONTROL.sub("\ufffd", " ".join(text.split()))
 
 

@@ -65,7 +65,7 @@ def _one(item: Any, where: str) -> Perspective:
     elif isinstance(item, Mapping):
         label, explanation = item.get("label"), item.get("explanation")
         if not isinstance(explanation, str):
-            raise DataError(f"{where}: the text `explanation` is missing; found the keys {sorted(map(str, item))}")
+            raise DataError(f"{where}: the text `explanation` is missing; found the keys {_keys(item)}")
         if label is not None and not isinstance(label, str):
             raise DataError(f"{where}: `label` must be a text, found {type(label).__name__}")
         found = Perspective(label or "", explanation)
@@ -74,6 +74,11 @@ def _one(item: Any, where: str) -> Perspective:
     if not found.explanation.strip():
         raise DataError(f"{where}: the reference is empty")
     return found
+
+
+def _keys(item: Mapping[Any, Any]) -> list[str]:
+    """Some of its keys, for a message: a server sends it back, and a request may hold millions."""
+    return [key[:40] for key in sorted(map(str, item))[:8]]
 
 
 def checked_groups(groups: Sequence[Group]) -> list[Group]:

@@ -14,15 +14,13 @@ import uvicorn
 
 from overton.serving.app import create_app
 from overton.serving.openrlhf import why_alone_is_wrong
+from overton.serving.protocol import KEEP_ALIVE, PatientProtocol
 from overton.serving.service import ScoringService
 from overton.serving.settings import ServeError, ServeSettings, check_binding
 
 log = logging.getLogger(__name__)
 
 _LAST_WORDS = 2  # seconds to send refusals in
-# Seconds that an idle connection stays open: longer than clients keep theirs (httpx 5, aiohttp 15), or a request may
-# be sent in the moment in which its connection is closed, and is lost.
-_KEEP_ALIVE = 120
 
 
 def serve(settings: ServeSettings, token: str | None = None) -> None:
@@ -54,12 +52,12 @@ async def _serve(settings: ServeSettings, token: str | None, listener: socket.so
             create_app(service, token),
             log_config=None,
             access_log=False,  # one line an answer would be too many; /metrics counts them
-            http="h11",
+            http=PatientProtocol,
             ws="none",
             lifespan="off",
             server_header=False,
             backlog=2048,
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(settings.drain) + _LAST_WORDS,
         )
         listener.listen(config.backlog)  # from here a connection is kept until it is served

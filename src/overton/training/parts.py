@@ -108,7 +108,7 @@ def remove_other(part: Path, made_from: dict[str, Any]) -> None:
     if (part / DONE).exists() or next((part / "checkpoints").glob("*"), None):
         _move_aside(part, made_from)
     else:
-        empty_folder(part)
+        empty_folder(part, RECORD)
 
 
 def _move_aside(part: Path, made_from: dict[str, Any]) -> None:

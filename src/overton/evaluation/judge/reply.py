@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Grade = Annotated[int, Field(ge=1, le=5)]
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
+# From a line's end to a line's end: a page of empty lines is tried once, not once for each of them.
+_FENCE = re.compile(r"```(?:json)?[^\S\n]*+\n(.*)\n[^\S\n]*+```", re.DOTALL)
 _THINKING = re.compile(r"^.*</think>", re.DOTALL)
 
 

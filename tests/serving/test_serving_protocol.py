@@ -1,0 +1,78 @@
+"""Connections of clients that do not go on, at a real server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from serving_material import in_loop
+
+from overton.serving import protocol
+
+ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+CHUNK = b"1\r\na\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers after half a second, or at once, and reads no body."""
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.5)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[asyncio.StreamReader, Any]]:
+    """A connection to a server that waits for 0.2 s."""
+    monkeypatch.setattr(protocol, "KEEP_ALIVE", 0.2)
+    config = uvicorn.Config(app, port=0, http=protocol.PatientProtocol, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname()[:2])
+    yield reader, writer
+    writer.close()
+    server.should_exit = True
+    await task
+
+
+@in_loop
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET / HTTP/1.1\r\nHost: ", ASK, ASK + b"G", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na"],
+)
+async def test_a_client_that_does_not_go_on_is_cut_off(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(monkeypatch) as (reader, writer):
+        writer.write(sent)
+        async with asyncio.timeout(2):
+            while True:
+                try:
+                    if not await reader.read(1000):
+                        return
+                except ConnectionError:
+                    return
+
+
+@in_loop
+async def test_a_body_without_end_behind_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(monkeypatch) as (_, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                writer.write(CHUNK)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+
+@in_loop
+async def test_a_client_that_goes_on_or_waits_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(monkeypatch) as (reader, writer):
+        for path in (b"/", b"/slow", b"/", b"/", b"/slow", b"/"):
+            await asyncio.sleep(0.1)
+            writer.write(ASK.replace(b"/", path, 1))
+            assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
