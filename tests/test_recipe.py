@@ -240,3 +240,10 @@ def test_a_merged_key_may_be_written_again(tmp_path: Path) -> None:
 def test_an_override_may_not_say_a_key_twice_either(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"--set 'training\.grpo=.*: steps: this key stands twice"):
         load_recipe(write(tmp_path, "seed: 1\n"), ["training.grpo={steps: 1, steps: 2}"])
+
+
+def test_a_table_in_place_of_a_recipe_is_told_where_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("id,situation\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"this is a table. Name it in one, data: \{source: table, path: mine.csv\}"):
+        load_recipe(path)

@@ -60,6 +60,9 @@ def our_columns(
     renamed = [(where, *_renamed(row, columns, where)) for where, row in rows]
     _, named, others = renamed[0]
     form = _form(named) or _form(others)
+    if form is SITUATION_COLUMNS:
+        for _, *halves in renamed:
+            _call_text(*halves)
     if form is None or (form is PERSPECTIVE_COLUMNS and "explanation" not in {*named, *others}):
         raise DataError(
             f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(rows[0][1]))}."
@@ -110,6 +113,14 @@ def _renamed(row: dict[str, Any], columns: Mapping[str, str], where: str) -> tup
     if "prompt" in others and "situation" not in named and "situation" not in others:
         others["situation"] = others.pop("prompt")
     return named, others
+
+
+def _call_text(named: dict[str, Any], others: dict[str, Any]) -> None:
+    """In rows with all perspectives the situation is called ``text``; there ``situation`` is taken as that."""
+    if "text" not in named and "text" not in others:
+        half = named if "situation" in named else others
+        if "situation" in half:
+            half["text"] = half.pop("situation")
 
 
 def _form(names: Iterable[str]) -> tuple[str, ...] | None:
