@@ -22,7 +22,6 @@ from overton.sections_model import LlmSection, Section
 from overton.sections_training import PolicySection, RewardSection, TrainingSection
 from overton.strict_yaml import read_yaml
 
-
 # Files of rows that are taken for a recipe by mistake.
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 

@@ -237,9 +237,7 @@ def test_perspectives_as_json_text_in_a_csv(tmp_path: Path) -> None:
     assert [(p.label, p.explanation, p.cluster) for p in row.views] == [("A", "x y.", "1"), ("B", "z w.", None)]
     for text in ("[{'label': 'A'}]", '"a"', "{}"):
         broken = csv_file(tmp_path, [["a", "Why?", text]], header=["id", "text", "perspectives"])
-        with pytest.raises(
-            DataError, match=r"line 2: `perspectives` must be a list, or one as JSON text \(json.dumps\)"
-        ):
+        with pytest.raises(DataError, match=r"line 2: `perspectives` must be a list, or one as JSON text"):
             read_table(broken, {})
 
 

@@ -115,7 +115,7 @@ def _from_situations(
 
 
 def _listed(value: Any, where: str, labels: bool) -> Any:
-    """Perspectives as a list: from JSON text, as cells of a CSV hold it; bare texts are explanations without a label."""
+    """Perspectives as a list: of JSON text, as a CSV has it; bare texts are explanations without a label."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
