@@ -118,7 +118,8 @@ each of these perspectives|these perspectives|these viewpoints|these views|each 
 each perspective|all of these perspectives|all these perspectives|i hope this|let me know|feel free|if you'd like
 if you would like|remember that these
 zusammenfassend|abschließend|alles in allem|fazit|insgesamt|kurz gesagt|kurzum|unterm strich|ich hoffe dass
-ich hoffe das|lass mich wissen|lassen sie mich wissen|sag bescheid|möchtest du|möchten sie|wenn du möchtest|wenn sie möchten
+ich hoffe das
+lass mich wissen|lassen sie mich wissen|sag bescheid|möchtest du|möchten sie|wenn du möchtest|wenn sie möchten
 en conclusion|pour conclure|en résumé|en somme|pour résumer|au fond|bref|en bref|tout compte fait|j'espère que
 dites-moi|n'hésitez pas|souhaitez-vous|si vous le souhaitez
 en conclusión|en resumen|para concluir|en suma|en síntesis|en pocas palabras|al fin y al cabo|a fin de cuentas
