@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,22 @@ def test_a_perspective_is_one_segment(answer: str) -> None:
     assert _found(text) == wanted
 
 
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_accents_as_characters_of_their_own_change_nothing(answer: str) -> None:
+    text, wanted = _marked(unicodedata.normalize("NFD", answer))
+    assert _found(text) == wanted
+
+
 @pytest.mark.parametrize("closing", ["In short: Good will is not enough.", "Overall it is clear: Rules are needed."])
 def test_a_closing_with_a_colon_and_an_introduction_are_no_list(closing: str) -> None:
     items = ["- She feels betrayed.", "- She wanted to help.", "- They may be glad."]
     text = "\n".join(["Here are some views:", "", *items, "", closing])
     assert _found(text) == items
+
+
+def test_a_picture_before_a_sentence_hides_no_cue() -> None:
+    text = "Some say it is fine. 😀 Others say it hurts trust. 🎉 In conclusion, opinions differ."
+    assert _found(text) == ["Some say it is fine.", "😀 Others say it hurts trust."]
 
 
 def test_two_paragraphs_that_say_who_holds_a_view() -> None:

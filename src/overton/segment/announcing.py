@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from overton.spelling import composed
+
 # A first sentence that only says that there is much to say.
 _ANNOUNCES = re.compile(
     r"\b(?:(?:is|are|can be|remains?) (?:an? |a very |often |always )?(?:\w{1,20}+(?:,| and|,? yet|,? but)? ){0,4}?"
@@ -61,7 +63,7 @@ _REACH = 600  # characters of a sentence that are searched for it
 
 def announces(text: str, start: int, end: int) -> bool:
     """Whether a sentence only announces what follows."""
-    stop = min(end, start + _REACH)
     if text[end - 1 : end] in (":", "："):
         return True
-    return bool(_ANNOUNCES.search(text, start, stop) or _ELSEWHERE.search(text, start, stop))
+    said = composed(text[start : min(end, start + _REACH)])
+    return bool(_ANNOUNCES.search(said) or _ELSEWHERE.search(said))

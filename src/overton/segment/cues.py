@@ -7,11 +7,12 @@ from enum import Enum
 from typing import NamedTuple
 
 from overton.segment import phrases
+from overton.spelling import composed
 
 Span = tuple[int, int]
 
-# Not letters: quotes, brackets and Markdown's marks before the first word.
-_SKIP = re.compile(r"[\s\"'“”„«»‘’(\[*_¿¡-]*+")
+# Not letters: quotes, brackets, Markdown's marks and pictures before the first word.
+_SKIP = re.compile("[\\s\"'“”„«»‘’(\\[*_¿¡\u2600-\u27bf\U0001f000-\U0001faff-]*+")
 _EAST = "\u2fff"  # scripts above it have no spaces
 _NOUN = r"(?:perspective|standpoint|viewpoint|point of view|view|angle|lens)"
 _VIEWS = (
@@ -86,7 +87,7 @@ def beginning(text: str, start: int, end: int) -> Beginning:
             if view := pattern.match(text, place, end):
                 return _named(text, start, end, view)
     other = place < end and (text[place] in "aA" or text[place] > _INDIC)
-    named = _is_field(text, place, end) or (other and _SEEN_FROM.match(text, place, end))
+    named = _is_field(text, place, end) or (other and _SEEN_FROM.match(composed(text[place : min(end, place + 200)])))
     cue = Cue.NAMES if named else _phrase_at(text, place, end)
     return Beginning(cue, (start, start), start)
 
@@ -107,7 +108,7 @@ def _is_field(text: str, place: int, end: int) -> bool:
 
 def _phrase_at(text: str, place: int, end: int) -> Cue:
     """What the longest known phrase at a place says."""
-    head = text[place : min(end, place + 80)].lower().replace("’", "'")
+    head = composed(text[place : min(end, place + 80)]).lower().replace("’", "'")
     words = [word.rstrip(",.:;،؛") for word in head.split(maxsplit=6)[:6]]
     for known in (words, [words[0][1:], *words[1:]] if head[:1] == _AND else []):
         if known and known[0] in _LENGTHS:

@@ -20,6 +20,7 @@ from overton.segment.phrases import ASIDE, SIDES
 from overton.segment.prose import read as prose
 from overton.segment.sentences import before_closing
 from overton.segment.template import Piece
+from overton.spelling import composed
 
 _STOPS = (".", "!", "?", "。", "！", "？", "।", "؟", "…", '"', "”", ")")
 _COLONS = (":", "：")
@@ -62,7 +63,7 @@ def _is_most(text: str, found: Sequence[Line], items: Sequence[Line], ends: Sequ
 
 
 def _is(names: re.Pattern[str], text: str, label: Span) -> bool:
-    return label[0] < label[1] and bool(names.fullmatch(text, *label))
+    return label[0] < label[1] and bool(names.fullmatch(composed(text[slice(*label)])))
 
 
 def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:

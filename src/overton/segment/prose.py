@@ -19,6 +19,7 @@ from overton.segment.masking import STOP_WORDS, WORD
 from overton.segment.phrases import ASIDE
 from overton.segment.sentences import Span, paragraphs, sentences
 from overton.segment.template import Piece
+from overton.spelling import composed
 
 _COMMON = 0.34  # a word in this share of the sentences is what the text is about: it ties no two sentences
 _OUTLINE = 3  # so many named views, or paragraphs, are an outline
@@ -88,7 +89,7 @@ def _sentences(text: str, start: int, stop: int) -> list[Sentence]:
         row = marked_line(text, begin, end if line < 0 else line)
         if row is None:
             continue
-        if row.alone and found and row.label[0] < row.label[1] and ASIDE.fullmatch(text, *row.label):
+        if row.alone and found and row.label[0] < row.label[1] and ASIDE.fullmatch(composed(text[slice(*row.label)])):
             break  # "Conclusion", "References"
         title = row.alone or (line < 0 and text[end - 1] in ":：")
         # Alone, a letter may be an initial and "3.5" an amount.
