@@ -24,7 +24,7 @@ SIMILARITY = (
     "vendi",
 )
 _LETTERS = 3  # a sentence with fewer is the number of a list, or what is left of a tag
-# Share of English function words below which texts are not English, and letters that are enough to tell. Of the questions
+# Share of English function words below which texts are not English; letters that are enough to tell. Of all questions
 # of PERSPECTRUM, Key Point Analysis and OP-GRPO's test set none has less than .22.
 _ENGLISH, _TELLING = 0.15, 50
 _CHUNK = 20_000  # texts whose vectors are held together
