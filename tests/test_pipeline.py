@@ -318,7 +318,7 @@ def test_a_folder_with_an_unreadable_recipe_is_left_alone(run: RunDir, content: 
 
 def test_a_folder_of_other_things_is_left_alone(run: RunDir) -> None:
     write_text(run.path / "thesis.tex", "x")
-    with pytest.raises(RunError, match="not empty and not a run directory.* the line `name: a` beside them"):
+    with pytest.raises(RunError, match=r"not empty and not a run directory.* the line `name: a` beside them"):
         open_run(Recipe(name="a"), run)
 
 
