@@ -28,6 +28,7 @@ from table_files import HEADER, csv_file, jsonl_file, views_of
         (["sentence1", "sentence2", "label"], {}, "Labelled pairs of sentences are none of these: .* one `cluster`"),
         (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'; known columns"),
         (["id", "situation", "label", "explanation", "clutser"], {}, r"'clutser' \(did you mean cluster\?\)"),
+        (["id", "situation", "what", "explanation"], {}, r"'label' is missing; .* data.columns: {label: YOUR COLUMN}"),
         (["id", "situation", "what", "why"], {}, "no column `explanation`, `answer` or `perspectives`"),
         (
             ["id", "situation", "label", "why"],

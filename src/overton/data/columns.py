@@ -76,6 +76,11 @@ def our_columns(
     found, left_out = [], dict[str, str]()
     for where, named, others in renamed:
         row = {**{name: value for name, value in others.items() if name in form}, **named}
+        if missing := [name for name in required if name not in row and name not in others]:
+            raise DataError(
+                f"{where}: column {missing[0]!r} is missing; found: {', '.join(map(str, row | others)) or 'nothing'}. "
+                f"Rename yours in the file, or name it in a recipe: data.columns: {{{missing[0]}: YOUR COLUMN}}"
+            )
         check_columns(row | others, required=required, known=(*row, *others), where=where)
         for name in others:
             if name in left_out or (name in row and name not in named):
