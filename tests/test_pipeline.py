@@ -318,8 +318,16 @@ def test_a_folder_with_an_unreadable_recipe_is_left_alone(run: RunDir, content: 
 
 def test_a_folder_of_other_things_is_left_alone(run: RunDir) -> None:
     write_text(run.path / "thesis.tex", "x")
-    with pytest.raises(RunError, match="not empty and not a run directory"):
+    with pytest.raises(RunError, match=r"not empty and not a run directory.* the line `name: a` beside them"):
         open_run(Recipe(name="a"), run)
+
+
+def test_files_made_elsewhere_are_taken_where_a_recipe_names_the_run(run: RunDir, fake_stages: list[str]) -> None:
+    for name in ("data/triplets.jsonl", "data/pairs.dev.jsonl", "data/pairs.test.jsonl"):
+        write_text(run.path / name, "{}\n")
+    write_text(run.path / "recipe.yaml", "name: a\n")
+    run_stages(Recipe(name="a"), run, "estimator", "estimator")
+    assert fake_stages == ["estimator"] and (run.path / "data" / "triplets.jsonl").read_text() == "{}\n"
 
 
 def test_a_file_instead_of_a_folder_is_named(tmp_path: Path) -> None:

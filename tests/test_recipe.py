@@ -256,3 +256,10 @@ def test_an_anchor_of_anchors_is_not_written_out(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="seed: Input should be a valid integer") as caught:
         load_recipe(write(tmp_path, "\n".join([*lists, "seed: *i"])))
     assert len(str(caught.value)) < 5_000
+
+
+def test_a_table_in_place_of_a_recipe_is_told_where_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("id,situation\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"this is a table. Name it in one, data: \{source: table, path: mine.csv\}"):
+        load_recipe(path)

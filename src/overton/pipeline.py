@@ -119,7 +119,10 @@ def _check_folder(recipe: Recipe, run: RunDir) -> None:
                 "Give another folder with --run-dir, or remove this one."
             )
     elif run.path.is_dir() and any(path.name != LOCK for path in run.path.iterdir()):
-        raise RunError(f"{run.path}: is not empty and not a run directory. Give another folder with --run-dir.")
+        raise RunError(
+            f"{run.path}: is not empty and not a run directory. Give another folder with --run-dir. If its files were "
+            f"made for this run, put a recipe.yaml with the line `name: {recipe.name}` beside them."
+        )
 
 
 def stages_between(recipe: Recipe, first: str, last: str) -> tuple[Stage, ...]:

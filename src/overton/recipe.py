@@ -22,6 +22,9 @@ from overton.sections_model import LlmSection, Section
 from overton.sections_training import PolicySection, RewardSection, TrainingSection
 from overton.strict_yaml import read_yaml
 
+# Files of rows that are taken for a recipe by mistake.
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+
 
 class Recipe(Section):
     """A whole run. Sections are the stages (``policy`` and ``reward`` belong to training)."""
@@ -55,6 +58,11 @@ def load_recipe(path: Path, overrides: typing.Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: file missing or not YAML, a key twice, unknown key, wrong type, malformed override.
     """
+    if path.suffix.lower() in _TABLES and path.is_file():
+        raise RecipeError(
+            f"{path}: a recipe (YAML) is wanted, this is a table. Name it in one, data: {{source: table, path: "
+            f"{path.name}}}; `overton init` writes a recipe"
+        )
     try:
         raw = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:

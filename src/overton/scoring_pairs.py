@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from overton.errors import DataError, OvertonError
 from overton.evaluation.oracle import METRICS as ORACLE
-from overton.scoring_similarity import Row, choose_threshold, item_of, similarity_rows
+from overton.scoring_similarity import Row, choose_threshold, item_of, language_note, similarity_rows
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def score_pairs(
             item_of(answers[i], s, sentences[i] if sentences else None, keep_labels=evaluators.keep_labels)
             for i, s in pairs
         ]
+        notes += language_note(encoder, shown, items)
         for (index, _), row in zip(pairs, similarity_rows(encoder, items, used["value"]), strict=True):
             rows[index] |= row
             if not row["units"]:

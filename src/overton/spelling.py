@@ -16,3 +16,8 @@ def run(letter: str) -> str:
 def one_spelling(text: str) -> str:
     """Case and white space do not count when texts are compared, nor whether an accent is a character of its own."""
     return unicodedata.normalize("NFC", " ".join(text.casefold().split()))
+
+
+def composed(text: str) -> str:
+    """The text with each letter and its accents as one character, where there is one."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

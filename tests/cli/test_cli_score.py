@@ -384,3 +384,26 @@ def test_figures_agree_with_an_independent_count(answers: Path, refs: Path, enco
     # Two equal segments: they match two references when two are alike enough, else one.
     alike = int((cosines[:, 0] >= 0.95).sum())
     assert report.rows[1]["coverage"] == pytest.approx(min(alike, 2) / 3)
+
+
+GERMAN = (
+    "Noten müssen für alle Kinder gleich gerecht sein.",
+    "Eine Mutter will ihr eigenes Kind vor Schaden schützen.",
+)
+CHINESE = (
+    "日记是病人写给自己看的私人物品，护士不能没有许可就随便翻看。",
+    "护士如果怀疑病人有危险，及时查看日记也许能够挽救病人的生命。",
+)
+
+
+@pytest.mark.parametrize("views", [GERMAN, CHINESE])
+def test_a_threshold_of_english_texts_is_told_where_questions_are_not_in_english(
+    tmp_path: Path, refs: Path, views: tuple[str, str], calibrated: Path
+) -> None:
+    rows = [*read_jsonl(refs), situation("d", "?!", *views)]
+    references = write_rows(tmp_path / "mixed.jsonl", rows)
+    answers = write_rows(tmp_path / "said.jsonl", [{"id": i, "answer": f"- {ONE}"} for i in ("a", "b", "d")])
+    told = "1 of 3 questions are not in English, but the threshold of untuned all-MiniLM-L6-v2"
+    assert any(told in note for note in score_files(answers, references).notes)
+    own = score_files(answers, references, estimator=str(calibrated)).notes
+    assert not any("English" in note for note in [*own, *score_files(answers, refs).notes])

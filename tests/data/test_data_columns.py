@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from datetime import date, datetime
@@ -27,6 +28,7 @@ from table_files import HEADER, csv_file, jsonl_file, views_of
         (["sentence1", "sentence2", "label"], {}, "Labelled pairs of sentences are none of these: .* one `cluster`"),
         (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'; known columns"),
         (["id", "situation", "label", "explanation", "clutser"], {}, r"'clutser' \(did you mean cluster\?\)"),
+        (["id", "situation", "what", "explanation"], {}, r"'label' is missing; .* data.columns: {label: YOUR COLUMN}"),
         (["id", "situation", "what", "why"], {}, "no column `explanation`, `answer` or `perspectives`"),
         (
             ["id", "situation", "label", "why"],
@@ -227,3 +229,34 @@ def test_an_answer_of_punctuation_is_refused(tmp_path: Path) -> None:
     answer = "In the perspective of Trust, it hurts.\nIn the perspective of Care, ..."
     with pytest.raises(DataError, match=r"row 1, perspective 2: `explanation` has no word, found '\.\.\.'"):
         read_table(jsonl_file(tmp_path, [{"prompt": "Why?", "answer": answer}]), {})
+
+
+def test_perspectives_as_json_text_in_a_csv(tmp_path: Path) -> None:
+    views = [{"label": "A", "explanation": "x y.", "cluster": "1"}, {"label": "B", "explanation": "z w."}]
+    path = csv_file(tmp_path, [["a", "Why?", json.dumps(views)]], header=["id", "text", "perspectives"])
+    (row,) = read_table(path, {})
+    assert [(p.label, p.explanation, p.cluster) for p in row.views] == [("A", "x y.", "1"), ("B", "z w.", None)]
+    for text in ("[{'label': 'A'}]", '"a"', "{}"):
+        broken = csv_file(tmp_path, [["a", "Why?", text]], header=["id", "text", "perspectives"])
+        with pytest.raises(DataError, match=r"line 2: `perspectives` must be a list, or one as JSON text"):
+            read_table(broken, {})
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_bare_texts_are_perspectives_where_labels_may_be_missing(tmp_path: Path, as_text: bool) -> None:
+    views = ["x y.", "z w."]
+    path = jsonl_file(tmp_path, [{"id": 1, "text": "Why?", "perspectives": json.dumps(views) if as_text else views}])
+    (row,) = read_table(path, {}, labels=False)
+    assert [(p.label, p.explanation) for p in row.situation.perspectives] == [("", "x y."), ("", "z w.")]
+    with pytest.raises(DataError, match="perspective 1: an object is wanted, with `explanation` and perhaps `label`"):
+        read_table(path, {})
+
+
+@pytest.mark.parametrize(("name", "columns"), [("situation", {}), ("prompt", {}), ("q", {"situation": "q"})])
+def test_with_all_perspectives_in_a_row_the_text_may_be_called_situation(
+    tmp_path: Path, name: str, columns: dict[str, str]
+) -> None:
+    views = [{"label": "A", "explanation": "x y."}, {"label": "B", "explanation": "z w."}]
+    path = jsonl_file(tmp_path, [{"id": 1, name: "Why?", "perspectives": views}])
+    (row,) = read_table(path, columns)
+    assert row.situation.text == "Why?"

@@ -127,6 +127,27 @@ def test_a_data_set_folder_is_read_like_a_table(tmp_path: Path, monkeypatch: pyt
             hub_rows(name)
 
 
+def test_a_folder_of_save_to_disk(tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="needs the extra `train`")
+    from datasets import Dataset, DatasetDict
+
+    table = Dataset.from_list([{"id": i, "text": f"Why {i}?"} for i in range(5)])
+    table.save_to_disk(tmp_path / "one")
+    splits = {"train": table.select(range(3)), "validation": table.select(range(3, 5))}
+    DatasetDict(splits).save_to_disk(tmp_path / "two")
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    assert [row["id"] for _, row in hub_rows(one)] == [0, 1, 2, 3, 4]
+    assert [row["id"] for _, row in hub_rows(two)] == [0, 1, 2]
+    assert [row["id"] for _, row in hub_rows(two, split="validation+train")] == [3, 4, 0, 1, 2]
+    for folder, subset, split, message in (
+        (one, "", "test", "the folder holds one data set without splits"),
+        (two, "", "test", "no such split; found: train, validation"),
+        (two, "en", "train", "has no subsets"),
+    ):
+        with pytest.raises(DataError, match=message):
+            hub_rows(folder, subset, split)
+
+
 def test_what_the_hub_refuses_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets", reason="needs the extra `train`")
     from datasets.exceptions import DatasetNotFoundError

@@ -147,3 +147,17 @@ def test_what_recurs_is_kept_in_one_split_or_dropped_and_told(tmp_path: Path) ->
     path.write_text("\n".join(same))
     with pytest.raises(DataError, match=r"no situation is left for the (train|dev) split: each shares a text"):
         run(_recipe(source="table", path=path, train=20, dev=10, test=10), RunDir(tmp_path / "none"))
+
+
+def test_what_was_joined_and_left_out_is_said_and_where_the_card_lies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _table(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + text.splitlines()[1] + "\n", encoding="utf-8")
+    run(_recipe(source="table", path=str(path), train=10, dev=2, test=2, pairs=0), RunDir(tmp_path / "r"))
+    said = capsys.readouterr()
+    told = said.out + said.err
+    assert "note: 1 perspectives had the explanation of an earlier one" in told
+    assert "note: 16 of the table's 30 situations are not used" in told
+    assert f"what the data are: {tmp_path / 'r' / 'data' / 'card.md'}" in told

@@ -54,6 +54,13 @@ def test_template_lead_tags_and_summary_are_left_out() -> None:
             "In the perspective of Trust the line has no comma.",
             ["In the perspective of Trust the line has no comma."],
         ),
+        ("डायरी निजी है। उसे पढ़ना गलत है।", ["डायरी निजी है।", "उसे पढ़ना गलत है।"]),
+        ("هل هذا عدل؟ لا أحد يعرف.", ["هل هذا عدل؟", "لا أحد يعرف."]),
+        ("Es gibt z. B. Regeln. Das gilt i. d. R. immer.", ["Es gibt z. B. Regeln.", "Das gilt i. d. R. immer."]),
+        (
+            "１．**隐私**：日记是私人的。\n（2）安全第一。\n三、信任。\n④ 法律。",
+            ["隐私：日记是私人的。", "安全第一。", "信任。", "法律。"],
+        ),
         ("In the perspective of A, one. In the perspective of B, two.", ["One.", "Two."]),
         ("In the perspective of A,\nIn the perspective of B, two.", ["Two."]),
         ("Costs are 3.5 million. Fine.", ["Costs are 3.5 million.", "Fine."]),

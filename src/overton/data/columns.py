@@ -60,6 +60,9 @@ def our_columns(
     renamed = [(where, *_renamed(row, columns, where)) for where, row in rows]
     _, named, others = renamed[0]
     form = _form(named) or _form(others)
+    if form is SITUATION_COLUMNS:
+        for _, *halves in renamed:
+            _call_text(*halves)
     if form is None or (form is PERSPECTIVE_COLUMNS and "explanation" not in {*named, *others}):
         raise DataError(
             f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(rows[0][1]))}."
@@ -73,6 +76,11 @@ def our_columns(
     found, left_out = [], dict[str, str]()
     for where, named, others in renamed:
         row = {**{name: value for name, value in others.items() if name in form}, **named}
+        if missing := [name for name in required if name not in row and name not in others]:
+            raise DataError(
+                f"{where}: column {missing[0]!r} is missing; found: {', '.join(map(str, row | others)) or 'nothing'}. "
+                f"Rename yours in the file, or name it in a recipe: data.columns: {{{missing[0]}: YOUR COLUMN}}"
+            )
         check_columns(row | others, required=required, known=(*row, *others), where=where)
         for name in others:
             if name in left_out or (name in row and name not in named):
@@ -110,6 +118,14 @@ def _renamed(row: dict[str, Any], columns: Mapping[str, str], where: str) -> tup
     if "prompt" in others and "situation" not in named and "situation" not in others:
         others["situation"] = others.pop("prompt")
     return named, others
+
+
+def _call_text(named: dict[str, Any], others: dict[str, Any]) -> None:
+    """In rows with all perspectives the situation is called ``text``; there ``situation`` is taken as that."""
+    if "text" not in named and "text" not in others:
+        half = named if "situation" in named else others
+        if "situation" in half:
+            half["text"] = half.pop("situation")
 
 
 def _form(names: Iterable[str]) -> tuple[str, ...] | None:

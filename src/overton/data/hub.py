@@ -14,6 +14,9 @@ from typing import Any
 
 from overton.errors import DataError
 
+# Files that `save_to_disk` writes beside the rows of a data set, or of several splits.
+_SAVED = frozenset(("state.json", "dataset_dict.json"))
+
 
 def hub_rows(
     dataset: str, subset: str = "", split: str = "train", key: str = "data.dataset"
@@ -21,7 +24,7 @@ def hub_rows(
     """Rows of a data set with their place ("DATA SET, SPLIT, row N").
 
     Args:
-        dataset: name on the hub, or a folder of Parquet, CSV or JSONL files.
+        dataset: name on the hub, or a folder of Parquet, CSV or JSONL files, or of ``save_to_disk``.
         subset: its configuration; ``""`` for the default one.
         split: one or more of its splits, ``train+validation``.
         key: of the recipe, or the option, that names the data set, for messages.
@@ -47,14 +50,34 @@ def hub_rows(
 
 def _load(dataset: str, subset: str, split: str, key: str) -> Any:
     try:
-        from datasets import load_dataset
+        from datasets import load_dataset, load_from_disk
     except ImportError:
         raise DataError("the library `datasets` is missing: pip install datasets") from None
     try:
         with _quiet():
+            if _SAVED.intersection(path.name for path in Path(dataset).glob("*.json")):
+                return _saved(load_from_disk(dataset), dataset, subset, split, key)
             return load_dataset(dataset, subset or None, split=split)
+    except DataError:
+        raise
     except Exception as error:  # the reasons span five libraries; their classes and words differ between releases
         raise DataError(f"{dataset}: {_reason(error, subset, split, key)}") from None
+
+
+def _saved(found: Any, dataset: str, subset: str, split: str, key: str) -> Any:
+    """Of what ``save_to_disk`` wrote: a data set without splits, or splits of one."""
+    if subset:
+        raise DataError(f"{dataset}: a folder of `save_to_disk` has no subsets; leave data.subset empty")
+    if not isinstance(found, dict):
+        if split not in ("train", str(found.split)):
+            raise DataError(f"{dataset}: data.hub_split {split!r}: the folder holds one data set without splits")
+        return found
+    from datasets import concatenate_datasets
+
+    names = [name.strip() for name in split.split("+")]
+    if missing := [name for name in names if name not in found]:
+        raise DataError(f"{dataset}: data.hub_split {missing[0]!r}: no such split; found: {', '.join(found)}")
+    return concatenate_datasets([found[name] for name in names])
 
 
 def _reason(error: Exception, subset: str, split: str, key: str) -> str:

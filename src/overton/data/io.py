@@ -88,7 +88,9 @@ def situation_from_row(row: Mapping[str, Any], where: str) -> Situation:
     for position, item in enumerate(row["perspectives"], 1):
         place = f"{where}, perspective {position}"
         if not isinstance(item, Mapping):
-            raise DataError(f"{place}: an object is wanted, found {type(item).__name__}")
+            raise DataError(
+                f"{place}: an object is wanted, with `explanation` and perhaps `label`, found {type(item).__name__}"
+            )
         check_columns(item, required=("explanation",), known=_PERSPECTIVE_KEYS, where=place)
         perspectives.append(
             Perspective(

@@ -48,6 +48,10 @@ def run(recipe: Recipe, run: RunDir) -> None:
     sources: list[str] = [part.source for part in recipe.data.parts.values()] or [recipe.data.source]
     write_card(folder, sources, recipe.seed, names, warnings, tally, _made_with(recipe))
     missing = [text for text in warnings if text.endswith((NO_REPLY, NO_VERDICT))]
+    for text in warnings:
+        if text not in missing:
+            console.print(f"note: {text}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"what the data are: {folder / 'card.md'}", soft_wrap=True, markup=False, highlight=False)
     if missing and not recipe.llm.dry_run:
         say(
             f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / 'card.md'} and run the same "

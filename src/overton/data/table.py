@@ -1,8 +1,9 @@
-"""Source `table`: a JSONL or CSV file of your own.
+"""Source `table`: a JSONL, CSV or Parquet file of your own.
 
 Three forms, told apart by their columns (after ``data.columns`` renamed them):
 
-- situation rows (JSONL): ``id, text, perspectives[, metadata]`` as the data stage writes them;
+- one row a situation: ``id, text, perspectives[, metadata]`` as the data stage writes them; in CSV the perspectives are
+  JSON text;
 - one row a perspective: ``id, situation, label, explanation[, cluster, stance]``;
 - one row an answer: ``situation, answer[, id]``, also called ``prompt, answer``, with one line
   "In the perspective of LABEL, explanation." a perspective.
@@ -13,6 +14,7 @@ reference, the others teach the estimator what sameness is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -92,7 +94,7 @@ def _from_situations(
 ) -> list[TableRow]:
     found, seen = [], dict[str, int]()
     for number, (where, row) in enumerate(rows, 1):
-        situation = situation_from_row(row, where)
+        situation = situation_from_row(row | {"perspectives": _listed(row["perspectives"], where, labels)}, where)
         check_new_id(situation.id, number, seen, source)
         views = [
             view_of(
@@ -110,6 +112,20 @@ def _from_situations(
         views = distinct(views, where, twice)
         found.append(row_of(situation.id, situation.text, views, where, metadata=situation.metadata))
     return found
+
+
+def _listed(value: Any, where: str, labels: bool) -> Any:
+    """Perspectives as a list: of JSON text, as a CSV has it; bare texts are explanations without a label."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+        if not isinstance(value, list):
+            raise DataError(f"{where}: `perspectives` must be a list, or one as JSON text (json.dumps)")
+    if labels or not isinstance(value, list):
+        return value
+    return [{"explanation": item} if isinstance(item, str) else item for item in value]
 
 
 def _from_perspectives(

@@ -63,6 +63,11 @@ def shipped_calibration(folder: Path, data_set: str = "") -> Calibration | None:
     return Calibration(**numbers, model_hash=model_hash(folder), data_hash=entry["data_hash"])
 
 
+def is_shipped(calibration: Calibration | None) -> bool:
+    """Whether a calibration came with the package: measured on labels of English texts."""
+    return calibration is not None and any(entry["data_hash"] == calibration.data_hash for entry in _entries().values())
+
+
 def weights_hash(folder: Path) -> str:
     """Hash of the weights of a model folder; ``""`` when it holds none, or several files."""
     found = sorted(folder.glob("*.safetensors"))

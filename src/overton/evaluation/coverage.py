@@ -30,7 +30,8 @@ _DEBRIS = re.compile(
 _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[,:])?[ \t]*", re.I)
 _PICTURE = "\u200d\ufe0f\u2600-\u27bf\U0001f000-\U0001faff"
 _MARKER = re.compile(
-    rf"[ \t>*•–|{_PICTURE}-]*(?:\(?(?:\d{{1,3}}|[a-z])[.)](?=\s)|\d{{1,2}}\ufe0f?\u20e3)?[ \t*_{_PICTURE}]*"
+    rf"[ \t\u3000>*•・–|{_PICTURE}-]*(?:\(?(?:\d{{1,3}}|[a-z])[.)](?=\s)|\d{{1,2}}\ufe0f?\u20e3"
+    rf"|[(（]?(?:\d{{1,2}}|[一二三四五六七八九十]{{1,2}})[．、）]|[①-⑳])?[ \t\u3000*_{_PICTURE}]*"
 )
 # Headings, lines in bold type without a stop, and lines that announce what follows them ("Several views matter
 # here:"), state nothing.
@@ -40,8 +41,10 @@ _TITLE = re.compile(
 )
 _ADDRESS = re.compile(r"<?https?://\S+")
 _BOLD = re.compile(r"\*\*|__|</?(?:b|strong|i|em)>", re.I)
-_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*|[。！？]")
+_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*|[。！？।॥؟۔]")
+_NO_SPACE = "。！？।॥؟۔"  # stops that end a sentence whatever follows
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|[Cc]f|vs|approx|[Dd]r|[Mm]rs?|[Mm]s|[Pp]rof|St|[A-Z])\.\Z")
+_ONE_LETTER, _NEXT_LETTER = re.compile(r"\b[^\W\d_]\.\Z"), re.compile(r"\s[^\W\d_]\.")  # "z. B.", "i. d. R."
 _BEFORE_NUMBER = re.compile(
     r"\b(?:[Nn]os?|[Vv]ol|pp?|[Ff]igs?|[Ss]ec|[Aa]rt|[Cc]h|al|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.\Z"
 )
@@ -152,9 +155,11 @@ def _sentences(line: str, start: int, stop: int, offset: int) -> list[Sentence]:
 def _ends(line: str, start: int, mark: re.Match[str], stop: int) -> bool:
     """Whether a sentence that began at ``start`` ends with this punctuation."""
     end = mark.end()
-    if end == stop or mark.group() in "。！？":
+    if end == stop or mark.group() in _NO_SPACE:
         return True
     if not line[end].isspace() or _ABBREVIATION.search(line, max(start, end - 8), end):
+        return False
+    if _NEXT_LETTER.match(line, end, stop) and _ONE_LETTER.search(line, max(start, end - 3), end):
         return False
     found = _NEXT.search(line, end, stop)
     following = found.group() if found else ""

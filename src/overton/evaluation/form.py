@@ -28,7 +28,10 @@ _TEMPLATE = re.compile(
     re.DOTALL | re.I,
 )
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
-_ITEM = re.compile(r"(?P<indent>[ \t]*)(?:(?P<bullet>[-*•])|\(?\d{1,3}[.)]|\d{1,2}\ufe0f?\u20e3)[ \t]")
+_ITEM = re.compile(
+    r"(?P<indent>[ \t\u3000]*)(?:(?:(?P<bullet>[-*•])|\(?\d{1,3}[.)]|\d{1,2}\ufe0f?\u20e3)[ \t]"
+    r"|[(（]?(?:\d{1,2}|[一二三四五六七八九十]{1,2})[．、）]|[①-⑳]|(?P<dot>・))"
+)
 EXPLAINED = 4  # sentences after an opener that may explain it, as in the longest perspectives of the published log
 
 
@@ -70,7 +73,7 @@ def count_perspectives(answer: str) -> int:
 
 def _mark(item: re.Match[str]) -> tuple[int, bool]:
     """What items of one list have in common: how far they are indented, and whether they are numbered."""
-    return len(item["indent"].expandtabs()), item["bullet"] is None
+    return len(item["indent"].expandtabs()), not (item["bullet"] or item["dot"])
 
 
 def form_row(answer: Answer, situation: Situation) -> dict[str, object]:

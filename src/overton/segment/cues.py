@@ -7,11 +7,12 @@ from enum import Enum
 from typing import NamedTuple
 
 from overton.segment import phrases
+from overton.spelling import composed
 
 Span = tuple[int, int]
 
-# Not letters: quotes, brackets and Markdown's marks before the first word.
-_SKIP = re.compile(r"[\s\"'“”„«»‘’(\[*_¿¡-]*+")
+# Not letters: quotes, brackets, Markdown's marks and pictures before the first word.
+_SKIP = re.compile("[\\s\"'“”„«»‘’(\\[*_¿¡\u2600-\u27bf\U0001f000-\U0001faff-]*+")
 _EAST = "\u2fff"  # scripts above it have no spaces
 _NOUN = r"(?:perspective|standpoint|viewpoint|point of view|view|angle|lens)"
 _VIEWS = (
@@ -22,23 +23,18 @@ _VIEWS = (
         rf"(?:in|from|under) (?:the|an?|one) (?P<label>(?:[\w'’/-]{{1,30}}+ ){{1,6}}?){_NOUN}\b,?\s*+", re.IGNORECASE
     ),
 )
-# Legally, ... | Economically speaking, ...
-_FIELD = re.compile(r"(?P<word>[A-Z][a-z]{2,24}ly)(?: speaking)?,")
-# A first sentence that only says that there is much to say.
-_ANNOUNCES = re.compile(
-    r"\b(?:(?:is|are|can be|remains?) (?:an? |a very |often |always )?(?:\w{1,20}+(?:,| and|,? yet|,? but)? ){0,4}?"
-    r"(?:complex|controversial|contentious|multi-?faceted|nuanced|debated|divisive|sensitive|complicated|challenging|"
-    r"polarizing|difficult)\b"
-    r"|rais(?:es|ing) (?:\w{1,20}+,? (?:and )?){0,5}?(?:questions?|issues?|concerns?|considerations?|dilemmas?)\b"
-    r"|there (?:are|is) (?:\w{1,20}+ ){0,3}?(?:perspectives?|views?|viewpoints?|arguments?|sides|opinions?|factors|"
-    r"considerations|reasons|ways to)\b"
-    r"|(?:opinions|views|perspectives) (?:\w{1,20}+ ){0,4}?(?:vary|differ|diverge|are divided)\b"
-    r"|(?:can|may|could|should) be (?:viewed|seen|approached|considered|examined|analyzed|looked at) from\b"
-    r"|here (?:are|is)\b|depends on (?:\w{1,20}+ ){0,3}?(?:factors|circumstances|perspectives?)\b"
-    r"|requires? (?:an? )?(?:careful|thoughtful|nuanced) (?:consideration|thought|analysis))",
+# Whose view it is stands before the noun: "Aus juristischer Sicht", "法的な観点から", "कानूनी दृष्टिकोण से".
+_SEEN_FROM = re.compile(
+    r"aus (?:[^\W\d_]{1,30}+ ){1,4}?(?:sicht|perspektive|blickwinkel)\b"
+    r"|(?![彼私]|これ|それ)[^\s、。，]{1,20}?(?:(?:観点|視点|立場|見地)から|にとって)"
+    r"|(?:在|就|站在|对)(?![他她它我你这此])[^\s、。，；]{1,15}?(?:看来|而言|来说|角度|立场)"
+    r"|(?:[^\s।,]{1,20}+ ){1,5}?(?:दृष्टिकोण|नज़रिए|नज़रिये|नजरिए|दृष्टि) से(?=[\s,])",
     re.IGNORECASE,
 )
-_REACH = 600  # characters of a sentence that are searched for it
+_INDIC = "\u08ff"  # scripts of India and what lies behind them in Unicode
+_AND = "و"  # Arabic writes it together with the next word
+# Legally, ... | Economically speaking, ...
+_FIELD = re.compile(r"(?P<word>[A-Z][a-z]{2,24}ly)(?: speaking)?,")
 
 
 class Cue(Enum):
@@ -90,7 +86,9 @@ def beginning(text: str, start: int, end: int) -> Beginning:
         for pattern in _VIEWS:
             if view := pattern.match(text, place, end):
                 return _named(text, start, end, view)
-    cue = Cue.NAMES if _is_field(text, place, end) else _phrase_at(text, place, end)
+    other = place < end and (text[place] in "aA" or text[place] > _INDIC)
+    named = _is_field(text, place, end) or (other and _SEEN_FROM.match(composed(text[place : min(end, place + 200)])))
+    cue = Cue.NAMES if named else _phrase_at(text, place, end)
     return Beginning(cue, (start, start), start)
 
 
@@ -110,19 +108,15 @@ def _is_field(text: str, place: int, end: int) -> bool:
 
 def _phrase_at(text: str, place: int, end: int) -> Cue:
     """What the longest known phrase at a place says."""
-    head = text[place : min(end, place + 80)].lower().replace("’", "'")
+    head = composed(text[place : min(end, place + 80)]).lower().replace("’", "'")
     words = [word.rstrip(",.:;،؛") for word in head.split(maxsplit=6)[:6]]
-    if words and words[0] in _LENGTHS:
-        for count in range(min(len(words), _LENGTHS[words[0]]), 0, -1):
-            if cue := _SPACED.get(" ".join(words[:count])):
-                return cue
+    for known in (words, [words[0][1:], *words[1:]] if head[:1] == _AND else []):
+        if known and known[0] in _LENGTHS:
+            for count in range(min(len(known), _LENGTHS[known[0]]), 0, -1):
+                if cue := _SPACED.get(" ".join(known[:count])):
+                    return cue
     if head[:1] > _EAST:
         for count in range(_LONGEST, 0, -1):
             if cue := _UNSPACED.get(head[:count]):
                 return cue
     return Cue.NONE
-
-
-def announces(text: str, start: int, end: int) -> bool:
-    """Whether a sentence only announces what follows."""
-    return text[end - 1 : end] in (":", "：") or bool(_ANNOUNCES.search(text, start, min(end, start + _REACH)))

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from overton.segment.cues import Cue, announces, beginning
+from overton.segment.announcing import announces
+from overton.segment.cues import Cue, beginning
 from overton.segment.inline import read as inline
 from overton.segment.marks import MAX_PLAIN_WORDS, PICTURE, Line, Span, count_words, lines, plain_label
 from overton.segment.masking import WORD
@@ -19,6 +20,7 @@ from overton.segment.phrases import ASIDE, SIDES
 from overton.segment.prose import read as prose
 from overton.segment.sentences import before_closing
 from overton.segment.template import Piece
+from overton.spelling import composed
 
 _STOPS = (".", "!", "?", "。", "！", "？", "।", "؟", "…", '"', "”", ")")
 _COLONS = (":", "：")
@@ -61,7 +63,7 @@ def _is_most(text: str, found: Sequence[Line], items: Sequence[Line], ends: Sequ
 
 
 def _is(names: re.Pattern[str], text: str, label: Span) -> bool:
-    return label[0] < label[1] and bool(names.fullmatch(text, *label))
+    return label[0] < label[1] and bool(names.fullmatch(composed(text[slice(*label)])))
 
 
 def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:
@@ -71,7 +73,7 @@ def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:
         if line.key:
             places.setdefault(line.key, []).append(index)
     if ":" in places:
-        places[":"] = _named(found, places[":"])
+        places[":"] = _named(text, found, places[":"])
     own = {key: sum(not _is(ASIDE, text, found[i].label) for i in at) for key, at in places.items()}
     headings = [key for key in sorted(own) if key[0] == "#" and own[key] >= 2]
     if headings:
@@ -90,9 +92,14 @@ def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:
     return []
 
 
-def _named(found: Sequence[Line], at: Sequence[int]) -> list[int]:
-    """Lines with a label, without those that only lead to the next one ("Views:")."""
-    return [i for i in at if not (found[i].alone and i + 1 < len(found) and found[i + 1].key == ":")]
+def _named(text: str, found: Sequence[Line], at: Sequence[int]) -> list[int]:
+    """Lines with a label, without those that only lead to the next one ("Views:") or sum up ("In short: ...")."""
+    return [
+        i
+        for i in at
+        if not (found[i].alone and i + 1 < len(found) and found[i + 1].key == ":")
+        and beginning(text, found[i].start, found[i].end).cue is not Cue.CLOSES
+    ]
 
 
 def _ends(text: str, found: Sequence[Line], tops: Sequence[int]) -> list[int]:

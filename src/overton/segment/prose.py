@@ -8,21 +8,32 @@ What only announces ("is a complex issue") or sums up ("In conclusion") is no pe
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import NamedTuple
 
-from overton.segment.cues import Beginning, Cue, announces, beginning
+from overton.segment.announcing import announces
+from overton.segment.cues import Beginning, Cue, beginning
 from overton.segment.marks import marked_line
 from overton.segment.masking import STOP_WORDS, WORD
 from overton.segment.phrases import ASIDE
-from overton.segment.sentences import paragraphs, sentences
+from overton.segment.sentences import Span, paragraphs, sentences
 from overton.segment.template import Piece
+from overton.spelling import composed
 
 _COMMON = 0.34  # a word in this share of the sentences is what the text is about: it ties no two sentences
 _OUTLINE = 3  # so many named views, or paragraphs, are an outline
 _INTRODUCTION = 3  # sentences at most
 _LATE = 0.25  # of the sentences, or the last three: there "Ultimately" sums up
 _STEM, _SHORTEST = 5, 4  # letters that two words share when they are forms of one; shorter words tie nothing
+# Runs of Chinese signs but for those that carry no topic, of katakana, of Korean syllables; hiragana is mostly grammar.
+_NO_TOPIC = (
+    "的了是不也都很会這这那有在就和与而但或所可能要应该对把被让使为"
+    "以从到个们他她它我你您自己人吗呢吧啊更最还又再已将则且若如彼私者"
+)
+_UNSPACED = re.compile(
+    rf"(?:(?![{_NO_TOPIC}])[\u3400-\u9fff]){{2,}}+|[\u30a1-\u30fa\u30fc]{{2,}}+|[\uac00-\ud7a3]{{2,}}+"
+)
 
 _PRONOUNS = frozenset(("it", "they", "this", "these", "es", "il", "elle", "ils", "elles", "он", "она", "они", "это"))
 
@@ -78,7 +89,7 @@ def _sentences(text: str, start: int, stop: int) -> list[Sentence]:
         row = marked_line(text, begin, end if line < 0 else line)
         if row is None:
             continue
-        if row.alone and found and row.label[0] < row.label[1] and ASIDE.fullmatch(text, *row.label):
+        if row.alone and found and row.label[0] < row.label[1] and ASIDE.fullmatch(composed(text[slice(*row.label)])):
             break  # "Conclusion", "References"
         title = row.alone or (line < 0 and text[end - 1] in ":：")
         # Alone, a letter may be an initial and "3.5" an amount.
@@ -92,10 +103,18 @@ def _sentences(text: str, start: int, stop: int) -> list[Sentence]:
                 begins = Beginning(Cue.NAMES, row.label, span[0])
             elif not number and marked:
                 begins = begins._replace(body=max(begins.body, row.body))
-            stems = frozenset(w[:_STEM] for w in words if w not in STOP_WORDS and len(w) >= _SHORTEST)
+            stems = frozenset(w[:_STEM] for w in words if w not in STOP_WORDS and len(w) >= _SHORTEST) | _pairs(
+                text, span
+            )
             place = span[0] if number else begin
             (titles if title else found).append(Sentence(place, span[1], not number, begins, words[0], stems))
     return found or titles
+
+
+def _pairs(text: str, span: Span) -> set[str]:
+    """Pairs of neighbouring signs, in place of words, where no space divides these."""
+    runs = (run.group() for run in _UNSPACED.finditer(text, *span))
+    return {run[i : i + 2] for run in runs for i in range(len(run) - 1)}
 
 
 def _after_introduction(text: str, found: list[Sentence], last: int) -> int:
@@ -112,8 +131,11 @@ def _after_introduction(text: str, found: list[Sentence], last: int) -> int:
 def _has_outline(said: list[Sentence]) -> bool:
     """Whether named views, or paragraphs, show where the perspectives are: other sentences belong to them."""
     views = sum(s.begins.cue in (Cue.OPENS, Cue.NAMES) for s in said)
-    broken = sum(s.first for s in said)
-    return views >= _OUTLINE or _OUTLINE <= broken < len(said)
+    heads = [s.begins.cue for s in said if s.first]
+    if views >= _OUTLINE or _OUTLINE <= len(heads) < len(said):
+        return True
+    # "Supporters say ..." and "Opponents say ...", a paragraph each.
+    return 2 <= len(heads) < len(said) and all(cue in (Cue.OPENS, Cue.NAMES, Cue.TURNS) for cue in heads)
 
 
 def _closing(found: list[Sentence]) -> int:
