@@ -50,8 +50,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     missing = [text for text in warnings if text.endswith((NO_REPLY, NO_VERDICT))]
     for text in warnings:
         if text not in missing:
-            console.print(f"note: {text}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"what the data are: {folder / 'card.md'}", soft_wrap=True, markup=False, highlight=False)
+            say(f"note: {text}")
+    say(f"what the data are: {folder / 'card.md'}")
     if missing and not recipe.llm.dry_run:
         say(
             f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / 'card.md'} and run the same "
