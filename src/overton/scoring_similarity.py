@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from overton.segment.masking import STOP_WORDS, WORD
+from overton.segment.masking import may_be_english
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ SIMILARITY = (
     "vendi",
 )
 _LETTERS = 3  # a sentence with fewer is the number of a list, or what is left of a tag
-# Share of English function words below which texts are not English; letters that are enough to tell. Of all questions
-# of PERSPECTRUM, Key Point Analysis and OP-GRPO's test set none has less than .22.
-_ENGLISH, _TELLING = 0.15, 50
 _CHUNK = 20_000  # texts whose vectors are held together
 
 
@@ -119,7 +116,7 @@ def language_note(encoder: SimilarityEstimator, shown: str, items: Sequence[Item
     for item in items:
         references = [p.explanation for p in item.situation.perspectives]
         texts.setdefault(item.situation.id, []).extend(references or item.units)
-    foreign = sum(not _may_be_english(" ".join(own)) for own in texts.values())
+    foreign = sum(not may_be_english(" ".join(own)) for own in texts.values())
     if not foreign:
         return []
     return [
@@ -127,13 +124,6 @@ def language_note(encoder: SimilarityEstimator, shown: str, items: Sequence[Item
         "texts: in other languages it takes different views for the same far more often. Do not go by these similarity "
         "scores; train an estimator on labels in that language (docs/estimator.md) and give it with --estimator"
     ]
-
-
-def _may_be_english(text: str) -> bool:
-    words = [match.group().lower() for match in WORD.finditer(text)]
-    if sum(map(len, words)) < _TELLING:
-        return True
-    return sum(word in STOP_WORDS for word in words) >= _ENGLISH * len(words)
 
 
 def similarity_rows(encoder: SimilarityEstimator, items: Sequence[Item], threshold: float) -> list[Row]:

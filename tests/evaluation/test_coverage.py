@@ -118,7 +118,7 @@ def test_a_very_long_answer_is_cut_quickly() -> None:
 
 @pytest.mark.timeout(20)  # a copy of the rest of the line for each stop takes minutes
 def test_a_line_of_a_million_characters_is_cut_quickly() -> None:
-    assert len(split_sentences("a. " * 500_000)) == 500_000
+    assert len(split_sentences("so. " * 400_000)) == 400_000
 
 
 def test_drop_lead_agrees_with_the_splitter() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from overton.errors import RecipeError
 from overton.rewards.background import Background
+from overton.rewards.language import warn_of_languages
 from overton.rewards.near import near_texts
 from overton.rewards.plan import Rows, Vectors
 from overton.rewards.presets import check_background, make_preset
@@ -84,6 +85,7 @@ class OvertonReward:
         if not isinstance(background, Background):
             background = Background.of(background, estimator) if background else None
         self.background = background
+        self._looked = False
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Score every answer of every group; all texts are encoded in one call.
@@ -105,6 +107,9 @@ class OvertonReward:
         contexts = [context for plan in plans for context in plan.contexts]
         fixed = self.preset.threshold
         threshold = self.estimator.threshold if fixed is None else fixed
+        if fixed is None and groups and not self._looked:
+            self._looked = True
+            warn_of_languages(self.estimator, groups)
         every = self._encode(texts, contexts, range(len(texts)))
         bounds = list(pairwise(accumulate((len(plan.texts) for plan in plans), initial=0)))
         rows = [
