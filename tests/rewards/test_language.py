@@ -16,7 +16,10 @@ from overton.types import Group, Perspective
 
 ENGLISH = "The nurse may look into the diary when she has good reason to fear for her patient."
 GERMAN = "Eine Krankenschwester darf das Tagebuch nicht lesen, denn es gehört allein dem Patienten."
-CHINESE = "日记是病人写给自己看的私人物品，护士不能没有许可就随便翻看，护士如果怀疑病人有危险，及时查看日记也许能够挽救病人的生命。"
+CHINESE = (
+    "日记是病人写给自己看的私人物品，护士不能没有许可就随便翻看。"
+    "护士如果怀疑病人有危险，及时查看日记也许能够挽救病人的生命。"
+)
 
 
 def group(explanation: str) -> Group:

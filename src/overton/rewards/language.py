@@ -25,8 +25,8 @@ def warn_of_languages(estimator: Any, groups: Sequence[Group]) -> None:
     foreign = sum(not may_be_english(text) for text in texts)
     if foreign:
         warnings.warn(
-            f"references of {foreign} of the first {len(texts)} situations are not in English, but the threshold of the "
-            "untuned encoder was measured on English texts: in other languages it takes different views for the same far "
-            "more often. Train an estimator on labels in that language (docs/estimator.md)",
+            f"references of {foreign} of the first {len(texts)} situations are not in English, but the threshold of "
+            "the untuned encoder was measured on English texts: in other languages it takes different views for the "
+            "same far more often. Train an estimator on labels in that language (docs/estimator.md)",
             stacklevel=3,
         )
