@@ -93,13 +93,11 @@ def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:
 
 
 def _named(text: str, found: Sequence[Line], at: Sequence[int]) -> list[int]:
-    """Lines with a label, without those that only lead to the next one ("Views:") or sum up ("In short: ...")."""
-    return [
-        i
-        for i in at
-        if not (found[i].alone and i + 1 < len(found) and found[i + 1].key == ":")
-        and beginning(text, found[i].start, found[i].end).cue is not Cue.CLOSES
-    ]
+    """Lines with a label, without those that only lead to the next one ("Views:") or at the end sum up ("In short:")."""
+    named = [i for i in at if not (found[i].alone and i + 1 < len(found) and found[i + 1].key == ":")]
+    while named and beginning(text, found[named[-1]].start, found[named[-1]].end).cue is Cue.CLOSES:
+        named.pop()
+    return named
 
 
 def _ends(text: str, found: Sequence[Line], tops: Sequence[int]) -> list[int]:
