@@ -28,5 +28,6 @@ def may_be_english(text: str) -> bool:
     """Whether nothing tells that a text is in another language; labels and other short texts may tell nothing."""
     words = [match.group().replace("’", "'") for match in WORD.finditer(text)]
     english = sum(word.lower() in _ENGLISH for word in words)
-    other = sum(not word[0].isupper() and (word in _OTHER or not word.isascii()) for word in words)  # names have capitals
+    # What has a capital may be a name.
+    other = sum(not word[0].isupper() and (word in _OTHER or not word.isascii()) for word in words)
     return other <= max(english, _FEW * len(words))

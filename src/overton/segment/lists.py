@@ -93,11 +93,16 @@ def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:
 
 
 def _named(text: str, found: Sequence[Line], at: Sequence[int]) -> list[int]:
-    """Lines with a label, without those that only lead to the next one ("Views:") or at the end sum up ("In short:")."""
+    """Lines with a label, without those that only lead to the next one ("Views:") or sum up ("Overall it is: ...")."""
     named = [i for i in at if not (found[i].alone and i + 1 < len(found) and found[i + 1].key == ":")]
-    while named and beginning(text, found[named[-1]].start, found[named[-1]].end).cue is Cue.CLOSES:
+    # Among others, or right behind one, "Overall costs: ..." is a label like theirs.
+    while named and found[named[-1]].gap and _closes(text, found[named[-1]]):
         named.pop()
     return named
+
+
+def _closes(text: str, line: Line) -> bool:
+    return beginning(text, line.start, line.end).cue is Cue.CLOSES
 
 
 def _ends(text: str, found: Sequence[Line], tops: Sequence[int]) -> list[int]:
