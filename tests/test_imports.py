@@ -16,6 +16,7 @@ ROOT = Path(overton.__file__).parent
 # Without torch, numpy or any other room: everybody may use these.
 GROUND = {
     "address",
+    "english",
     "errors",
     "folders",
     "inputs",

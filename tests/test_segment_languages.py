@@ -45,6 +45,17 @@ def test_a_closing_with_a_colon_and_an_introduction_are_no_list(closing: str) ->
     assert _found(text) == items
 
 
+def test_a_label_that_begins_like_a_closing_is_one_before_the_last() -> None:
+    lines = [
+        "Honesty: Many hold that lying is always wrong.",
+        "Overall wellbeing: A small lie can spare someone pain.",
+        "Trust: Lies that come out damage friendships.",
+    ]
+    assert _found("\n".join([*lines, "Overall costs: It is free."])) == [*lines, "Overall costs: It is free."]
+    for closing in ("Overall: It depends.", "In short: It depends.", "\nOverall it is clear: It depends."):
+        assert _found("\n".join([*lines, closing])) == lines
+
+
 def test_a_picture_before_a_sentence_hides_no_cue() -> None:
     text = "Some say it is fine. 😀 Others say it hurts trust. 🎉 In conclusion, opinions differ."
     assert _found(text) == ["Some say it is fine.", "😀 Others say it hurts trust."]

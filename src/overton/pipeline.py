@@ -18,7 +18,7 @@ from overton.errors import RunError
 from overton.inputs import input_hash, outside_hash
 from overton.jsonio import write_text
 from overton.lock import LOCK, locked
-from overton.progress import console
+from overton.progress import console, say
 from overton.recipe import Recipe, dump_recipe
 from overton.rundir import RunDir
 
@@ -169,10 +169,10 @@ def run_stages(recipe: Recipe, run: RunDir, first: str = "data", last: str = "re
         _read(recipe, run, stages[0])  # a mistyped folder is not made
     with locked(run.path):
         if others := [told for stage in STAGES[:start] if (told := _made_otherwise(recipe, run, stage))]:
-            console.print(
-                f"[yellow]taken as they are, though this recipe has other settings for them: {'; '.join(others)}. "
-                "`overton run RECIPE` makes them anew[/yellow]",
-                soft_wrap=True,
+            say(
+                f"taken as they are, though this recipe has other settings for them: {'; '.join(others)}. "
+                "`overton run RECIPE` makes them anew",
+                style="yellow",
             )
         open_run(recipe, run)
         for stage in stages:

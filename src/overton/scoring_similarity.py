@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from overton.segment.masking import may_be_english
+from overton.english import OTHER_LANGUAGES, may_be_english
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def language_note(encoder: SimilarityEstimator, shown: str, items: Sequence[Item
         return []
     return [
         f"{foreign} of {len(texts)} questions are not in English, but the threshold of {shown} was measured on English "
-        "texts: in other languages it takes different views for the same far more often. Do not go by these similarity "
-        "scores; train an estimator on labels in that language (docs/estimator.md) and give it with --estimator"
+        f"texts: {OTHER_LANGUAGES}. Do not go by these similarity scores; train an estimator on labels in that "
+        "language (docs/estimator.md) and give it with --estimator"
     ]
 
 

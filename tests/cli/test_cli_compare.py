@@ -180,6 +180,11 @@ def test_names_are_no_formulas_and_no_options(refs: Path, encoder: Path) -> None
     assert printable("\u202e@SUM(1)") == "\ufffd@SUM(1)"
 
 
+def test_a_negative_difference_stays_a_number(good: Path, poor: Path, refs: Path, encoder: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(comparisons_csv(compare_files([poor, good], refs, strict(encoder))))))
+    assert any(float(row["difference"] or 0) < 0 for row in rows)
+
+
 def test_every_pair_of_the_page_is_a_row_of_the_file(good: Path, poor: Path, refs: Path, encoder: Path) -> None:
     found = compare_files([good, poor], refs, strict(encoder))
     for pair in pairs(found):

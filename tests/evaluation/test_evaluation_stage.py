@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ def run(tmp_path: Path) -> RunDir:
     return fill(tmp_path / "a run")
 
 
-def test_summary(run: RunDir, tiny_cross_encoder: Path) -> None:
+def test_summary(run: RunDir, tiny_cross_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stage.run(recipe(tiny_cross_encoder), run)
+    assert re.search(r"^evaluation: 3 systems, .{60,}\)$", capsys.readouterr().err, re.MULTILINE)  # on one line
     folder = run.stage("evaluation")
     summary = read_json(folder / "summary.json")
     assert list(summary["systems"]) == ["sft", "sft-greedy", "grpo"]

@@ -198,7 +198,7 @@ def test_a_redirect_takes_no_text_along(open_llm: Open) -> None:
     """The address was checked, and the one behind it was not: it may be http on another machine."""
     with serving(Answer(echo)) as other:
         elsewhere = Answer("", 307, {"Location": f"{other.url}/chat/completions"})
-        with serving(elsewhere) as first, pytest.raises(ModelError, match=rf"sends on to '{other.url}"):
+        with serving(elsewhere) as first, pytest.raises(ModelError, match=rf"sends on to .{other.url}.* \(base_url\)"):
             open_llm(base_url=first.url).complete(ask("a secret"))
         assert len(first.bodies) == 1 and not other.bodies
 

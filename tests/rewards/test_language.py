@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from fake_encoder import FakeEncoder, axis
 
+from overton.english import may_be_english
 from overton.estimator.shipped import _entries
 from overton.rewards import OvertonReward
-from overton.segment.masking import may_be_english
 from overton.types import Group, Perspective
 
 ENGLISH = "The nurse may look into the diary when she has good reason to fear for her patient."
@@ -35,9 +35,9 @@ def shipped() -> FakeEncoder:
 
 
 @pytest.mark.parametrize("text", [GERMAN, CHINESE])
-def test_the_first_call_warns_once_of_other_languages(text: str) -> None:
+def test_one_warning_of_other_languages(text: str) -> None:
     reward = OvertonReward(shipped(), tag_penalty=0)
-    with pytest.warns(UserWarning, match="of 1 of the first 2 situations are not in English") as caught:
+    with pytest.warns(UserWarning, match="of 1 of 2 situations are not in English") as caught:
         reward.score([group(ENGLISH), group(text)])
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
@@ -45,12 +45,22 @@ def test_the_first_call_warns_once_of_other_languages(text: str) -> None:
         reward.score([group(text)])
 
 
+def test_a_trainer_may_bring_one_situation_a_call_and_the_first_be_english() -> None:
+    """A reward server scores one of its own before any other."""
+    reward = OvertonReward(shipped(), tag_penalty=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(5):
+            reward.score([group(ENGLISH)])
+    with pytest.warns(UserWarning, match="of 1 of 1 situations are not in English"):
+        reward.score([group(GERMAN)])
+
+
 @pytest.mark.filterwarnings("error")
 def test_no_warning_in_english_nor_of_another_calibration_nor_of_a_threshold_that_is_given() -> None:
     OvertonReward(shipped()).score([group(ENGLISH)])
     OvertonReward(shipped()).score([])
     OvertonReward(shipped(), threshold=0.5).score([group(GERMAN)])
-    OvertonReward(shipped(), "op-grpo", threshold=0.5)
     own = shipped()
     own.calibration = SimpleNamespace(data_hash="of my own labels")  # type: ignore[attr-defined]
     OvertonReward(own).score([group(GERMAN)])
@@ -59,3 +69,39 @@ def test_no_warning_in_english_nor_of_another_calibration_nor_of_a_threshold_tha
 def test_short_texts_tell_no_language() -> None:
     assert may_be_english("") and may_be_english("Datenschutz") and may_be_english(ENGLISH)
     assert not may_be_english(GERMAN) and not may_be_english(CHINESE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Right to privacy. Duty of care. Patient autonomy. Professional ethics. Preventing self-harm.",
+        "School uniforms reduce bullying. Uniforms limit self-expression. Uniforms cost families money.",
+        "Kant, Mill, Rawls, Nozick, Žižek, Hume and Bentham disagree; Nussbaum, Sen and Singer reject Mill’s claims.",
+        "def read(path): return open(path).read()  # for i in range(10): print(i, data[i]); raise ValueError(path)",
+        "Prices rose 3.5% in 2019, 4.1% in 2020, 7.0% in 2021; wages rose 2.1%, 2.2%, 3.0%; GDP fell 2%.",
+        "Oil = Rentier economies = weak internal cohesion. Los Angeles and La Paz prosper, says José de la Cruz.",
+    ],
+)
+def test_english_of_labels_names_code_and_numbers_is_english(text: str) -> None:
+    assert may_be_english(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Was het dagboek in gevaar, dan is het over en die man had me in de weg gestaan. Is dat zo?",
+        "Sygeplejersken skal se i bogen, for det er hun sat til at gøre, og i fare er det over alt andet.",
+        "Om det finns en fara i huset så ska man se till att hon får hjälp under natten.",
+        "Men er det fare for livet, så kan hun gjøre det for å hjelpe, og det er lov.",
+        "A enfermeira não deve ler o diário, pois é da paciente e ela tem direito à privacidade.",
+        "L'infermiera non deve leggere il diario, che è della paziente; in caso di pericolo può parlare con lei.",
+        "La enfermera no debe leer el diario, porque es de la paciente y ella tiene derecho a la intimidad.",
+        "On me dit que c'est la loi et que la patiente a droit à sa vie privée.",
+        "To jest ważne i do tego legalne, bo on należy do niej i ma ona prawo do prywatności.",
+        "Perawat tidak boleh membaca buku harian pasien karena itu milik pribadi yang harus dijaga.",
+        "Hemşire günlüğü okumamalı çünkü hastaya ait ve mahremiyet hakkı var.",
+        "Медсестра не должна читать дневник, потому что он принадлежит пациентке.",
+    ],
+)
+def test_languages_that_share_function_words_with_english_are_told(text: str) -> None:
+    assert not may_be_english(text)

@@ -18,17 +18,21 @@ CHUNK = b"1\r\na\r\n"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answers after half a second, or at once, and reads no body."""
+    """Answers after a while, at once, or when it has read the body."""
     if scope["path"] == "/slow":
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.2)
+    while scope["path"] == "/whole" and (await receive()).get("more_body"):
+        pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
 
 @asynccontextmanager
-async def connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[asyncio.StreamReader, Any]]:
-    """A connection to a server that waits for 0.2 s."""
-    monkeypatch.setattr(protocol, "KEEP_ALIVE", 0.2)
+async def connected(
+    monkeypatch: pytest.MonkeyPatch, wait: float = 0.2
+) -> AsyncIterator[tuple[asyncio.StreamReader, Any]]:
+    """A connection to a server that waits for so many seconds."""
+    monkeypatch.setattr(protocol, "KEEP_ALIVE", wait)
     config = uvicorn.Config(app, port=0, http=protocol.PatientProtocol, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
@@ -71,8 +75,21 @@ async def test_a_body_without_end_behind_its_answer_is_cut_off(monkeypatch: pyte
 
 @in_loop
 async def test_a_client_that_goes_on_or_waits_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with connected(monkeypatch) as (reader, writer):
-        for path in (b"/", b"/slow", b"/", b"/", b"/slow", b"/"):
+    """The pauses are short beside the wait, so that a busy machine does not stretch one to it."""
+    async with connected(monkeypatch, wait=0.5) as (reader, writer):
+        for path in (b"/", b"/slow", b"/", b"/", b"/"):
             await asyncio.sleep(0.1)
             writer.write(ASK.replace(b"/", path, 1))
+            assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
+
+
+@in_loop
+async def test_a_long_upload_and_requests_behind_each_other_are_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(monkeypatch, wait=0.5) as (reader, writer):
+        writer.write(b"POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\n")
+        for _ in range(7):
+            await asyncio.sleep(0.2)
+            writer.write(b"a")
+        writer.write(ASK.replace(b"/", b"/slow", 1) + ASK)
+        for _ in range(3):
             assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")

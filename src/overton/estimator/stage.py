@@ -14,7 +14,7 @@ from overton.estimator.pairs import read_pairs
 from overton.estimator.train import train_estimator
 from overton.jsonio import read_jsonl, sha256, write_json
 from overton.notes import threshold_interval
-from overton.progress import console
+from overton.progress import say
 from overton.recipe import Recipe
 from overton.rundir import RunDir
 
@@ -81,7 +81,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     write_json(out / "benchmark.json", {**result, "training": trained, "seconds": seconds})
 
     precision = {name: result["systems"][name]["average_precision"]["mean"] for name in ("base", "tuned")}
-    console.print(
+    say(
         f"Estimator: average precision {precision['base']:.3f} -> {precision['tuned']:.3f} on test pairs; "
         f"threshold {calibration.threshold:.3f} ({threshold_interval(calibration.low, calibration.high)})"
     )

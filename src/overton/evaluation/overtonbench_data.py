@@ -13,7 +13,7 @@ from overton.data.cells import id_value, text_value
 from overton.data.files import read_rows
 from overton.data.hub import hub_rows
 from overton.errors import DataError
-from overton.progress import console
+from overton.progress import say
 
 DATASET, SPLITS = "elinorpd/overtonbench", ("prism", "modelslant")
 _COLUMNS = (
@@ -98,7 +98,7 @@ def read_overtonbench(sources: Sequence[str] = (DATASET,)) -> list[Opinion]:
             raise DataError(f"{where}: participant {given.user} rates {rated.model} twice on question {given.question}")
         ratings.append(rated)
     if unclustered:
-        console.print(f"OvertonBench: {unclustered} rows without a cluster are left out")
+        say(f"OvertonBench: {unclustered} rows without a cluster are left out")
     if not found:
         raise DataError(f"{', '.join(sources)}: no row has a cluster in `cluster_kmeans`")
     shared = len({question for _, question in texts}) < len(texts)

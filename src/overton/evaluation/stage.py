@@ -28,7 +28,7 @@ from overton.evaluation.score import assign, entailment_rows, form_rows, oracle_
 from overton.evaluation.summary import order_systems, summarise
 from overton.jsonio import read_json, read_jsonl, sha256, write_json, write_jsonl
 from overton.notes import other_text_note
-from overton.progress import console, say
+from overton.progress import say
 from overton.rundir import RunDir
 from overton.types import Answer, Situation
 
@@ -131,7 +131,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     summary["warnings"] = shared_models(parts_of_run(recipe, run))
     write_json(folder / "summary.json", summary)
     spent = ", ".join(f"{name} {sum(parts.values()):.0f} s" for name, parts in timings.seconds.items())
-    console.print(f"evaluation: {len(systems)} systems, {len(situations)} situations ({spent})")
+    say(f"evaluation: {len(systems)} systems, {len(situations)} situations ({spent})")
     if failed:
         raise RunError(f"{failure_line(failed)}\nWhat came is kept: run the same command again for the rest.")
 

@@ -132,7 +132,8 @@ class Endpoint:
         if 300 <= status < 400:
             target = error.response.headers.get("location", "nowhere")[:SHOWN]
             return ModelError(
-                f"{url} sends on to {target!r}, and texts go to no other address than the one that is given"
+                f"{url} sends on to {target!r}, and texts go to no other address than the one that is given. If it is "
+                "the right one, give it as the endpoint's address (base_url), without /chat/completions at its end"
             )
         declined = declines(status, error.response.text, longest)
         if status in (401, 403) and not declined:

@@ -21,6 +21,8 @@ from overton.rewards.references import checked_groups
 from overton.types import Group, Match, Score, Situation
 
 _HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, and no tokenizer takes it
+# Groups whose language is looked at: a trainer may bring one a call, and a server scores one of its own first.
+_FIRST = 100
 
 
 class Encoder(Protocol):
@@ -85,7 +87,7 @@ class OvertonReward:
         if not isinstance(background, Background):
             background = Background.of(background, estimator) if background else None
         self.background = background
-        self._looked = False
+        self._unread = _FIRST
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Score every answer of every group; all texts are encoded in one call.
@@ -107,9 +109,9 @@ class OvertonReward:
         contexts = [context for plan in plans for context in plan.contexts]
         fixed = self.preset.threshold
         threshold = self.estimator.threshold if fixed is None else fixed
-        if fixed is None and groups and not self._looked:
-            self._looked = True
-            warn_of_languages(self.estimator, groups)
+        if fixed is None and self._unread > 0:
+            warned = warn_of_languages(self.estimator, groups[: self._unread])
+            self._unread = 0 if warned else self._unread - len(groups)
         every = self._encode(texts, contexts, range(len(texts)))
         bounds = list(pairwise(accumulate((len(plan.texts) for plan in plans), initial=0)))
         rows = [

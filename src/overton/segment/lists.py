@@ -93,13 +93,16 @@ def _tops(text: str, found: Sequence[Line], depth: int) -> list[int]:
 
 
 def _named(text: str, found: Sequence[Line], at: Sequence[int]) -> list[int]:
-    """Lines with a label, without those that only lead to the next one ("Views:") or sum up ("In short: ...")."""
-    return [
-        i
-        for i in at
-        if not (found[i].alone and i + 1 < len(found) and found[i + 1].key == ":")
-        and beginning(text, found[i].start, found[i].end).cue is not Cue.CLOSES
-    ]
+    """Lines with a label, without those that only lead to the next one ("Views:") or sum up ("Overall it is: ...")."""
+    named = [i for i in at if not (found[i].alone and i + 1 < len(found) and found[i + 1].key == ":")]
+    # Among others, or right behind one, "Overall costs: ..." is a label like theirs.
+    while named and found[named[-1]].gap and _closes(text, found[named[-1]]):
+        named.pop()
+    return named
+
+
+def _closes(text: str, line: Line) -> bool:
+    return beginning(text, line.start, line.end).cue is Cue.CLOSES
 
 
 def _ends(text: str, found: Sequence[Line], tops: Sequence[int]) -> list[int]:

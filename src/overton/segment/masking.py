@@ -10,9 +10,6 @@ from functools import lru_cache
 from overton.spelling import run
 
 MASK = "[MASK]"
-# Share of English function words below which a text is not English, and letters that are enough to tell. Of the
-# questions of PERSPECTRUM, Key Point Analysis and OP-GRPO's test set none has less than .22.
-_ENGLISH, _TELLING = 0.15, 50
 _LETTERS = run(r"[^\W_]")
 WORD = re.compile(rf"{_LETTERS}(?:['’-]{_LETTERS})*")
 
@@ -49,14 +46,6 @@ def mask_words(text: str, words: Collection[str], mask: str = MASK) -> str:
         position = match.end()
     out.append(text[position:])
     return "".join(out)
-
-
-def may_be_english(text: str) -> bool:
-    """Whether a text is too short to tell, or has as many function words as English has."""
-    words = [match.group().lower() for match in WORD.finditer(text)]
-    if sum(map(len, words)) < _TELLING:
-        return True
-    return sum(word in STOP_WORDS for word in words) >= _ENGLISH * len(words)
 
 
 # English function words: the ones that carry no topic of a situation.

@@ -162,7 +162,8 @@ NO_FIELD = frozenset(_NO_FIELD_WORDS.split())
 ASIDE = re.compile(
     r"(?:the )?(?:introduction|intro|overview|background|context|conclusions?|concluding (?:thoughts|remarks)|summary|"
     r"final (?:thoughts?|remarks?|note)|closing (?:thoughts|remarks)|key takeaways?|takeaways?|bottom line|overall|"
-    r"references|sources|in (?:conclusion|summary)|disclaimer|note|abschließende (?:gedanken|bemerkungen)|hinweis|"
+    r"references|sources|in (?:conclusion|summary|short|sum|brief)|to (?:sum up|conclude)|all in all|disclaimer|note|"
+    r"abschließende (?:gedanken|bemerkungen)|hinweis|"
     r"einleitung|einführung|fazit|zusammenfassung|"
     r"schluss(?:folgerung)?|résumé|en résumé|bilan|réflexions? finales?|introducción|conclusi[óo]n(?:es)?|resumen|"
     r"en resumen|reflexi[óo]n(?:es)? final(?:es)?|introdução|conclusão|resumo|"
