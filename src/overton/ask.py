@@ -96,11 +96,11 @@ def find_model(name: str) -> Path | str:
     folder = Path(name).expanduser()
     if folder.is_dir():
         for part in (".", "model", "training/grpo/model", "training/sft/model"):
-            if (folder / part / "config.json").is_file():
+            if any((folder / part / file).is_file() for file in ("config.json", "adapter_config.json")):
                 return folder / part
         raise ModelError(
-            f"{name}: holds no model (config.json) and no run with a trained one (training/grpo/model). "
-            "Finish the run with `overton run RECIPE`, or give another folder."
+            f"{name}: holds no model (config.json, adapter_config.json) and no run with a trained one "
+            "(training/grpo/model). Finish the run with `overton run RECIPE`, or give another folder."
         )
     if folder.exists():
         raise ModelError(f"{name}: is a file; a run directory, a model folder or a hub name is wanted")

@@ -13,7 +13,10 @@ from cli_material import ANSWER
 
 from overton.ask import Reply, find_model, to_text
 from overton.errors import ModelError
+from overton.jsonio import read_jsonl
+from overton.sections_training import PolicySection
 from overton.testing import scripted_policy, tiny_policy
+from overton.training.policy import load_policy, lora_config
 from overton.types import Answer, Perspective
 
 Call = Callable[..., tuple[int, str, str]]
@@ -137,6 +140,21 @@ def test_grpo_comes_before_sft(tmp_path: Path) -> None:
     assert find_model("Qwen/Qwen2.5-3B-Instruct") == "Qwen/Qwen2.5-3B-Instruct"
     with pytest.raises(ModelError, match="no such folder"):
         find_model("./nowhere")
+
+
+def test_a_lora_adapter_answers(overton: Call, policy: Path, tmp_path: Path) -> None:
+    from peft import get_peft_model
+
+    model, tokenizer = load_policy(policy)
+    adapted = get_peft_model(model, lora_config(PolicySection(model="m", lora_rank=2)))
+    adapted.save_pretrained(tmp_path / "adapter")
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    code, out, _ = overton("ask", "Why?", "--model", tmp_path / "adapter", "--json", "--temperature", "0")
+    assert code == 0 and json.loads(out)["answer"] == ANSWER  # a new adapter changes nothing
+    (tmp_path / "q.jsonl").write_text('{"id": "a", "text": "Why?"}\n')
+    files = ("--questions", tmp_path / "q.jsonl", "--output", tmp_path / "answers.jsonl")
+    assert overton("generate", "--model", tmp_path / "adapter", "--strategy", "implicit", *files)[0] == 0
+    assert read_jsonl(tmp_path / "answers.jsonl")[0]["answer"] == ANSWER
 
 
 def test_an_empty_and_an_endless_question(fails: Fails, policy: Path) -> None:

@@ -254,7 +254,7 @@ def test_fewer_situations_than_a_step_asks(plan: Plan) -> None:
         (["--set", "training.grpo.max_completion_length=900"], "training.grpo.max_completion_length", "1024 positions"),
         (["--memory-gb", "0.5"], "training.grpo", "do not fit into 0 GB"),
         (["--set", "policy.model=./nosuch"], "policy.model", "no such folder"),
-        (["--set", "reward.overrides.nonsense=1"], "reward.overrides", "no such field"),
+        (["--set", "reward.overrides.nonsense=1"], "reward.overrides.nonsense", "no such field"),
         (["--set", "training.report_to=[nothing]"], "training.report_to", "unknown tracker"),
         (["--set", "training.report_to=[nothing]", "--gpu", "h100"], "training.report_to", "unknown tracker"),
     ],
@@ -323,7 +323,7 @@ def test_for_people(overton: Call) -> None:
     assert code == 0
     for text in ("parameters", "an estimate", "reference model", "optimizer states", "a step", "nothing was trained"):
         assert text in out
-    assert "use_cpu" not in out
+    assert "use_cpu" not in out and "0 errors, 1 warning; nothing" in out
     code, out, _ = overton("train", "plan.yaml", "--dry-run", "--processes", "4")
     assert code == 1 and "ERROR training.grpo.prompts_per_step" in out
 

@@ -336,3 +336,4 @@ def test_seconds_of_a_step_are_those_of_all_its_passes(tmp_path: Path) -> None:
     train_grpo(made, SITUATIONS, tiny, HashEncoder(), tmp_path / "out")  # type: ignore[arg-type]
     for row in read_jsonl(tmp_path / "out" / "metrics.jsonl"):
         assert row["seconds/step"] > row["seconds/generation"] + row["seconds/reward"]
+        assert "step_time" not in row  # TRL's name of the same number

@@ -12,7 +12,7 @@ import pytest
 import torch
 from kill_and_resume import forked
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
 
 from overton.errors import ModelError, RecipeError
 from overton.sections_training import PolicySection
@@ -120,6 +120,16 @@ def test_shards_untied_weights_and_adapters_are_whole(tmp_path: Path, folder: Pa
         tokenizer.save_pretrained(tmp_path / name)
         loaded, _ = load_policy(tmp_path / name)
         assert torch.allclose(loaded.eval()(input_ids=ids).logits, saved.eval()(input_ids=ids).logits, atol=1e-5)
+
+
+def test_a_saved_model_keeps_keys_and_values_again(tmp_path: Path, folder: Path) -> None:
+    model, tokenizer = load_policy(folder)
+    args = TrainingArguments(str(tmp_path / "out"), report_to="none", use_cpu=True)
+    trainer = Trainer(model, args)
+    assert model.config.use_cache is False  # as the trainer leaves it
+    save_policy(trainer, tokenizer, tmp_path / "saved")
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    assert saved(input_ids=torch.tensor([[3, 4]])).past_key_values.get_seq_length() == 2
 
 
 def test_lora_is_merged_on_saving(tmp_path: Path, folder: Path) -> None:

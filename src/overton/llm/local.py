@@ -128,7 +128,8 @@ class RowSampler(LogitsProcessor):
 def _load(name: str) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
-    if Path(name).exists() and not (Path(name) / "config.json").is_file():
+    saved = (Path(name) / file for file in ("config.json", "adapter_config.json"))  # whole, or a LoRA adapter
+    if Path(name).exists() and not any(file.is_file() for file in saved):
         raise ModelError(f"{name}: no config.json in this folder, so it is not a saved model")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)

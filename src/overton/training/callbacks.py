@@ -27,9 +27,8 @@ from overton.jsonio import read_jsonl, write_jsonl
 _RENAMED = {
     "completions/mean_length": "completion_length",
     "completions/clipped_ratio": "cut_off",
+    "step_time": "seconds/step",
 }
-
-
 # What the console shows of a step, and under which short name; the whole row goes to metrics.jsonl.
 _SHOWN = {
     "loss": "loss",
@@ -45,7 +44,7 @@ _SHOWN = {
     "frac_reward_zero_std": "no spread",
     "seconds/generation": "s gen",
     "seconds/reward": "s reward",
-    "seconds/step": "s step",
+    "step_time": "s step",
 }
 
 

@@ -94,10 +94,11 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
         "data": data,
     }
     found |= {"sft": None, "grpo": None, "memory": None, "time": None, "disk": None}
-    if not (divides := _divides(recipe, world)):
-        unchecked.append("memory and time: the batches cannot be divided as they are")
-    if divides:
+    try:
         found |= _parts(recipe, run, world, data, sharding != "ddp")
+    except RecipeError:  # told by `arithmetic`
+        unchecked.append("memory and time: the batches cannot be divided as they are")
+    if divides := bool(found["grpo"]):
         problems += _refused(found)
         for name in ("sft", "grpo") if setting.elsewhere else ():
             for key in _MACHINE:
@@ -113,14 +114,6 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
     found["problems"] = [dataclasses.asdict(p) for p in sorted(problems, key=lambda p: p.severity)]
     found["unchecked"] = unchecked
     return found
-
-
-def _divides(recipe: Recipe, world: int) -> bool:
-    try:
-        sft_share(recipe.training.sft, world), grpo_share(recipe.training.grpo, world)
-    except RecipeError:
-        return False
-    return True
 
 
 def _gpu(name: str) -> Gpu | None:
@@ -164,7 +157,7 @@ def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[
     try:
         problems = [*preflight.reward_spread(recipe)]
     except RecipeError as error:
-        problems = [Problem("error", "reward.overrides", str(error))]
+        problems = [Problem("error", *str(error).split(": ", 1))]  # it begins with the key
     if (run.path / "data" / "train.jsonl").is_file():
         problems += preflight.background(recipe, background_situations(recipe, run))
     if (run.path / "estimator" / "model").is_dir():

@@ -33,10 +33,9 @@ def to_text(found: dict[str, Any]) -> str:
     if found["unchecked"]:
         lines += ["", "not checked", *(f"  {text}" for text in found["unchecked"])]
     errors = sum(p["severity"] == "error" for p in found["problems"])
-    lines += [
-        "",
-        f"{errors} error{'s' * (errors != 1)}, {len(found['problems']) - errors} warnings; nothing was trained",
-    ]
+    warnings = len(found["problems"]) - errors
+    told = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}; nothing was trained"
+    lines += ["", told]
     return "\n".join(lines)
 
 

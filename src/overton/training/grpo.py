@@ -56,7 +56,6 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         self.credit_weight = credit_weight
         self.credit_discount = credit_discount
         self._pieces: dict[int, int] = {}
-        self._seconds = 0.0  # of the forward passes since the last optimizer step
         self._plain_logits = on_one_cpu(self) and has_plain_logits(self.accelerator.unwrap_model(self.model))
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
@@ -174,16 +173,14 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """As in TRL, and logs the seconds of the whole step: those of all its passes, the answers with the first."""
-        if not self._seconds:  # the first pass of a step, which may generate
+        """As in TRL.
+
+        Raises:
+            NonFiniteError: also of a weight, at the first pass of a step.
+        """
+        if not self._passes:  # the first pass of a step, which may generate
             self.check_weights()
-        started = time.perf_counter()
-        loss = super().training_step(*args, **kwargs)
-        self._seconds += time.perf_counter() - started
-        if self.accelerator.sync_gradients:
-            self._metrics["train"]["seconds/step"].append(self._seconds)
-            self._seconds = 0.0
-        return loss
+        return super().training_step(*args, **kwargs)
 
 
 def train_grpo(

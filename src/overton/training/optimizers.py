@@ -95,7 +95,7 @@ def _factors(gram: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon for the weight matrices of the layers, AdamW for embeddings, norms and biases.
 
-    From random weights Muon need fewer steps than AdamW (Jordan et al. 2024,
+    From random weights Muon needs fewer steps than AdamW (Jordan et al. 2024,
     https://kellerjordan.github.io/posts/muon). The two share one list of parameter groups, so learning-rate
     schedules and checkpoints treat them as one optimizer.
 

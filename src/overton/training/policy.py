@@ -178,6 +178,7 @@ def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
             model, weights = _merged_into_whole(model, folder.parent / "adapter", weights), None
         else:
             model = model.merge_and_unload()
+    model.config.use_cache = True  # the trainer of transformers switches it off, also in what it saves
     if weights is not None:  # gathered one by one, an output matrix is no longer seen to be the embeddings
         weights = {name: value for name, value in weights.items() if name not in model.all_tied_weights_keys}
     with atomic_folder(folder) as temporary:
