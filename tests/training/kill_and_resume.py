@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import overton.training.grpo
-import overton.training.sft
+import overton.training.trainers
 from overton.jsonio import write_jsonl
 from overton.recipe import Recipe, parse_recipe
 from overton.training.callbacks import MetricsFile
@@ -155,7 +154,7 @@ def kill_at(step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if step > STEPS:
-        overton.training.sft.save_policy = overton.training.grpo.save_policy = save
+        overton.training.trainers.save_policy = save
 
     def on_step_end(self: MetricsFile, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == step:

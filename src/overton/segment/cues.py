@@ -7,9 +7,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from overton.segment import phrases
+from overton.segment.template import Span
 from overton.spelling import composed
-
-Span = tuple[int, int]
 
 # Not letters: quotes, brackets, Markdown's marks and pictures before the first word.
 _SKIP = re.compile("[\\s\"'“”„«»‘’(\\[*_¿¡\u2600-\u27bf\U0001f000-\U0001faff-]*+")

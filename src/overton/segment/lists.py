@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from overton.segment.announcing import announces
 from overton.segment.cues import Cue, beginning
 from overton.segment.inline import read as inline
-from overton.segment.marks import MAX_PLAIN_WORDS, PICTURE, Line, Span, count_words, lines, plain_label
+from overton.segment.marks import MAX_PLAIN_WORDS, PICTURE, Line, count_words, lines, plain_label
 from overton.segment.masking import WORD
 from overton.segment.phrases import ASIDE, SIDES
 from overton.segment.prose import read as prose
 from overton.segment.sentences import before_closing
-from overton.segment.template import Piece
+from overton.segment.template import Piece, Span
 from overton.spelling import composed
 
 _STOPS = (".", "!", "?", "。", "！", "？", "।", "؟", "…", '"', "”", ")")
@@ -120,7 +120,7 @@ def _ends(text: str, found: Sequence[Line], tops: Sequence[int]) -> list[int]:
     return ends
 
 
-def _walk(text: str, found: Sequence[Line], index: int, stop: int, final: bool) -> tuple[int, int]:
+def _walk(text: str, found: Sequence[Line], index: int, stop: int, final: bool) -> Span:
     """End of an item without and with the paragraphs that follow it and are not indented."""
     item = before = found[index]
     tight = loose = item.end

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from overton.segment.numbering import NAMED, read_number
 from overton.segment.tables import RULER, cells, has_sides
-from overton.segment.template import MAX_LABEL, bare, rstrip, trim
+from overton.segment.template import MAX_LABEL, Span, bare, rstrip, trim
 from overton.spelling import run
-
-Span = tuple[int, int]
 
 # Words of a label; longer ones are sentences. Where only a colon sets it off from the text, it must be shorter.
 MAX_WORDS = 10

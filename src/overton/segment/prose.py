@@ -17,8 +17,8 @@ from overton.segment.cues import Beginning, Cue, beginning
 from overton.segment.marks import marked_line
 from overton.segment.masking import STOP_WORDS, WORD
 from overton.segment.phrases import ASIDE
-from overton.segment.sentences import Span, paragraphs, sentences
-from overton.segment.template import Piece
+from overton.segment.sentences import paragraphs, sentences
+from overton.segment.template import Piece, Span
 from overton.spelling import composed
 
 _COMMON = 0.34  # a word in this share of the sentences is what the text is about: it ties no two sentences

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 from overton.segment.cues import Cue, beginning
 from overton.segment.stops import NEXT, ends_sentence
-from overton.segment.template import rstrip, trim
-
-Span = tuple[int, int]
+from overton.segment.template import Span, rstrip, trim
 
 # What may stand between a stop and the space after it: quotes, brackets, Markdown's marks. Two of the quotes open in
 # one language and close in another; where no space follows a stop, they open.

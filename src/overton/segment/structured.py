@@ -15,8 +15,8 @@ from overton.segment.marks import MAX_WORDS, count_words, marked_line
 from overton.segment.masking import WORD
 from overton.segment.phrases import SIDES
 from overton.segment.prose import read as prose
-from overton.segment.template import MAX_LABEL, Piece, trim
-from overton.segment.values import Span, Value, read_values
+from overton.segment.template import MAX_LABEL, Piece, Span, trim
+from overton.segment.values import Value, read_values
 
 # Words of keys: of what names a view, of what else is said about one, of what stands beside the views, and fillers.
 _LABELS = re.compile(

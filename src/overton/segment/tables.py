@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 
 from overton.segment.phrases import SIDES
-from overton.segment.template import trim
+from overton.segment.template import Span, trim
 
-Span = tuple[int, int]
 RULER = re.compile(r"\|[ \t]*+:?-[-| :\t]*+$")
 _CELL = re.compile(r"[^|\n]++")
 _ANY_SIDE = re.compile(r"(?:\w+ )?(?:perspectives?|arguments?|viewpoints|considerations)", re.IGNORECASE)

@@ -23,6 +23,7 @@ from overton.segment.stops import within_label
 from overton.segment.visible import Visible, visible
 from overton.types import Perspective
 
+Span = tuple[int, int]  # start and end of a part of a text
 CORE_OPEN, CORE_CLOSE = "<core perspectives>", "</core perspectives>"
 SUMMARY_OPEN, SUMMARY_CLOSE = "<summary>", "</summary>"
 OPENER = "In the perspective of"
@@ -50,7 +51,7 @@ class Piece(NamedTuple):
     """
 
     start: int
-    label: tuple[int, int]
+    label: Span
     body: int
     end: int
 
@@ -68,7 +69,7 @@ class Layout:
     """
 
     valid: bool
-    core: tuple[int, int]
+    core: Span
     summary: str
     tagged: bool = False
 
@@ -79,9 +80,7 @@ def layout(answer: str) -> Layout:
     return layout_in(answer, seen, *blocks(seen.text))
 
 
-def layout_in(
-    answer: str, seen: Visible, valid: bool, core: tuple[int, int], summary: tuple[int, int], tagged: bool
-) -> Layout:
+def layout_in(answer: str, seen: Visible, valid: bool, core: Span, summary: Span, tagged: bool) -> Layout:
     """The layout of an answer from :func:`blocks` of what is seen of it."""
     if seen.offsets is not None:
         # Tags with invisible characters in them are found, but they are not the template's.
@@ -90,7 +89,7 @@ def layout_in(
     return Layout(valid, seen.span(*core), answer[start:end].strip(), tagged)
 
 
-def blocks(text: str) -> tuple[bool, tuple[int, int], tuple[int, int], bool]:
+def blocks(text: str) -> tuple[bool, Span, Span, bool]:
     """Whether the layout is valid, the core, the summary, and whether there is any tag."""
     begin = _after_thinking(text)
     tags = [(" ".join(m.group().lower().split()), m.start(), m.end()) for m in _TAG.finditer(text, begin)]
@@ -147,7 +146,7 @@ def _label_at(text: str, start: int, end: int) -> re.Match[str] | None:
     return label
 
 
-def trim(text: str, start: int, end: int) -> tuple[int, int]:
+def trim(text: str, start: int, end: int) -> Span:
     """``(start, end)`` without the white space at either end."""
     end = rstrip(text, start, end)
     while start < end and text[start].isspace():
@@ -155,7 +154,7 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def bare(text: str, start: int, end: int) -> tuple[int, int]:
+def bare(text: str, start: int, end: int) -> Span:
     """``(start, end)`` without white space and the marks of bold or italic text ("**In the perspective of A**,")."""
     while start < end and (text[start].isspace() or text[start] in "*_"):
         start += 1

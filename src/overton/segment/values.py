@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-Span = tuple[int, int]
+from overton.segment.template import Span
+
 _SPACE = re.compile(r"\s*+")
 _NEXT = re.compile(r"\s*+(?P<comma>,?)\s*+")
 _COLON = re.compile(r"\s*+:\s*+")

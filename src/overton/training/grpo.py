@@ -22,17 +22,16 @@ from overton.processes import gather, number
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
 from overton.training.arguments import grpo_arguments
-from overton.training.callbacks import MetricsFile, OwnRun, keep_tensorboard, short_console
-from overton.training.checkpoints import last_checkpoint
+from overton.training.callbacks import MetricsFile, OwnRun
 from overton.training.credit import line_advantages, token_advantages, token_spans
 from overton.training.guard import GuardedTrainer, plain
 from overton.training.lengths import context_problems, positions_of, settle, situation_problems
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.placement import placed_reward
-from overton.training.policy import load_policy, lora_config, save_policy, training_dtype
+from overton.training.policy import load_policy, lora_config, training_dtype
 from overton.training.shrink import fast_generate
-from overton.training.trainers import has_plain_logits, in_blocks, is_sharded, on_one_cpu, settled_heap
+from overton.training.trainers import has_plain_logits, in_blocks, is_sharded, on_one_cpu, train_and_save
 from overton.types import Situation
 
 _ROWS, _WIDTH = 32, 16  # of a forward pass in the update: rows at most, and what its tokens are a multiple of
@@ -244,12 +243,7 @@ def train_grpo(
         credit_weight=recipe.reward.credit_weight,
         credit_discount=recipe.reward.credit_discount,
     )
-    short_console(trainer)
-    keep_tensorboard(trainer, folder / "tensorboard")
-    with settled_heap():
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", options.steps))
-    trainer.check_weights()
-    save_policy(trainer, tokenizer, folder / "model")
+    train_and_save(trainer, tokenizer, folder)
 
 
 __all__ = ["OpGrpoTrainer", "train_grpo"]

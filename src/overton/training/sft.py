@@ -16,7 +16,6 @@ from overton.training.policy import (
     build_scratch_model,
     load_policy,
     lora_config,
-    save_policy,
     training_dtype,
 )
 from overton.training.tokenizer import train_tokenizer
@@ -54,23 +53,20 @@ def train_sft(
     from transformers import set_seed
     from trl import SFTConfig
 
-    from overton.training.callbacks import MetricsFile, OwnRun, keep_tensorboard, short_console
-    from overton.training.checkpoints import last_checkpoint
+    from overton.training.callbacks import MetricsFile, OwnRun
     from overton.training.lengths import context_problems, positions_of, row_problems, settle, step_problems
     from overton.training.optimizers import make_optimizer
     from overton.training.preflight import tokenizer_problems
-    from overton.training.trainers import OvertonSFTTrainer, settled_heap
+    from overton.training.trainers import OvertonSFTTrainer, train_and_save
 
     rows = read_sft_rows(sft_file)
     policy, options = recipe.policy, recipe.training.sft
     set_seed(recipe.seed)
-    if start is not None:
-        model, tokenizer = load_policy(start, training_dtype(policy), policy.load_in_4bit)
-    elif policy.model == "scratch":
+    if start is None and policy.model == "scratch":
         tokenizer = from_first(partial(scratch_tokenizer, recipe, rows))
         model = build_scratch_model(policy, tokenizer, recipe.seed)
     else:
-        model, tokenizer = load_policy(policy.model, training_dtype(policy), policy.load_in_4bit)
+        model, tokenizer = load_policy(start or policy.model, training_dtype(policy), policy.load_in_4bit)
     settle(p for p in tokenizer_problems(recipe, tokenizer) if p.severity == "error")
     dataset, sizes = prepared(recipe, rows, tokenizer)
     plain = is_plain(tokenizer)
@@ -99,13 +95,8 @@ def train_sft(
         args.max_steps, args.warmup_steps = known["max_steps"], known["warmup_steps"]
     if max_steps <= 0:
         settle(step_problems(recipe, len(trainer.train_dataset)))
-    short_console(trainer)
-    keep_tensorboard(trainer, folder / "tensorboard")
     del rows  # the data set has its own copy
-    with settled_heap():
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", args.max_steps))
-    trainer.check_weights()
-    save_policy(trainer, tokenizer, folder / "model")
+    train_and_save(trainer, tokenizer, folder)
 
 
 def scratch_tokenizer(recipe: Recipe, rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +14,11 @@ import torch.nn.functional as F
 from accelerate.utils import DistributedType
 from trl import SFTTrainer
 
+from overton.training.callbacks import keep_tensorboard, short_console
+from overton.training.checkpoints import last_checkpoint
 from overton.training.guard import GuardedTrainer
 from overton.training.order import EpochOrder
+from overton.training.policy import save_policy
 
 # Tokens whose logits are computed at once.
 _BLOCK = 256
@@ -48,6 +52,16 @@ class OvertonSFTTrainer(GuardedTrainer, SFTTrainer):
         if sampler is None:
             return None
         return EpochOrder(sampler, self.args.seed, lambda: int(self.state.epoch or 0))
+
+
+def train_and_save(trainer: GuardedTrainer, tokenizer: Any, folder: Path) -> None:
+    """Train, from the last whole checkpoint in ``folder/checkpoints`` if there is one, and save to ``folder/model``."""
+    short_console(trainer)
+    keep_tensorboard(trainer, folder / "tensorboard")
+    with settled_heap():
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints", trainer.args.max_steps))
+    trainer.check_weights()
+    save_policy(trainer, tokenizer, folder / "model")
 
 
 @contextmanager
