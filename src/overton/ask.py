@@ -11,6 +11,7 @@ from overton.errors import DataError, ModelError, OvertonError
 from overton.jsonio import read_json
 from overton.segment import layout, segment
 from overton.types import Answer, Perspective
+from overton.weights import holds_model
 
 MAX_WORDS = 10_000
 # What a model writes may hold terminal escapes. Joiners stay: letters of Persian and many an emoji need them.
@@ -96,7 +97,7 @@ def find_model(name: str) -> Path | str:
     folder = Path(name).expanduser()
     if folder.is_dir():
         for part in (".", "model", "training/grpo/model", "training/sft/model"):
-            if any((folder / part / file).is_file() for file in ("config.json", "adapter_config.json")):
+            if holds_model(folder / part):
                 return folder / part
         raise ModelError(
             f"{name}: holds no model (config.json, adapter_config.json) and no run with a trained one "

@@ -5,9 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from overton.errors import ModelError
+
+# Of a whole model, and of a LoRA adapter, which names its base.
+CONFIGS = ("config.json", "adapter_config.json")
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a folder is one of a saved model or of a LoRA adapter."""
+    return any((folder / name).is_file() for name in CONFIGS)
 
 
 def causal_model(source: str, **options: Any) -> Any:

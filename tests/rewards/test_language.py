@@ -58,12 +58,13 @@ def test_a_trainer_may_bring_one_situation_a_call_and_the_first_be_english() -> 
 
 @pytest.mark.filterwarnings("error")
 def test_no_warning_in_english_nor_of_another_calibration_nor_of_a_threshold_that_is_given() -> None:
-    OvertonReward(shipped()).score([group(ENGLISH)])
-    OvertonReward(shipped()).score([])
-    OvertonReward(shipped(), threshold=0.5).score([group(GERMAN)])
+    assert OvertonReward(shipped()).score([]) == []
+    scores = [OvertonReward(shipped()).score([group(ENGLISH)])]
+    scores.append(OvertonReward(shipped(), threshold=0.5).score([group(GERMAN)]))
     own = shipped()
     own.calibration = SimpleNamespace(data_hash="of my own labels")  # type: ignore[attr-defined]
-    OvertonReward(own).score([group(GERMAN)])
+    scores.append(OvertonReward(own).score([group(GERMAN)]))
+    assert [row[0][0].value is not None for row in scores] == [True] * 3
 
 
 def test_short_texts_tell_no_language() -> None:

@@ -13,7 +13,7 @@ from overton.precision import has_fast_bf16
 from overton.processes import is_first
 from overton.prompting import end_turns
 from overton.sections_training import PolicySection
-from overton.weights import causal_model
+from overton.weights import CONFIGS, causal_model
 
 _READ = (".json", ".safetensors", ".model", ".txt", ".jinja")  # what is read of a model's folder
 _SMALL = 50_000_000  # parameters
@@ -114,7 +114,7 @@ def folder_fault(name: str | Path) -> str | None:
             files = {path.name: path for path in folder.iterdir() if path.is_file()} if folder.is_dir() else {}
         except PermissionError:
             return "this folder cannot be read (permission denied)"
-        if not {"config.json", "adapter_config.json"} & set(files):
+        if files.keys().isdisjoint(CONFIGS):
             return "no config.json in this folder, so it is not a saved model"
         needed = [name for name, path in files.items() if path.suffix in _READ]
         closed = [name for name in needed if not os.access(files[name], os.R_OK)]  # libraries say "no such file"
