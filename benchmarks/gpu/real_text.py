@@ -6,15 +6,17 @@
 
 The folder holds published files under the names of benchmarks/realtext/data.py. A tokenizer and a Qwen2 with random
 weights learn the texts of the training part (logged answers of published systems, situations with their perspectives,
-claims and arguments that people wrote), then the logged answers that are in the template (SFT), then OP-GRPO with
-preset `overton` and credit, where the reward's encoder is the untuned all-MiniLM-L6-v2 with the calibration that comes
-along.
+claims and arguments that people wrote), up to where the loss of texts on other questions is least, then the logged
+answers that are in the template (SFT), then OP-GRPO with preset `overton`, credit and a background of the training
+situations' references. The reward's encoder is the untuned all-MiniLM-L6-v2 with the calibration that comes along.
 
 The judge is benchmarks/realtext/matcher.py: words, letters and topics, weighted by what people labelled in other data.
 It shares no code and no weights with the reward's encoder. With --nli-model an NLI cross-encoder judges too. The
 reward's own coverage stands beside them, to show where the two part.
 
-Sizes: full 88 million parameters, cpu about 8, tiny for a test. Nothing of the data is written but to --work.
+Sizes: full 88 million parameters, cpu about 8, tiny for a test. Nothing of the data is written but to --work. Training
+alone needs the GPU: `--part train --work DIR` leaves the answers in DIR, and `--part judge --work DIR` judges them, on
+any machine.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +37,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu.device import device_name
+from origin import made_by
 from overton.estimator import open_estimator
 from overton.evaluation import load_nli, score_answers
 from overton.evaluation.coverage import score_coverage, split_sentences
 from overton.evaluation.statistics import compare, intervals
 from overton.generation.sample import sample_answers
-from overton.jsonio import read_json, write_json, write_jsonl
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.precision import has_fast_bf16
 from overton.prompting import build_prompt
 from overton.recipe import Recipe, parse_recipe
@@ -70,26 +75,46 @@ METRICS = {
     "valid_tags": "valid tags",
     "finished": "finished",
 }
-# policy; documents' batch and steps; SFT's batch and steps; OP-GRPO's prompts, answers and steps; questions held out
-SIZES: dict[str, dict[str, Any]] = {
-    "full": {
-        "policy": (16_000, 640, 12, 10, 2560),
-        "learn": (64, 4000),
-        "sft": (32, 700),
-        "grpo": (32, 10, 200),
-        "held_out": 50,
-    },
-    "cpu": {"policy": (8000, 256, 5, 4, 1024), "learn": (16, 250), "sft": (8, 250), "grpo": (4, 6, 40), "held_out": 30},
-    "tiny": {"policy": (600, 32, 1, 2, 64), "learn": (2, 3), "sft": (2, 3), "grpo": (2, 2, 2), "held_out": 2},
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one size is made of.
+
+    Attributes:
+        policy: vocabulary, width, layers, heads, inner width.
+        learn: pieces of the documents a step, and steps.
+        sft: answers a step, and steps.
+        grpo: prompts a step, answers a prompt, steps, steps on one generation of answers.
+        held_out: questions of each file that are held out.
+        samples: answers a held-out question; its figures are their means.
+        watched: documents of one topic in so many are not learnt; their loss says when to stop.
+    """
+
+    policy: tuple[int, int, int, int, int]
+    learn: tuple[int, int]
+    sft: tuple[int, int]
+    grpo: tuple[int, int, int, int]
+    held_out: int
+    samples: int = 1
+    watched: int = 25
+
+
+SIZES = {
+    "full": Size((16_000, 640, 12, 10, 2560), (64, 1200), (32, 370), (32, 10, 100, 4), 50, 4),
+    "cpu": Size((8000, 256, 5, 4, 1024), (16, 250), (8, 250), (4, 6, 40, 1), 30),
+    "tiny": Size((600, 32, 1, 2, 64), (2, 8), (2, 3), (2, 2, 2, 1), 2, 2, 3),
 }
+EVALUATIONS = 8  # of the loss on other questions while the documents are learnt
 BLOCK = 256  # tokens of a piece of the documents
 LONGEST = 400  # tokens of an answer
+BATCH = 150  # answers generated side by side
 
 
-def recipe_of(size: dict[str, Any]) -> Recipe:
+def recipe_of(size: Size, background: int) -> Recipe:
     """The settings of SFT and OP-GRPO; what is not named keeps its default."""
-    vocabulary, width, layers, heads, inner = size["policy"]
-    prompts, generations, steps = size["grpo"]
+    vocabulary, width, layers, heads, inner = size.policy
+    prompts, generations, steps, reused = size.grpo
     policy = {
         "model": "scratch",
         "vocab_size": vocabulary,
@@ -106,54 +131,99 @@ def recipe_of(size: dict[str, Any]) -> Recipe:
         "steps": steps,
         "prompts_per_step": prompts,
         "num_generations": generations,
-        "learning_rate": 2e-4,
+        "steps_per_generation": reused,
+        "micro_batch_size": min(80, prompts * generations),
+        "save_steps": 40,
+        "learning_rate": 1e-4 if width > 400 else 2e-4,
         "lr_scheduler": "linear",
         "temperature": 0.9,
         "max_completion_length": LONGEST,
     }
-    sft = muon | {"batch_size": size["sft"][0], "save_steps": 1000}
-    return parse_recipe({"name": "real-text", "policy": policy, "training": {"sft": sft, "grpo": grpo}})
+    sft = muon | {"batch_size": size.sft[0], "save_steps": 1000}
+    training = {"sft": sft, "grpo": grpo}
+    reward = {"background": background}
+    return parse_recipe({"name": "real-text", "policy": policy, "reward": reward, "training": training})
 
 
-def learn_texts(model: Any, tokenizer: Any, texts: Sequence[str], batch: int, steps: int, folder: Path) -> list[float]:
-    """Next-token training on pieces of the documents, end to end; the losses it logged."""
+def learn_texts(model: Any, tokenizer: Any, texts: Sequence[str], size: Size, folder: Path) -> dict[str, list[float]]:
+    """Next-token training on pieces of the documents, end to end; the weights with the least loss elsewhere are kept.
+
+    Args:
+        model: on its device.
+        tokenizer: its tokenizer.
+        texts: documents, each with its question or topic as the first line.
+        size: pieces a step, steps, and what is not learnt.
+        folder: where ``model`` goes.
+
+    Returns:
+        Losses that were logged, of ``train`` and ``other``.
+    """
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
 
+    batch, steps = size.learn
+    topics = sorted({text.split("\n", 1)[0] for text in texts})
+    kept_out = set(topics[:: size.watched])
     order = np.random.default_rng(0).permutation(len(texts))
-    ids = [i for row in tokenizer([texts[n] for n in order])["input_ids"] for i in (*row, tokenizer.eos_token_id)]
-    pieces = [ids[start : start + BLOCK] for start in range(0, len(ids) - BLOCK + 1, BLOCK)]
+    parts: dict[bool, list[int]] = {True: [], False: []}
+    for number, ids in zip(order, tokenizer([texts[n] for n in order])["input_ids"], strict=True):
+        parts[texts[number].split("\n", 1)[0] in kept_out] += [*ids, tokenizer.eos_token_id]
+    sets = []
+    for ids in (parts[False], parts[True]):
+        pieces = [ids[start : start + BLOCK] for start in range(0, len(ids) - BLOCK + 1, BLOCK)]
+        sets.append(Dataset.from_dict({"input_ids": pieces, "labels": pieces}))
     cpu = not torch.cuda.is_available()
+    every = max(1, steps // EVALUATIONS)
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
             str(folder / "checkpoints"),
             max_steps=steps,
             per_device_train_batch_size=batch,
+            per_device_eval_batch_size=batch,
             lr_scheduler_type="cosine",
             warmup_steps=max(1, steps // 20),
             bf16=has_fast_bf16("cpu" if cpu else "cuda"),
             use_cpu=cpu,
-            logging_steps=max(1, steps // 20),
-            save_strategy="no",
+            logging_steps=every,
+            eval_strategy="steps",
+            eval_steps=every,
+            save_strategy="steps",
+            save_steps=every,
+            save_only_model=True,
+            save_total_limit=1,
+            load_best_model_at_end=True,
+            metric_for_best_model="eval_loss",
+            greater_is_better=False,
+            prediction_loss_only=True,
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=not cpu,
         ),
-        train_dataset=Dataset.from_dict({"input_ids": pieces, "labels": pieces}),
+        train_dataset=sets[0],
+        eval_dataset=sets[1],
         optimizers=(MuonWithAdamW(model, 3e-3, 0.02), None),
     )
     trainer.train()
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
-    return [round(row["loss"], 4) for row in trainer.state.log_history if "loss" in row]
+    rows = trainer.state.log_history
+    return {
+        "train": [round(row["loss"], 4) for row in rows if "loss" in row],
+        "other": [round(row["eval_loss"], 4) for row in rows if "eval_loss" in row],
+    }
 
 
-def answers_of(folder: Path, system: str, questions: Sequence[Situation]) -> list[Answer]:
-    """One answer a question at temperature 0.7, as in the paper."""
+def answers_of(folder: Path, system: str, questions: Sequence[Situation], samples: int) -> list[list[Answer]]:
+    """So many answers a question at temperature 0.7, as in the paper: for each sample, one a question."""
     model, tokenizer = load_policy(folder)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return sample_answers(model, tokenizer, questions, system=system, max_new_tokens=LONGEST, batch_size=50)
+    return [
+        sample_answers(
+            model, tokenizer, questions, system=system, max_new_tokens=LONGEST, batch_size=BATCH, seed=sample
+        )
+        for sample in range(samples)
+    ]
 
 
 def judged(
@@ -189,75 +259,111 @@ def judged(
     return found
 
 
-def measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Everything from the texts to the figures; models and answers are written to ``work``."""
+def train(options: argparse.Namespace, work: Path) -> None:
+    """Everything from the texts to the answers; models, answers and ``training.json`` are written to ``work``."""
     size = SIZES[options.size]
-    material = read_material(options.data, size["held_out"])
+    material = read_material(options.data, size.held_out)
+    cpu_seconds: dict[str, float] = {}
     seconds: dict[str, float] = {}
 
-    def timed(name: str, began: float) -> None:
-        seconds[name] = round(time.process_time() - began, 1)
-        print(f"{name}: {seconds[name]} CPU s", flush=True)
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        cpu_seconds[name] = round(time.process_time() - cpu, 1)
+        seconds[name] = round(time.perf_counter() - wall, 1)
+        print(f"{name}: {seconds[name]} s, {cpu_seconds[name]} CPU s", flush=True)
 
-    recipe = recipe_of(size)
+    recipe = recipe_of(size, options.background)
     template = recipe.policy.prompt_template
-    taught = [f"{build_prompt(row['prompt'], template, None)}{row['completion']}" for row in material.sft]
-    tokenizer = train_tokenizer([*taught[:4000], *material.texts[:6000]], recipe.policy.vocab_size)
-    model = build_scratch_model(recipe.policy, tokenizer, 0).to("cuda" if torch.cuda.is_available() else "cpu")
-    parameters = model.num_parameters()
-    began = time.process_time()
-    losses = learn_texts(model, tokenizer, material.texts, *size["learn"], work / "texts")
-    timed("texts", began)
-    del model
+    learnt = work / "texts" / "losses.json"
+    if not learnt.exists():  # else a run that was killed goes on
+        with timed("tokenizer"):
+            taught = [f"{build_prompt(row['prompt'], template, None)}{row['completion']}" for row in material.sft]
+            tokenizer = train_tokenizer([*taught[:4000], *material.texts[:6000]], recipe.policy.vocab_size)
+        model = build_scratch_model(recipe.policy, tokenizer, 0).to("cuda" if torch.cuda.is_available() else "cpu")
+        with timed("texts"):
+            losses = learn_texts(model, tokenizer, material.texts, size, work / "texts")
+        write_json(learnt, {"parameters": model.num_parameters(), "losses": losses})
+        del model
+    texts = read_json(learnt)
+    print(texts, flush=True)
     write_jsonl(work / "sft.jsonl", material.sft)
-    began = time.process_time()
-    train_sft(recipe, work / "sft.jsonl", work / "sft", max_steps=size["sft"][1], start=work / "texts" / "model")
-    timed("SFT", began)
+    with timed("SFT"):
+        train_sft(recipe, work / "sft.jsonl", work / "sft", max_steps=size.sft[1], start=work / "texts" / "model")
     estimator, encoder = open_estimator()
-    began = time.process_time()
-    train_grpo(recipe, material.train, work / "sft" / "model", estimator, work / "grpo")
-    timed("OP-GRPO", began)
-    began = time.process_time()
+    with timed("answers of SFT"):
+        answered = {"SFT": answers_of(work / "sft" / "model", "SFT", material.held_out, size.samples)}
+    with timed("OP-GRPO"):
+        train_grpo(recipe, material.train, work / "sft" / "model", estimator, work / "grpo", material.train)
+    with timed("answers of OP-GRPO"):
+        answered["OP-GRPO"] = answers_of(work / "grpo" / "model", "OP-GRPO", material.held_out, size.samples)
+    for system, samples in answered.items():
+        for number, answers in enumerate(samples):
+            write_jsonl(work / f"{system}.{number}.answers.jsonl", (a.to_json() for a in answers))
+    write_json(
+        work / "training.json",
+        {
+            "size": options.size,
+            "device": device_name(),
+            "parameters": texts["parameters"],
+            "data": {
+                "training situations": len(material.train),
+                "held-out situations": len(material.held_out),
+                "dropped as nearly held out": material.dropped,
+                "SFT rows": len(material.sft),
+                "documents": len(material.texts),
+            },
+            "steps": {"texts": size.learn, "sft": size.sft, "grpo": size.grpo},
+            "background": options.background,
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "text_losses": texts["losses"],
+            "sft_loss": [row["loss"] for row in _rows(work / "sft")][-1],
+            "grpo_reward": [round(row["reward"], 4) for row in _rows(work / "grpo")],
+            "encoder": encoder,
+            "versions": versions(),
+        },
+    )
+
+
+def judge(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """What was written by :func:`train`, and the figures of its answers."""
+    training = read_json(work / "training.json")
+    size = SIZES[training["size"]]
+    material = read_material(options.data, size.held_out)
     matcher = Matcher(labelled_pairs(options.data, "train"), material.texts[: options.judge_texts])
     agreement = matcher.choose_threshold(labelled_pairs(options.data, "dev"))
-    reward = OvertonReward(estimator, recipe.reward.preset)
+    reward = OvertonReward(open_estimator()[0], recipe_of(size, options.background).reward.preset)
     nli = load_nli(options.nli_model) if options.nli_model else None
-    values = {}
-    for system, part in zip(SYSTEMS, ("sft", "grpo"), strict=True):
-        answers = answers_of(work / part / "model", system, material.held_out)
-        write_jsonl(work / f"{part}.answers.jsonl", (a.to_json() for a in answers))
-        values[system] = judged(answers, material.held_out, matcher, reward, nli)
-    timed("evaluation", began)
+    values: dict[str, dict[str, dict[str, float | None]]] = {}
+    for system in SYSTEMS:
+        found = []
+        for number in range(size.samples):
+            answers = [Answer(**row) for row in read_jsonl(work / f"{system}.{number}.answers.jsonl")]
+            found.append(judged(answers, material.held_out, matcher, reward, nli))
+        values[system] = {
+            name: {q.id: mean_known([sample[name].get(q.id) for sample in found]) for q in material.held_out}
+            for name in METRICS
+        }
     metrics = [name for name in METRICS if any(v is not None for v in values["SFT"][name].values())]
-    return {
-        "size": options.size,
-        "device": device_name(),
-        "parameters": parameters,
-        "data": {
-            "training situations": len(material.train),
-            "held-out situations": len(material.held_out),
-            "dropped as nearly held out": material.dropped,
-            "SFT rows": len(material.sft),
-            "documents": len(material.texts),
-        },
-        "steps": {"texts": size["learn"], "sft": size["sft"], "grpo": size["grpo"]},
-        "cpu_seconds": seconds,
-        "text_losses": losses,
-        "sft_loss": [row["loss"] for row in _rows(work / "sft")][-1],
-        "grpo_reward": [round(row["reward"], 4) for row in _rows(work / "grpo")],
-        "encoder": encoder,
+    return training | {
         "judge": {"name": "words, letters and topics", "agreement": agreement, "nli_model": options.nli_model},
+        "samples": size.samples,
         "systems": {
             system: intervals({name: list(values[system][name].values()) for name in metrics}) for system in SYSTEMS
         },
         "comparison": {name: compare(values["OP-GRPO"][name], values["SFT"][name]) for name in metrics},
-        "versions": versions(),
     }
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
-    from overton.jsonio import read_jsonl
+def mean_known(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known; ``None`` where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
     return list(read_jsonl(folder / "metrics.jsonl"))
 
 
@@ -288,6 +394,8 @@ def main() -> int:
     parser.add_argument("--size", choices=sorted(SIZES), default="full")
     parser.add_argument("--out", type=Path, default=RESULTS / "real_text_cpu.json")
     parser.add_argument("--work", type=Path, help="folder for models and answers; a temporary one without")
+    parser.add_argument("--part", choices=["all", "train", "judge"], default="all", help="train and judge want --work")
+    parser.add_argument("--background", type=int, default=500, help="references of the reward's background; 0 for none")
     parser.add_argument("--nli-model", default="", help="folder or hub name of an NLI cross-encoder that judges too")
     parser.add_argument("--judge-texts", type=int, default=4000, help="documents that the judge's words are counted in")
     parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")
@@ -298,14 +406,19 @@ def main() -> int:
         return 0
     if options.data is None:
         parser.error("--data is missing")
-    if options.size == "full" and not torch.cuda.is_available():
+    if options.part != "all" and options.work is None:
+        parser.error(f"--part {options.part} wants --work")
+    if options.part != "judge" and options.size == "full" and not torch.cuda.is_available():
         print("skipped: there is no GPU, and --size full would take days. --size cpu is a first look.")
         return 0
     if options.threads:
         torch.set_num_threads(options.threads)
-    command = " ".join(["python", "benchmarks/gpu/real_text.py", *sys.argv[1:]])
     with tempfile.TemporaryDirectory(prefix="real-text-") as temporary:
-        write_json(options.out, {"command": command} | measure(options, options.work or Path(temporary)))
+        work = options.work or Path(temporary)
+        if options.part != "judge":
+            train(options, work)
+        if options.part != "train":
+            write_json(options.out, made_by() | judge(options, work))
     return 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from estimator_tiny import WORDS
 
 from overton.estimator import Preprocessing, SimilarityEstimator, encode
+from overton.estimator import packed as packing
 from overton.estimator.models import load_sentence_transformer, resolve_base
 from overton.estimator.packed import packed
 
@@ -50,7 +51,8 @@ def test_blocks_hold_every_text_once_and_fill_up() -> None:
     blocks = found.blocks(lengths)
     assert sorted(i for block in blocks for i in block) == list(range(201))
     sizes = [sum(lengths[i] for i in block) for block in blocks]
-    assert sizes[0] == 600 and max(sizes[1:]) <= 512 and len(blocks) < 2 * sum(lengths) / 512
+    size = found.sizes.block
+    assert sizes[0] == 600 and max(sizes[1:]) <= size and len(blocks) <= 2 + 2 * sum(lengths) / size
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -74,6 +76,17 @@ def test_the_real_base_gives_a_text_one_vector_in_any_company(bf16: bool) -> Non
     for some in parts:
         np.testing.assert_allclose(together, some, rtol=0, atol=exact)
     np.testing.assert_allclose(together[::9], alone, rtol=0, atol=exact)
+
+
+def test_one_large_size_of_block_gives_the_same_vectors(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    expected = load(tiny_base, bf16=False).encode(TEXTS)
+    # A GPU's are of this kind; the first block holds most of the texts, the second few.
+    large = packing._Sizes(block=2048, step=2048, least=2048)
+    for device in ("cpu", "cuda"):
+        monkeypatch.setitem(packing._SIZES, (device, torch.float32), large)
+    np.testing.assert_allclose(load(tiny_base, bf16=False).encode(TEXTS), expected, atol=2e-6)
 
 
 def test_without_the_fused_operator_the_vectors_are_the_same(tiny_base: Path) -> None:

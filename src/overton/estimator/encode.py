@@ -1,8 +1,8 @@
 """Texts to unit vectors, fast and always the same.
 
-No text is padded: a BERT on a CPU takes the short way of packed.py, for any other model batches hold texts of
-exactly one token length. That wastes nothing, and it makes a text's vector independent of what else is in the batch:
-bit for bit in bfloat16 and on one thread, to 1e-7 in float32 on several. So the cache, or a run that was killed
+No text is padded: a BERT on a CPU or a CUDA GPU takes the short way of packed.py, for any other model batches hold
+texts of exactly one token length. That wastes nothing, and it makes a text's vector independent of what else is in the
+batch: bit for bit in bfloat16 and on one thread, to 1e-7 in float32 on several. So the cache, or a run that was killed
 and goes on with an empty one, moves no cosine across the threshold; with padding, bfloat16 would move them by some
 1e-3.
 """
@@ -43,7 +43,7 @@ class SimilarityEstimator:
         model: the Sentence Transformer.
         preprocessing: what happens to a text first.
         calibration: what its cosines mean, or ``None`` when nobody measured that yet.
-        batch_size: texts a forward pass; a BERT on a CPU takes blocks of about a thousand tokens instead.
+        batch_size: texts a forward pass; a BERT takes blocks of tokens instead.
         bf16: multiply in bfloat16 (on CPUs with the instructions for it, and GPUs); several times as fast, cosines
             move by at most about .005.
         cache_rows: vectors kept in memory; 0 keeps none, and those of texts above 4,000 characters are not kept.

@@ -1,9 +1,10 @@
-"""BERT's forward pass on a CPU: texts of all lengths lie end to end in blocks of few fixed sizes.
+"""BERT's forward pass: texts of all lengths lie end to end in blocks of few fixed sizes.
 
-Dense layers work on tokens, so they run over a whole block without padding, and the matrix kernels, which the CPU's
-library builds anew for each size, are built for a handful of sizes instead of for every batch. Attention, the small
-part, gets each text filled up to a multiple of 16 tokens and masked. Between layers values stay in float32: bfloat16
-is for the multiplications, where it is fast.
+Dense layers work on tokens, so they run over a whole block without padding. The matrix kernels, which the CPU's
+library builds anew for each size, are built for a handful of sizes instead of for every batch; a GPU gets one large
+size, since it starts a kernel for many tokens as fast as for a few. Attention, the small part, gets each text filled up
+to a multiple of 16 tokens and masked. Between layers values stay in float32: bfloat16 is for the multiplications,
+where it is fast.
 
 A text's vector does not depend on the others of its block. That is the other reason for fixed sizes: a long sum is
 cut into parts by the number of rows.
@@ -12,6 +13,7 @@ cut into parts by the number of rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,12 +24,27 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# Tokens a block: few enough that what a layer makes of them stays in the processor's cache.
-_BLOCK = {torch.bfloat16: 1024, torch.float32: 512}
-# A block's size is the next multiple of this, and no less than that: of fewer rows the sums of bfloat16 may be cut
-# differently.
-_STEP = {torch.bfloat16: 128, torch.float32: 64}
-_LEAST = {torch.bfloat16: 512, torch.float32: 64}
+
+class _Sizes(NamedTuple):
+    """Numbers of tokens.
+
+    Attributes:
+        block: at most. On a CPU few enough that what a layer makes of them stays in its cache.
+        step: a block is filled up to the next multiple of it.
+        least: and to no less than this: of fewer rows the sums of bfloat16 may be cut differently.
+    """
+
+    block: int
+    step: int
+    least: int
+
+
+_SIZES = {
+    ("cpu", torch.bfloat16): _Sizes(1024, 128, 512),
+    ("cpu", torch.float32): _Sizes(512, 64, 64),
+    ("cuda", torch.bfloat16): _Sizes(16_384, 16_384, 16_384),
+    ("cuda", torch.float32): _Sizes(16_384, 16_384, 16_384),
+}
 _WIDTH = 16  # attention's kernel takes as many numbers at once, and the rest one by one
 _PROBES = ("A text.", "  ONE that is longer,\n with Capitals & spaces. ", "the third text has other words again")
 
@@ -37,6 +54,7 @@ class _Places(NamedTuple):
 
     Attributes:
         position: (size,) a token's number in its text.
+        word: (size,) token ids; what fills the block up is 0.
         text: (tokens,) a token's text.
         lengths: (texts, 1) tokens of each text.
         wide: the rows that attention reads, each text filled up to its width.
@@ -45,6 +63,7 @@ class _Places(NamedTuple):
     """
 
     position: torch.Tensor
+    word: torch.Tensor
     text: torch.Tensor
     lengths: torch.Tensor
     wide: torch.Tensor
@@ -67,9 +86,11 @@ class PackedBert:
 
         bert: Any = model[0].auto_model
         self.dtype = torch.bfloat16 if bf16 else torch.float32
+        self.device = model.device
+        self.sizes = _SIZES[self.device.type, self.dtype]
         self.heads = int(bert.config.num_attention_heads)
         self.embeddings = bert.embeddings
-        self.layers = [_Layer(layer, self.dtype) for layer in bert.encoder.layer]
+        self.layers = [_Layer(layer, self.dtype, self.sizes.block) for layer in bert.encoder.layer]
         # A copy, since the model's own is switched between padding and none from call to call.
         self.tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
         self.tokenizer.no_padding()
@@ -86,7 +107,7 @@ class PackedBert:
         for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
             if not blocks or lengths[index] > room:
                 blocks.append([])
-                room = _BLOCK[self.dtype]
+                room = self.sizes.block
             blocks[-1].append(index)
             room -= lengths[index]
         return blocks
@@ -94,21 +115,19 @@ class PackedBert:
     @torch.inference_mode()
     def __call__(self, block: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """Unit vectors (n, d) of the n texts of one block, given as token ids, in falling order of length."""
-        places = _places([len(ids) for ids in block], self.dtype)
-        hidden = self._embed([token for ids in block for token in ids], places)
+        places = _places(block, self.dtype, self.sizes, self.device)
+        hidden = self._embed(places)
         for layer in self.layers:
             mixed = layer.mix(hidden.to(self.dtype))
             hidden = layer.first(hidden.add_(layer.out(self._attend(mixed, places))))
             hidden = layer.second(hidden.add_(layer.down(layer.up(hidden.to(self.dtype)))))
         sums = hidden.new_zeros(len(block), hidden.shape[1])
         sums.index_add_(0, places.text, hidden[: len(places.text)])
-        return np.asarray(F.normalize(sums / places.lengths).numpy(), dtype=np.float32)
+        return np.asarray(F.normalize(sums / places.lengths).cpu().numpy(), dtype=np.float32)
 
-    def _embed(self, tokens: list[int], places: _Places) -> torch.Tensor:
-        words = torch.zeros_like(places.position)
-        words[: len(tokens)] = torch.tensor(tokens)
+    def _embed(self, places: _Places) -> torch.Tensor:
         own = self.embeddings
-        rows = own.word_embeddings(words) + own.token_type_embeddings.weight[0]
+        rows = own.word_embeddings(places.word) + own.token_type_embeddings.weight[0]
         found: torch.Tensor = own.LayerNorm(rows.add_(own.position_embeddings(places.position)))
         return found
 
@@ -128,15 +147,16 @@ class PackedBert:
         return out.index_select(0, places.narrow)
 
 
-def _places(lengths: Sequence[int], dtype: torch.dtype) -> _Places:
-    length = np.asarray(lengths)
+def _places(block: Sequence[Sequence[int]], dtype: torch.dtype, sizes: _Sizes, device: torch.device) -> _Places:
+    length = np.array([len(ids) for ids in block])
     width = -(-length // _WIDTH) * _WIDTH
     tokens = int(length.sum())
-    size = max(_LEAST[dtype], -(-tokens // _STEP[dtype]) * _STEP[dtype])
+    size = max(sizes.least, -(-tokens // sizes.step) * sizes.step)
     text = np.repeat(np.arange(len(length)), length)
     first, first_wide = np.cumsum(length) - length, np.cumsum(width) - width
-    position, narrow = np.zeros((2, size), dtype=np.int64)
+    position, word, narrow = np.zeros((3, size), dtype=np.int64)
     position[:tokens] = np.arange(tokens) - first[text]
+    word[:tokens] = np.fromiter(chain.from_iterable(block), dtype=np.int64, count=tokens)
     narrow[:tokens] = first_wide[text] + position[:tokens]
     # What fills a text up is masked, so any row will do.
     wide = np.zeros(int(width.sum()), dtype=np.int64)
@@ -145,20 +165,20 @@ def _places(lengths: Sequence[int], dtype: torch.dtype) -> _Places:
     for value in np.unique(width)[::-1]:
         filled = np.arange(value)[None, :] >= length[width == value][:, None]
         mask = torch.zeros(filled.shape, dtype=dtype).masked_fill_(torch.from_numpy(filled), float("-inf"))
-        runs.append((int(value), mask[:, None, None, :]))
-    position, text, each, wide, narrow = (torch.from_numpy(a) for a in (position, text, length[:, None], wide, narrow))
-    return _Places(position, text, each, wide, narrow, runs)
+        runs.append((int(value), mask[:, None, None, :].to(device)))
+    arrays = (position, word, text, length[:, None], wide, narrow)
+    return _Places(*(torch.from_numpy(array).to(device) for array in arrays), runs)
 
 
 class _Layer:
     """The parts of one layer in the order of use; queries, keys and values are one matrix."""
 
-    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+    def __init__(self, layer: Any, dtype: torch.dtype, rows: int) -> None:
         own = layer.attention.self
-        self.mix = _Dense(dtype, own.query, own.key, own.value)
-        self.out = _Dense(dtype, layer.attention.output.dense)
-        self.up = _Dense(dtype, layer.intermediate.dense, gelu=True)
-        self.down = _Dense(dtype, layer.output.dense)
+        self.mix = _Dense(dtype, rows, own.query, own.key, own.value)
+        self.out = _Dense(dtype, rows, layer.attention.output.dense)
+        self.up = _Dense(dtype, rows, layer.intermediate.dense, gelu=True)
+        self.down = _Dense(dtype, rows, layer.output.dense)
         self.first = layer.attention.output.LayerNorm
         self.second = layer.output.LayerNorm
 
@@ -166,19 +186,20 @@ class _Layer:
 class _Dense:
     """A dense layer of one or more matrices side by side, with GELU after it if wanted.
 
-    PyTorch's operator for compiled models multiplies, adds and applies GELU in one go, with the weights laid out for
-    the processor beforehand. It is not public, so a release without it gets the plain operators.
+    On a CPU PyTorch's operator for compiled models multiplies, adds and applies GELU in one go, with the weights laid
+    out for the processor and a number of rows beforehand. It is not public, so a release without it gets the plain
+    operators.
     """
 
-    def __init__(self, dtype: torch.dtype, *parts: torch.nn.Linear, gelu: bool = False) -> None:
+    def __init__(self, dtype: torch.dtype, rows: int, *parts: torch.nn.Linear, gelu: bool = False) -> None:
         self.gelu = gelu
         with torch.no_grad():
             self.weight = torch.cat([part.weight for part in parts]).to(dtype)
             self.bias = torch.cat([part.bias for part in parts]).to(dtype)
         self.laid: torch.Tensor | None = None
-        if dtype == torch.bfloat16:
+        if dtype == torch.bfloat16 and self.weight.device.type == "cpu":
             try:
-                self.laid = torch.ops.mkldnn._reorder_linear_weight(self.weight, _BLOCK[dtype])
+                self.laid = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows)
                 self._fused(self.weight.new_zeros(1, self.weight.shape[1]))
             except (AttributeError, NotImplementedError, RuntimeError):
                 self.laid = None
@@ -199,8 +220,8 @@ def packed(model: SentenceTransformer, bf16: bool) -> PackedBert | None:
     """The fast way to a model's vectors, where there is one.
 
     Returns:
-        ``None`` for a model that is not on a CPU, is no plain BERT with mean pooling, or whose own vectors of a few
-        texts come out otherwise, whatever the setting that makes them do so.
+        ``None`` for a model that is on neither a CPU nor a CUDA GPU, is no plain BERT with mean pooling, or whose own
+        vectors of a few texts come out otherwise, whatever the setting that makes them do so.
     """
     if not _is_plain_bert(model):
         return None
@@ -219,7 +240,9 @@ def _is_plain_bert(model: SentenceTransformer) -> bool:
     from transformers import BertModel
 
     first, *others = list(model)
-    if type(first) is not Transformer or type(first.auto_model) is not BertModel or model.device.type != "cpu":
+    if type(first) is not Transformer or type(first.auto_model) is not BertModel:
+        return False
+    if model.device.type not in ("cpu", "cuda"):
         return False
     if not others or type(others[0]) is not Pooling or others[0].pooling_mode != "mean":
         return False
