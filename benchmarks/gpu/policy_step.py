@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gpu.device import device_name, matrix_flops, peak_flops, settle
 from origin import made_by
 from overton.jsonio import write_json
+from overton.types import Group
 from speed.data import read_groups
 from steps.parts import ConstantReward, StepClock, TimedReward, answer_ids, arguments, rows_of, written
 
@@ -226,7 +228,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=8, help="a step")
     parser.add_argument("--generations", type=int, default=10, help="answers a prompt")
     parser.add_argument("--micro-batch", type=int, default=8, help="answers a forward pass of the update")
-    parser.add_argument("--tokens", type=int, default=800, help="longest answer")
+    parser.add_argument("--tokens", type=int, default=800, help="longer answers are left out")
     parser.add_argument("--lora-rank", type=int, default=32)
     parser.add_argument("--trained", choices=["full", "lora"], nargs="+", default=["full", "lora"])
     parser.add_argument("--no-checkpointing", dest="checkpointing", action="store_false")
@@ -252,19 +254,12 @@ def main() -> int:
                 row = measure(way, trained == "lora", config, options, material)
                 rows.append(row | rates(row, peak, product))
                 print(rows[-1], flush=True)
-    write_json(
-        options.out,
-        {
-            **made_by(),
-            "device": device_name(),
-            "peak_tflops": round(peak / 1e12, 1),
-            "measured_product_tflops": digits(product / 1e12),
-            "gradient_checkpointing": options.checkpointing,
-            "micro_batch": options.micro_batch,
-            "rows": rows,
-            "ratios": ratios(rows),
-        },
-    )
+                report = {"gradient_checkpointing": options.checkpointing, "micro_batch": options.micro_batch}
+                report |= {"peak_tflops": round(peak / 1e12, 1), "measured_product_tflops": digits(product / 1e12)}
+                # Each time, so that a run that is cut short leaves what it has.
+                write_json(
+                    options.out, {**made_by(), "device": device_name(), **report, "rows": rows, "ratios": ratios(rows)}
+                )
     return 0
 
 
@@ -276,6 +271,8 @@ def prepare(options: argparse.Namespace, config: dict[str, Any]) -> dict[str, An
     groups = read_groups(options.references, options.responses, options.generations, seed=0)
     texts = (f"{g.prompt}\n{a}" for g in groups for a in g.answers)
     tokenizer = train_tokenizer(texts, min(16_000, config["vocab_size"] - 500))
+    if not options.tiny:
+        groups = [whole for g in groups if (whole := shorter(g, tokenizer, options.tokens)) is not None]
     lengths = [len(prompt_ids(g.prompt, "{situation}", tokenizer)) for g in groups]
     return {
         "tokenizer": tokenizer,
@@ -285,11 +282,20 @@ def prepare(options: argparse.Namespace, config: dict[str, Any]) -> dict[str, An
     }
 
 
+def shorter(group: Group, tokenizer: Any, tokens: int) -> Group | None:
+    """The group with those of its answers that end within so many tokens, in turn; ``None`` without two."""
+    lengths = [len(ids) for ids in tokenizer(list(group.answers), add_special_tokens=False)["input_ids"]]
+    kept = [answer for answer, length in zip(group.answers, lengths, strict=True) if length < tokens]
+    return replace(group, answers=tuple(kept)) if len(kept) > 1 else None
+
+
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Seconds of our step over those of TRL's with a constant reward, by what is trained."""
+    """Seconds of our step over those of TRL's with a constant reward, by what is trained, where both are known."""
     found = {}
     for trained in dict.fromkeys(row["trained"] for row in rows):
         seconds = [[r["seconds"]["step"] for r in rows if (r["trained"], r["way"]) == (trained, way)] for way in WAYS]
+        if not all(seconds):
+            continue
         found[trained] = round(sum(seconds[1]) / sum(seconds[0]), 4)
     return found
 

@@ -101,14 +101,14 @@ class Size:
 
 
 SIZES = {
-    "full": Size((16_000, 640, 12, 10, 2560), (64, 1200), (32, 370), (32, 10, 80, 4), 50, 4),
+    "full": Size((16_000, 640, 12, 10, 2560), (64, 400), (32, 120), (32, 10, 32, 4), 50, 4),
     "cpu": Size((8000, 256, 5, 4, 1024), (16, 250), (8, 250), (4, 6, 40, 1), 30),
     "tiny": Size((600, 32, 1, 2, 64), (2, 8), (2, 3), (2, 2, 2, 1), 2, 2, 3),
 }
-EVALUATIONS = 8  # of the loss on other questions while the documents are learnt
+EVALUATIONS = 4  # of the loss on other questions while the documents are learnt
 BLOCK = 256  # tokens of a piece of the documents
 LONGEST = 400  # tokens of an answer
-BATCH = 150  # answers generated side by side
+BATCH = 600  # answers generated side by side
 
 
 def recipe_of(size: Size) -> Recipe:
@@ -134,7 +134,7 @@ def recipe_of(size: Size) -> Recipe:
         "steps_per_generation": reused,
         "micro_batch_size": min(80, prompts * generations),
         "save_steps": 40,
-        "learning_rate": 1e-4 if width > 400 else 2e-4,
+        "learning_rate": 2e-4,
         "lr_scheduler": "linear",
         "temperature": 0.9,
         "max_completion_length": LONGEST,
@@ -219,12 +219,10 @@ def answers_of(folder: Path, system: str, questions: Sequence[Situation], sample
     """So many answers a question at temperature 0.7, as in the paper: for each sample, one a question."""
     model, tokenizer = load_policy(folder)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return [
-        sample_answers(
-            model, tokenizer, questions, system=system, max_new_tokens=LONGEST, batch_size=BATCH, seed=sample
-        )
-        for sample in range(samples)
-    ]
+    found = sample_answers(
+        model, tokenizer, list(questions) * samples, system=system, max_new_tokens=LONGEST, batch_size=BATCH
+    )
+    return [found[start : start + len(questions)] for start in range(0, len(found), len(questions))]
 
 
 def judged(

@@ -52,7 +52,7 @@ def test_blocks_hold_every_text_once_and_fill_up() -> None:
     assert sorted(i for block in blocks for i in block) == list(range(201))
     sizes = [sum(lengths[i] for i in block) for block in blocks]
     size = found.sizes.block
-    assert sizes[0] == 600 and max(sizes[1:]) <= size and len(blocks) <= 2 + 2 * sum(lengths) / size
+    assert sizes[0] >= 600 and max(sizes[1:]) <= size and len(blocks) <= 2 + 2 * sum(lengths) / size
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -72,7 +72,8 @@ def test_the_real_base_gives_a_text_one_vector_in_any_company(bf16: bool) -> Non
         alone = np.concatenate([estimator.encode([text]) for text in texts[::9]])
     finally:
         torch.set_num_threads(threads)
-    exact = 0 if estimator.bf16 else 1e-6
+    # A GPU adds a text's tokens in any order.
+    exact = 0 if estimator.bf16 and model.device.type == "cpu" else 1e-6
     for some in parts:
         np.testing.assert_allclose(together, some, rtol=0, atol=exact)
     np.testing.assert_allclose(together[::9], alone, rtol=0, atol=exact)
@@ -144,8 +145,9 @@ def test_weights_that_change_change_the_vectors(tiny_base: Path, monkeypatch: py
 def test_exact_rows_are_those_of_float32_and_kept_apart(tiny_base: Path) -> None:
     rounded, full = load(tiny_base, bf16=True), load(tiny_base, bf16=False)
     first = rounded.encode(TEXTS)
-    np.testing.assert_array_equal(rounded.encode_exact(TEXTS), full.encode(TEXTS))
+    exact = 0 if full.model.device.type == "cpu" else 1e-6
+    np.testing.assert_allclose(rounded.encode_exact(TEXTS), full.encode(TEXTS), rtol=0, atol=exact)
     count = rounded.encoded
-    np.testing.assert_array_equal(rounded.encode_exact(TEXTS), full.encode_exact(TEXTS))
+    np.testing.assert_allclose(rounded.encode_exact(TEXTS), full.encode_exact(TEXTS), rtol=0, atol=exact)
     np.testing.assert_array_equal(rounded.encode(TEXTS), first)
     assert rounded.encoded == count

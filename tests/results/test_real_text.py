@@ -78,7 +78,7 @@ def test_the_whole_way(folder: Path, tmp_path: Path) -> None:
         if found["n"] == 6:  # precision is unknown for an answer without a sentence
             assert found["difference"] == pytest.approx(means[0] - means[1])
     assert report["judge"]["agreement"]["pairs"] == len(labelled_pairs(folder, "dev"))
-    assert len(report["text_losses"]["other"]) == 8
+    assert len(report["text_losses"]["other"]) == 4
     for sample in range(2):
         answers = list(read_jsonl(tmp_path / "w" / f"OP-GRPO.{sample}.answers.jsonl"))
         assert len(answers) == 6 and {row["system"] for row in answers} == {"OP-GRPO"}
