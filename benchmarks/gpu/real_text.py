@@ -111,7 +111,7 @@ LONGEST = 400  # tokens of an answer
 BATCH = 600  # answers generated side by side
 
 
-def recipe_of(size: Size) -> Recipe:
+def recipe_of(size: Size, miss_credit: float) -> Recipe:
     """The settings of SFT and OP-GRPO; what is not named keeps its default."""
     vocabulary, width, layers, heads, inner = size.policy
     prompts, generations, steps, reused = size.grpo
@@ -141,8 +141,7 @@ def recipe_of(size: Size) -> Recipe:
     }
     sft = muon | {"batch_size": size.sft[0], "save_steps": 1000}
     training = {"sft": sft, "grpo": grpo}
-    # Of a policy this weak about one line in six matches: at -1 a line would be worth leaving out, whatever it says.
-    reward = {"overrides": {"miss_credit": -0.2}}
+    reward = {"overrides": {"miss_credit": miss_credit}}
     return parse_recipe({"name": "real-text", "policy": policy, "reward": reward, "training": training})
 
 
@@ -273,7 +272,7 @@ def train(options: argparse.Namespace, work: Path) -> None:
         seconds[name] = round(time.perf_counter() - wall, 1)
         print(f"{name}: {seconds[name]} s, {cpu_seconds[name]} CPU s", flush=True)
 
-    recipe = recipe_of(size)
+    recipe = recipe_of(size, options.miss_credit)
     template = recipe.policy.prompt_template
     learnt = work / "texts" / "losses.json"
     if not learnt.exists():  # else a run that was killed goes on
@@ -313,6 +312,7 @@ def train(options: argparse.Namespace, work: Path) -> None:
                 "SFT rows": len(material.sft),
                 "documents": len(material.texts),
             },
+            "miss_credit": options.miss_credit,
             "steps": {"texts": size.learn, "sft": size.sft, "grpo": size.grpo},
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
@@ -332,7 +332,7 @@ def judge(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     material = read_material(options.data, size.held_out)
     matcher = Matcher(labelled_pairs(options.data, "train"), material.texts[: options.judge_texts])
     agreement = matcher.choose_threshold(labelled_pairs(options.data, "dev"))
-    reward = OvertonReward(open_estimator()[0], recipe_of(size).reward.preset)
+    reward = OvertonReward(open_estimator()[0], "overton")
     nli = load_nli(options.nli_model) if options.nli_model else None
     values: dict[str, dict[str, dict[str, float | None]]] = {}
     for system in SYSTEMS:
@@ -393,6 +393,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "real_text_cpu.json")
     parser.add_argument("--work", type=Path, help="folder for models and answers; a temporary one without")
     parser.add_argument("--part", choices=["all", "train", "judge"], default="all", help="train and judge want --work")
+    parser.add_argument(
+        "--miss-credit", type=float, default=-0.2, help="credit of a line that misses; of a weak policy one in six hits"
+    )
     parser.add_argument("--nli-model", default="", help="folder or hub name of an NLI cross-encoder that judges too")
     parser.add_argument("--judge-texts", type=int, default=4000, help="documents that the judge's words are counted in")
     parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -249,6 +249,21 @@ def test_log_probabilities_are_those_of_trl(
         trainer._plain_logits = True
         wrong = trainer._get_per_token_logps_and_entropies(model, ids, mask, kept)[0]
         assert not torch.allclose(wrong[seen], expected[0][seen], atol=1e-3)
+
+
+def test_training_tells_when_misses_cost_more_than_matches_bring(
+    trained: Trained, estimator: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from overton.training.grpo import train_grpo
+
+    nothing = tuple(Perspective("Other", "Zebras sleep in the afternoon.") for _ in range(2))
+    situations = [replace(situation, perspectives=nothing) for situation in SITUATIONS]
+    for miss, told in ((-99.0, True), (0.0, False)):
+        settings = recipe(trained.sft)
+        settings.reward.overrides["miss_credit"] = miss
+        train_grpo(settings, situations, trained.sft, estimator, tmp_path / str(miss))
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("one more segment pays from 99% on" in said) is told
 
 
 def test_an_adapter_is_trained_merged_and_read_back(trained: Trained, estimator: Any, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.segment import format_answer, segment
-from overton.training.credit import line_advantages, token_advantages, token_spans
+from overton.training.credit import line_advantages, new_matches, token_advantages, token_spans
 from overton.training.tokenizer import train_tokenizer
 from overton.types import Perspective
 
@@ -167,3 +167,13 @@ def test_each_segment_gets_its_own_tokens(tokenizer: Any) -> None:
         "In the perspective of",
         "</core perspectives>",
     ]
+
+
+def test_share_of_new_matches_and_the_share_that_pays() -> None:
+    assert new_matches([[1.0, -1.0, -1.0], [1.0]]) == (0.5, 0.5)
+    share, least = new_matches([[1.0, -0.25], [-0.25, -0.25]])
+    assert share == 0.25 and least == pytest.approx(0.2)
+    assert new_matches([[], []]) == (1.0, 0.0)
+    assert new_matches([[1.0, 1.0]]) == (1.0, 0.0)
+    # At the share that pays, a segment earns nothing on average.
+    assert least * 1 + (1 - least) * -0.25 == pytest.approx(0)

@@ -167,7 +167,8 @@ def _places(block: Sequence[Sequence[int]], dtype: torch.dtype, sizes: _Sizes, d
         mask = torch.zeros(filled.shape, dtype=dtype).masked_fill_(torch.from_numpy(filled), float("-inf"))
         runs.append((int(value), mask[:, None, None, :].to(device)))
     arrays = (position, word, text, length[:, None], wide, narrow)
-    return _Places(*(torch.from_numpy(array).to(device) for array in arrays), runs)
+    position, word, text, each, wide, narrow = (torch.from_numpy(array).to(device) for array in arrays)
+    return _Places(position, word, text, each, wide, narrow, runs)
 
 
 class _Layer:

@@ -4,7 +4,7 @@ GRPO gives every token of an answer the same advantage. Here the tokens of a seg
 segment stated something new and relevant and what came after it, and the decision to go on or to stop learns
 what came of it.
 
-With c_t the credit of segment t of an answer with T segments (+1 a new match, -1 anything else), the return is
+With c_t the credit of segment t of an answer with T segments (+1 a new match, a miss less), the return is
 
     G_t = c_t + discount * G_{t+1},    G_T = 0
 
@@ -15,7 +15,8 @@ and, relative to the batch,
     token that closes the list, or   0   - the same mean for decision T: to stop earns nothing more
       ends the answer right there
 
-so going on pays while the next segment is more likely than not to be a new match. The return matters for the
+so going on pays while the next segment is likely enough a new match: more likely than not where a miss has -1
+(:func:`new_matches`). The return matters for the
 label too: in a list with an order, jumping ahead gives up what is skipped. Baselines by position keep late
 segments, which repeat more often, from teaching the policy to write short answers. (REINFORCE with
 reward-to-go and a baseline, Williams 1992, applied to segments.)
@@ -61,6 +62,25 @@ def _returns(credits: Sequence[float], discount: float) -> list[float]:
     for credit in reversed(credits):
         out.append(credit + discount * out[-1])
     return out[::-1]
+
+
+def new_matches(credits: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Share of the segments that are new matches, and the share above which one more segment pays.
+
+    With a credit m below 0 for a miss, a segment that is a new match with probability p earns p + (1 - p) m, which is
+    above 0 for p > m / (m - 1). A policy below that share learns to say less.
+
+    Args:
+        credits: for each answer the credit of each segment, 1 for a new match.
+
+    Returns:
+        Two shares from 0 to 1; (1, 0) without a segment, and the second is 0 where no segment has a credit below 0.
+    """
+    flat = [credit for answer in credits for credit in answer]
+    if not flat:
+        return 1.0, 0.0
+    worst = min(0.0, *flat)
+    return sum(credit > 0 for credit in flat) / len(flat), worst / (worst - 1)
 
 
 def token_advantages(

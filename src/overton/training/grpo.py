@@ -19,11 +19,12 @@ from overton.estimator import SimilarityEstimator
 from overton.integrations.trl import TrlReward
 from overton.precision import ignore_launchers_precision
 from overton.processes import gather, number
+from overton.progress import say
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
 from overton.training.arguments import grpo_arguments
 from overton.training.callbacks import MetricsFile, OwnRun
-from overton.training.credit import line_advantages, token_advantages, token_spans
+from overton.training.credit import line_advantages, new_matches, token_advantages, token_spans
 from overton.training.guard import GuardedTrainer, plain
 from overton.training.lengths import context_problems, positions_of, settle, situation_problems
 from overton.training.optimizers import make_optimizer
@@ -89,6 +90,8 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         scored = [i for i, s in enumerate(scores) if s.value is not None]
         # Baselines and scale are those of the whole step, whichever process an answer is on.
         everywhere = gather([(number(), list(scores[i].credits)) for i in scored])
+        if self.state.global_step == 0 and number() == 0:
+            _tell_of_misses([credits for _, credits in everywhere])
         segments, decisions = line_advantages([credits for _, credits in everywhere], self.credit_discount)
         here = [place for place, (process, _) in enumerate(everywhere) if process == number()]
         extra = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
@@ -180,6 +183,18 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         if not self._passes:  # the first pass of a step, which may generate
             self.check_weights()
         return super().training_step(*args, **kwargs)
+
+
+def _tell_of_misses(credits: Sequence[Sequence[float]]) -> None:
+    share, least = new_matches(credits)
+    if share < least:
+        say(
+            f"OP-GRPO: {share:.0%} of the segments that the policy writes are new matches. As a miss is counted, one "
+            f"more segment pays from {least:.0%} on, so answers will get shorter. To keep their length, set "
+            f"reward.overrides.miss_credit to about {-share / (1 - share) or 0:.2g} (docs/reward.md, Credit per "
+            "perspective).",
+            style="yellow",
+        )
 
 
 def train_grpo(
