@@ -288,3 +288,13 @@ def test_time_grows_with_answers_and_length() -> None:
     longer = training(grpo={"rollout": "vllm", "steps_per_generation": 2})
     once, shared = (step_seconds(shape, FULL, s, GPUS["h100"], 8, 512, 800) for s in (section, longer))
     assert shared["update"] == once["update"] and 0.5 < shared["generation"] / once["generation"] < 0.6
+
+
+def test_transformers_takes_its_time_for_each_token_however_few_the_answers() -> None:
+    shape = find_shape(PolicySection(model="Qwen/Qwen2.5-3B-Instruct"))
+    few, many = (step_seconds(shape, FULL, training(), GPUS["h100"], n, 512, 800)["generation"] for n in (8, 80))
+    assert few == pytest.approx(36 * 1.2e-3 * 800, rel=0.01) and many < 1.02 * few
+    assert (
+        step_seconds(shape, FULL, training(grpo={"rollout": "vllm"}), GPUS["h100"], 8, 512, 800)["generation"]
+        < 0.2 * few
+    )

@@ -35,6 +35,9 @@ GPUS = {
 }
 # Assumed, not measured: the share of the data sheet's figures that an update and a decoding step reach.
 UPDATE_SHARE, DECODE_SHARE = 0.4, 0.5
+# Seconds a layer and token that transformers needs to start a GPU's kernels from Python, however few the answers:
+# 12 layers took 14.3 ms a token on an H200 (docs/real_text.md). vLLM records them as CUDA graphs.
+LAUNCH_SECONDS = 1.2e-3
 # Bytes of vLLM's share that hold neither weights nor cache: its context, graphs and workspaces.
 _VLLM_OWN = 2 * GB
 
@@ -98,6 +101,8 @@ def step_seconds(
     decode = max(
         read / (gpu.bandwidth * DECODE_SHARE), side_by_side * 2.0 * shape.matrices / (gpu.flops * UPDATE_SHARE)
     )
+    if options.rollout not in ("vllm", "vllm-server"):
+        decode = max(decode, shape.layers * LAUNCH_SECONDS)
     prefill = rows * prompt * 2.0 * shape.matrices / (gpu.flops * UPDATE_SHARE)
     tokens = rows * (prompt + answer)
     update = tokens * update_flops(shape, policy, training, prompt + answer) / (gpu.flops * UPDATE_SHARE)

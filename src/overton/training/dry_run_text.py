@@ -110,7 +110,8 @@ def _time(found: dict[str, Any]) -> list[str]:
     return [
         "",
         f"time (an estimate; assumed: {assumed['update_share_of_flops']:.0%} of the data sheet's operations, "
-        f"{assumed['decode_share_of_bandwidth']:.0%} of its bandwidth, longest answers)",
+        f"{assumed['decode_share_of_bandwidth']:.0%} of its bandwidth, without vLLM at least "
+        f"{1000 * assumed['transformers_seconds_a_layer']:.1f} ms a layer and token, longest answers)",
         f"  a step {time['step_seconds']:,} s: {time['generation_seconds']:,} s generation "
         f"({time['answers_at_once']:,} answers at once on a device), {time['update_seconds']:,} s update; "
         f"{time['hours']:,} h in all",

@@ -10,7 +10,7 @@ from overton.recipe import Recipe
 from overton.rundir import RunDir
 from overton.training.at_hand import encoder_parameters
 from overton.training.checkpoints import KEPT
-from overton.training.cost import DECODE_SHARE, UPDATE_SHARE, Gpu, at_once, step_seconds
+from overton.training.cost import DECODE_SHARE, LAUNCH_SECONDS, UPDATE_SHARE, Gpu, at_once, step_seconds
 from overton.training.memory import GB, SHARDINGS, Load, Sharding, checkpoint_bytes, estimate, model_bytes
 from overton.training.shapes import Shape
 from overton.training.split import grpo_share, sft_share
@@ -143,7 +143,11 @@ def time(recipe: Recipe, shape: Shape, data: dict[str, Any], gpu: Gpu, world: in
     tokens = rows * world * answer
     finite = whole < float("inf")
     return {
-        "assumed": {"update_share_of_flops": UPDATE_SHARE, "decode_share_of_bandwidth": DECODE_SHARE},
+        "assumed": {
+            "update_share_of_flops": UPDATE_SHARE,
+            "decode_share_of_bandwidth": DECODE_SHARE,
+            "transformers_seconds_a_layer": LAUNCH_SECONDS,
+        },
         "answers_at_once": at_once(shape, recipe.training, prompt + answer, sampled, gpu.memory),
         "generation_seconds": round(parts["generation"], 1) if finite else None,
         "update_seconds": round(parts["update"], 1) if finite else None,
