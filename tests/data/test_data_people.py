@@ -265,7 +265,7 @@ def test_the_real_data_becomes_a_stage(tmp_path: Path, source: str, folder: str)
     data = {"source": source, "path": str(real(folder)), **sizes}
     run(parse_recipe({"name": "r", "data": data}), RunDir(tmp_path))
     out = tmp_path / "data"
-    card = (out / "card.md").read_text(encoding="utf-8")
+    card = (out / "README.md").read_text(encoding="utf-8")
     assert "half of the dev situations are test" in card and "licence" in card
     texts = [{t for r in read_jsonl(out / f"{s}.jsonl") for t in _all(r)} for s in ("train", "dev", "test")]
     assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]

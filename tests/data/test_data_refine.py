@@ -279,7 +279,9 @@ def test_the_stage_refines_mines_and_counts(tmp_path: Path, monkeypatch: pytest.
         "pairs": 4,
     }
     data |= {"train": 12, "dev": 4, "test": 4}
-    run(parse_recipe({"name": "r", "data": data, "llm": {"model": "m"}}), RunDir(tmp_path / "r"))
+    (tmp_path / "model").mkdir()
+    named = {"model": str(tmp_path / "model")}
+    run(parse_recipe({"name": "r", "data": data, "llm": named}), RunDir(tmp_path / "r"))
     folder = tmp_path / "r" / "data"
     test = read_jsonl(folder / "test.jsonl")
     parts = {p.name: read_jsonl(p) for p in folder.glob("test.*.jsonl")}
@@ -290,7 +292,8 @@ def test_the_stage_refines_mines_and_counts(tmp_path: Path, monkeypatch: pytest.
         count = name.split(".")[1].rstrip("p")
         assert all(len(r["perspectives"]) == int(count) if count != "more" else 11 for r in rows)
     assert all(p["explanation"][:2] != "5 " for r in test for p in r["perspectives"])
-    card = (folder / "card.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert str(tmp_path) not in card and "Language model asked: ./model.\n" in card
     assert "| near-duplicates found | 12 | 4 | 4 |" in card and "| pairs judged for triplets |" in card
     assert len(read_jsonl(folder / "triplets.jsonl")) == 12
     assert "for want of a place" not in card
@@ -316,7 +319,7 @@ def test_the_card_counts_near_pairs_that_were_not_asked_about(tmp_path: Path, mo
         "test": 1,
     }
     run(parse_recipe({"name": "r", "data": data, "llm": {"model": "m"}}), RunDir(tmp_path / "r"))
-    card = (tmp_path / "r" / "data" / "card.md").read_text(encoding="utf-8")
+    card = (tmp_path / "r" / "data" / "README.md").read_text(encoding="utf-8")
     assert "| pairs left out, for want of a place among the 50 that are judged | 220 | 55 | 55 |" in card
     assert "- train: 220 pairs left out, for want of a place" in card
     assert len(read_jsonl(tmp_path / "r" / "data" / "pairs.train.jsonl")) == 4 * 50
@@ -333,7 +336,7 @@ def test_missing_replies_are_told_and_asked_for_once_the_card_is_removed(
     data = {"source": "table", "path": str(tmp_path / "t.csv"), "summary": "llm", "pairs": 2}
     recipe, folder = parse_recipe({"name": "r", "data": data, "llm": {"model": "m"}}), RunDir(tmp_path / "r")
     assert run_stage(recipe, folder, find_stage("data"))
-    card = folder.path / "data" / "card.md"
+    card = folder.path / "data" / "README.md"
     told = " ".join(capfd.readouterr().err.split())
     assert "summaries made of the explanations, for want of a reply. To make the calls again" in told
     assert f"remove {card}" in told

@@ -183,7 +183,7 @@ def test_both_become_a_stage_side_by_side(tmp_path: Path) -> None:
         "prism": {"source": "valueprism", "path": str(tmp_path / "prism.csv")},
     }
     run(parse_recipe({"name": "r", "data": {"source": "several", "parts": parts, "pairs": 4}}), RunDir(tmp_path / "r"))
-    card = (tmp_path / "r" / "data" / "card.md").read_text(encoding="utf-8")
+    card = (tmp_path / "r" / "data" / "README.md").read_text(encoding="utf-8")
     assert "AI2 ImpACT" in card and "a data set of the hub" in card
 
 

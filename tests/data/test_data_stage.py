@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import get_dataset_config_names, load_dataset
+from huggingface_hub import DatasetCard
 
 from overton.data import read_situations
+from overton.data.hub import hub_rows
 from overton.data.stage import run
 from overton.data.world.content import load_world
 from overton.data.world.generate import Splits, check_leaks
@@ -17,10 +20,11 @@ from overton.errors import DataError
 from overton.jsonio import read_jsonl, sha256
 from overton.recipe import Recipe, parse_recipe
 from overton.rundir import RunDir
+from overton.types import Situation
 
 SIZES = {"train": 60, "dev": 20, "test": 20, "triplets": 50, "pairs": 40}
 _ROWS = ("train", "dev", "test", "sft", "triplets", "pairs.train", "pairs.dev", "pairs.test")
-COMMON = {"card.md", *(f"{name}.jsonl" for name in _ROWS)}
+COMMON = {"README.md", *(f"{name}.jsonl" for name in _ROWS)}
 
 
 def _recipe(seed: int = 0, **data: Any) -> Recipe:
@@ -58,9 +62,9 @@ def test_world_files(tmp_path: Path) -> None:
     }
     assert {n: len(read_jsonl(folder / f"{n}.jsonl")) for n in counts} == counts
     check_leaks(Splits(*(tuple(read_situations(folder / f"{n}.jsonl")) for n in ("train", "dev", "test"))))
-    card = (folder / "card.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Apache-2.0" in card and "Split by composition" in card
-    for name in COMMON - {"card.md"}:
+    for name in COMMON - {"README.md"}:
         assert sha256(folder / name) in card
 
 
@@ -81,7 +85,28 @@ def test_table_files(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "data"
     assert {p.name for p in folder.iterdir()} == COMMON
     assert [len(read_situations(folder / f"{n}.jsonl")) for n in ("train", "dev", "test")] == [20, 5, 5]
-    assert "pairs.dev: 40 pairs wanted" in (folder / "card.md").read_text(encoding="utf-8")
+    assert "pairs.dev: 40 pairs wanted" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("source", ["world", "table"])
+def test_the_folder_is_a_data_set_of_the_hub(tmp_path: Path, source: str) -> None:
+    data: dict[str, Any] = {"by_count": True}
+    if source == "table":
+        data |= {"source": "table", "path": _table(tmp_path), "train": 20, "dev": 5, "test": 5, "pairs": 0}
+    run(_recipe(**data), RunDir(tmp_path / "run"))
+    folder = tmp_path / "run" / "data"
+    seen = set()
+    for subset in get_dataset_config_names(str(folder)):
+        for split, rows in load_dataset(str(folder), subset, cache_dir=str(tmp_path / "cache")).items():
+            name = {"situations": split, "by_count": f"test.{split}", "pairs": f"pairs.{split}"}.get(subset, subset)
+            assert len(rows) == len(read_jsonl(folder / f"{name}.jsonl"))
+            seen.add(f"{name}.jsonl")
+    assert seen == {p.name for p in folder.glob("*.jsonl") if p.stat().st_size}
+    card = DatasetCard.load(folder / "README.md").data
+    assert (card.license, card.language) == (("apache-2.0", "en") if source == "world" else (None, None))
+    # Without a subset it is the situations, which the source `hub` reads again.
+    again = [Situation.from_json(row) for _, row in hub_rows(str(folder), split="dev+test")]
+    assert again == [s for name in ("dev", "test") for s in read_situations(folder / f"{name}.jsonl")]
 
 
 @pytest.mark.parametrize("source", ["world", "table"])
@@ -99,7 +124,7 @@ def test_situations_kept_for_grpo_have_no_sft_answer(tmp_path: Path, source: str
         assert asked == train if not kept else asked[:kept] == train[-kept:]
         assert len({s.id for s in asked}) == len(asked) == (2 * kept or len(train))
         assert asked == grpo_situations(recipe, folder)
-        said = f"{kept} of the train situations have no SFT answer" in (folder.path / "data" / "card.md").read_text()
+        said = f"{kept} of the train situations have no SFT answer" in (folder.path / "data" / "README.md").read_text()
         assert said == bool(kept)
     with pytest.raises(DataError, match=r"data\.grpo_only: .*leave none to SFT"):
         run(_recipe(source=source, grpo_only=60, **path), RunDir(tmp_path / "all"))
@@ -121,7 +146,7 @@ def test_too_many_wanted_is_a_warning_in_the_card(tmp_path: Path, monkeypatch: p
     run(_recipe(dev=3000), RunDir(tmp_path))
     found = len(read_jsonl(tmp_path / "data" / "dev.jsonl"))
     assert 20 < found < 3000
-    card = (tmp_path / "data" / "card.md").read_text(encoding="utf-8")
+    card = (tmp_path / "data" / "README.md").read_text(encoding="utf-8")
     assert f"dev: 3000 situations wanted, the composition rules allow {found}" in card
 
 
@@ -139,7 +164,7 @@ def test_what_recurs_is_kept_in_one_split_or_dropped_and_told(tmp_path: Path) ->
     rows = {n: read_situations(folder / f"{n}.jsonl") for n in ("train", "dev", "test")}
     texts = [{t for r in found for t in (r.text, *(p.explanation for p in r.perspectives))} for found in rows.values()]
     assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
-    card = (folder / "card.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
     assert "1 situations have the text of an earlier one under another id" in card
     assert "situations share a text with a later split, dropped" in card
     assert "| split | situations | perspectives | words in a situation |" in card
@@ -160,4 +185,4 @@ def test_what_was_joined_and_left_out_is_said_and_where_the_card_lies(
     told = said.out + said.err
     assert "note: 1 perspectives had the explanation of an earlier one" in told
     assert "note: 16 of the table's 30 situations are not used" in told
-    assert f"what the data are: {tmp_path / 'r' / 'data' / 'card.md'}" in told
+    assert f"what the data are: {tmp_path / 'r' / 'data' / 'README.md'}" in told

@@ -49,8 +49,9 @@ def test_prompts(tmp_path: Path) -> None:
     own = tmp_path / "own.txt"
     own.write_text("Think about this: {question}")
     assert prompt_text("May he go?", str(own)) == "Think about this: May he go?"
-    with pytest.raises(RecipeError, match=r"none\.txt"):
-        prompt_text("May he stay?", str(tmp_path / "none.txt"))
+    for wrong in (str(tmp_path / "none.txt"), "modular", ""):  # the others are prompts of `overton generate` alone
+        with pytest.raises(RecipeError, match=rf"^prompt: '{wrong}' is neither implicit nor explicit nor a file"):
+            prompt_text("May he stay?", wrong)
 
 
 def test_the_references_themselves_score_full_marks_and_thoughts_do_not_count(

@@ -16,7 +16,15 @@ from overton.segment import OPENER
 
 # Ends of lines of the tally that tell what calls to a language model left undone.
 NO_REPLY, NO_VERDICT = "for want of a reply", "for want of a verdict"
+CARD = "README.md"  # what the hub shows of a data set
 _SPLITS = ("train", "dev", "test")
+# The hub's names; what is yours has the licence and the language that you know.
+_LICENCES = {
+    "world": "apache-2.0",
+    "argkp": "apache-2.0",
+    "perspectrum": "cc-by-sa-4.0",
+    "valueprism": "other",
+}
 _ORIGINS = {
     "perspectrum": "PERSPECTRUM (https://github.com/CogComp/perspectrum), licence CC BY-SA 4.0. Written by people.",
     "argkp": "Key Point Analysis 2021 (https://github.com/IBM/KPA_2021_shared_task), licence Apache-2.0. Written by "
@@ -41,7 +49,7 @@ def write_card(
     tally: Tally | None = None,
     made_with: Sequence[str] = (),
 ) -> None:
-    """Write ``card.md`` from the files on disk.
+    """Write ``README.md`` as the hub reads it, from the files on disk.
 
     Args:
         folder: the data stage's folder.
@@ -54,7 +62,7 @@ def write_card(
     """
     splits = {name: [_facts(row) for row in _stream(folder / f"{name}.jsonl")] for name in _SPLITS}
     origin = [line for source in dict.fromkeys(sources) for line in _origin(source, seed)]
-    parts = ["# Data card", "", *origin, "", "## Splits", "", *_split_table(splits)]
+    parts = [_head(folder, sources, files), "# Data card", "", *origin, "", "## Splits", "", *_split_table(splits)]
     parts += ["", "## Perspectives a situation", "", *_histogram(splits)]
     if "world" in sources:
         parts += ["", "## Split by composition", "", *_composition(splits)]
@@ -63,7 +71,35 @@ def write_card(
     parts += ["", "## Warnings", "", *([f"- {w}" for w in warnings] or ["None."])]
     parts += ["", "## Files", "", "| file | rows | sha256 |", "|---|---|---|"]
     parts += [f"| {f} | {_count(folder / f)} | `{sha256(folder / f)}` |" for f in files]
-    write_text(folder / "card.md", "\n".join(parts) + "\n")
+    write_text(folder / CARD, "\n".join(parts) + "\n")
+
+
+def _head(folder: Path, sources: Sequence[str], files: Sequence[str]) -> str:
+    """Licence, language and subsets: files of other columns are subsets of their own, and an empty one is in none."""
+    from huggingface_hub import DatasetCardData
+
+    subsets: dict[str, list[dict[str, str]]] = {"situations": []}
+    for file in files:
+        name, _, split = file.removesuffix(".jsonl").partition(".")
+        if not (folder / file).stat().st_size:
+            continue
+        if name in _SPLITS:
+            name, split = ("by_count", split) if split else ("situations", name)
+        subsets.setdefault(name, []).append({"split": split or "train", "path": file})
+    licences = sorted({_LICENCES.get(source, "") for source in sources})
+    known = "" not in licences
+    data = DatasetCardData(
+        license=(licences if len(licences) > 1 else licences[0]) if known else None,
+        license_name="ai2-impact-medium-risk" if known and "other" in licences else None,
+        language="en" if known else None,
+        tags=["overton"],
+        configs=[
+            {"config_name": name, "data_files": parts, **({"default": True} if name == "situations" else {})}
+            for name, parts in subsets.items()
+            if parts
+        ],
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _origin(source: str, seed: int) -> list[str]:

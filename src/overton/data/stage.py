@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.data.card import NO_REPLY, NO_VERDICT, Tally, write_card
+from overton.data.card import CARD, NO_REPLY, NO_VERDICT, Tally, write_card
 from overton.jsonio import write_jsonl
 from overton.progress import say
 from overton.rundir import RunDir
@@ -51,10 +51,10 @@ def run(recipe: Recipe, run: RunDir) -> None:
     for text in warnings:
         if text not in missing:
             say(f"note: {text}")
-    say(f"what the data are: {folder / 'card.md'}")
+    say(f"what the data are: {folder / CARD}")
     if missing and not recipe.llm.dry_run:
         say(
-            f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / 'card.md'} and run the same "
+            f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / CARD} and run the same "
             "command; other replies are kept"
         )
 
@@ -92,9 +92,11 @@ def _by_count(test: list[dict[str, Any]]) -> Rows:
 
 
 def _made_with(recipe: Recipe) -> list[str]:
+    from overton.estimator.models import shown_base
+
     data = recipe.data
-    found = [f"Cosines by {recipe.estimator.base}, situation masked."] if data.encodes else []
-    return found + ([f"Language model asked: {recipe.llm.model}."] if data.asks else [])
+    found = [f"Cosines by {shown_base(recipe.estimator.base)}, situation masked."] if data.encodes else []
+    return found + ([f"Language model asked: {shown_base(recipe.llm.model)}."] if data.asks else [])
 
 
 def _remove_leftovers(folder: Path, names: Sequence[str]) -> None:

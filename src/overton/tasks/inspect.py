@@ -39,6 +39,7 @@ def overton(references: str = "", prompt: str = "implicit", estimator: str = "",
         solver=generate(),
         scorer=spectrum(estimator, nli_model),
         config=GenerateConfig(temperature=0.0, max_tokens=1024),  # as overton.yaml
+        version="1.0",  # as there
     )
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.errors import DataError
+from overton.errors import DataError, RecipeError
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
@@ -71,8 +71,11 @@ def _prompt(prompt: str) -> Any:
     from overton.generation.prompts import load_prompts
     from overton.sections_generation import SystemSection
 
-    strategy = prompt if prompt in PROMPTS else "implicit"
-    own = {} if prompt in PROMPTS else {"implicit": prompt}
+    known = prompt in PROMPTS
+    if not known and not Path(prompt).expanduser().is_file():
+        raise RecipeError(f"prompt: {prompt!r} is neither {' nor '.join(PROMPTS)} nor a file with {{question}} in it")
+    strategy = prompt if known else "implicit"
+    own = {} if known else {"implicit": prompt}
     system = SystemSection(name="task", model="task", strategy=strategy, prompts=own)  # type: ignore[arg-type]
     return load_prompts(system)[strategy]
 

@@ -77,7 +77,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         parts.begin(sft, parts.sft_made_from(recipe, run))
         parts.remove_other(grpo, grpo_from)
     asked, answers = [s.text for s in situations], run.path / "data" / "sft.jsonl"
-    _make(sft, "supervised fine-tuning", lambda: train_sft(recipe, answers, sft, asked=asked))
+    _make(sft, "supervised fine-tuning", recipe, lambda: train_sft(recipe, answers, sft, asked=asked))
     if is_first():
         # An SFT that had to be done again has usually the same weights.
         parts.begin(grpo, {**grpo_from, "start": parts.weights_of(sft)})
@@ -87,7 +87,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         estimator = None if section.remote else SimilarityEstimator.load(home, data_set=section.data_set)
         train_grpo(recipe, situations, sft / "model", estimator, grpo, background)
 
-    _make(grpo, "OP-GRPO", train)
+    _make(grpo, "OP-GRPO", recipe, train)
 
 
 def grpo_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
@@ -115,8 +115,9 @@ def background_situations(recipe: Recipe, run: RunDir) -> list[Situation]:
     return train_situations(run.path / "data" / "train.jsonl") if recipe.reward.background else []
 
 
-def _make(part: Path, name: str, train: Callable[[], None]) -> None:
-    """Train a part unless it is finished, and mark it so."""
+def _make(part: Path, name: str, recipe: Recipe, train: Callable[[], None]) -> None:
+    """Train a part unless it is finished, write its model's card, and mark it so."""
+    from overton.training.card import write_card
     from overton.training.parts import finish, is_finished
 
     wait_for_all()  # what was made from something else is gone
@@ -125,6 +126,8 @@ def _make(part: Path, name: str, train: Callable[[], None]) -> None:
     else:
         console.print(name)
         train()
+        if is_first():
+            write_card(part / "model", recipe, part.name)
     wait_for_all()
     if is_first():
         finish(part)

@@ -76,7 +76,8 @@ def test_without_a_file_the_bundled_world_is_asked(folder: Path) -> None:
 
 
 def test_answers_are_asked_as_in_the_other_harness() -> None:
-    settings = overton().config
-    assert (settings.temperature, settings.max_tokens) == (0, 1024)
+    task = overton()
+    assert (task.config.temperature, task.config.max_tokens) == (0, 1024)
     given = FOLDER.joinpath("overton.yaml").read_text(encoding="utf-8")
     assert "max_gen_toks: 1024\n" in given and "do_sample: false\n" in given
+    assert f"version: {task.version}\n" in given
