@@ -336,7 +336,7 @@ def test_missing_replies_are_told_and_asked_for_once_the_card_is_removed(
     data = {"source": "table", "path": str(tmp_path / "t.csv"), "summary": "llm", "pairs": 2}
     recipe, folder = parse_recipe({"name": "r", "data": data, "llm": {"model": "m"}}), RunDir(tmp_path / "r")
     assert run_stage(recipe, folder, find_stage("data"))
-    card = folder.path / "data" / "README.md"
+    card = folder.path / "data" / "card.md"
     told = " ".join(capfd.readouterr().err.split())
     assert "summaries made of the explanations, for want of a reply. To make the calls again" in told
     assert f"remove {card}" in told

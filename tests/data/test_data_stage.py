@@ -24,7 +24,7 @@ from overton.types import Situation
 
 SIZES = {"train": 60, "dev": 20, "test": 20, "triplets": 50, "pairs": 40}
 _ROWS = ("train", "dev", "test", "sft", "triplets", "pairs.train", "pairs.dev", "pairs.test")
-COMMON = {"README.md", *(f"{name}.jsonl" for name in _ROWS)}
+COMMON = {"card.md", "README.md", *(f"{name}.jsonl" for name in _ROWS)}
 
 
 def _recipe(seed: int = 0, **data: Any) -> Recipe:
@@ -64,7 +64,8 @@ def test_world_files(tmp_path: Path) -> None:
     check_leaks(Splits(*(tuple(read_situations(folder / f"{n}.jsonl")) for n in ("train", "dev", "test"))))
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Apache-2.0" in card and "Split by composition" in card
-    for name in COMMON - {"README.md"}:
+    assert card.endswith((folder / "card.md").read_text(encoding="utf-8"))
+    for name in COMMON - {"card.md", "README.md"}:
         assert sha256(folder / name) in card
 
 
@@ -185,4 +186,4 @@ def test_what_was_joined_and_left_out_is_said_and_where_the_card_lies(
     told = said.out + said.err
     assert "note: 1 perspectives had the explanation of an earlier one" in told
     assert "note: 16 of the table's 30 situations are not used" in told
-    assert f"what the data are: {tmp_path / 'r' / 'data' / 'README.md'}" in told
+    assert f"what the data are: {tmp_path / 'r' / 'data' / 'card.md'}" in told

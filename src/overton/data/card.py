@@ -16,7 +16,7 @@ from overton.segment import OPENER
 
 # Ends of lines of the tally that tell what calls to a language model left undone.
 NO_REPLY, NO_VERDICT = "for want of a reply", "for want of a verdict"
-CARD = "README.md"  # what the hub shows of a data set
+CARD, HUB_CARD = "card.md", "README.md"  # the second is the first with what the hub reads above it
 _SPLITS = ("train", "dev", "test")
 # The hub's names; what is yours has the licence and the language that you know.
 _LICENCES = {
@@ -49,7 +49,7 @@ def write_card(
     tally: Tally | None = None,
     made_with: Sequence[str] = (),
 ) -> None:
-    """Write ``README.md`` as the hub reads it, from the files on disk.
+    """Write ``card.md``, and ``README.md`` as the hub reads it, from the files on disk.
 
     Args:
         folder: the data stage's folder.
@@ -62,7 +62,7 @@ def write_card(
     """
     splits = {name: [_facts(row) for row in _stream(folder / f"{name}.jsonl")] for name in _SPLITS}
     origin = [line for source in dict.fromkeys(sources) for line in _origin(source, seed)]
-    parts = [_head(folder, sources, files), "# Data card", "", *origin, "", "## Splits", "", *_split_table(splits)]
+    parts = ["# Data card", "", *origin, "", "## Splits", "", *_split_table(splits)]
     parts += ["", "## Perspectives a situation", "", *_histogram(splits)]
     if "world" in sources:
         parts += ["", "## Split by composition", "", *_composition(splits)]
@@ -71,7 +71,9 @@ def write_card(
     parts += ["", "## Warnings", "", *([f"- {w}" for w in warnings] or ["None."])]
     parts += ["", "## Files", "", "| file | rows | sha256 |", "|---|---|---|"]
     parts += [f"| {f} | {_count(folder / f)} | `{sha256(folder / f)}` |" for f in files]
-    write_text(folder / CARD, "\n".join(parts) + "\n")
+    text = "\n".join(parts) + "\n"
+    write_text(folder / CARD, text)
+    write_text(folder / HUB_CARD, f"{_head(folder, sources, files)}\n{text}")
 
 
 def _head(folder: Path, sources: Sequence[str], files: Sequence[str]) -> str:
