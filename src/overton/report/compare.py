@@ -81,8 +81,8 @@ def pairs(comparison: Row, metrics: Sequence[str] = MAIN) -> list[Pair]:
     ]
 
 
-def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[str], list[tuple[str, list[Cell]]]]]:
-    """Kind of group, metric, groups, and (system, one cell a group): the tables by group of questions."""
+def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[tuple[str, int]], list[tuple[str, list[Cell]]]]]:
+    """Kind of group, metric, (group, questions), and (system, one cell a group): the tables by group of questions."""
     ranked = comparison["ranked_by"]
     found = []
     for kind, groups in mapping(comparison.get("splits")).items():
@@ -94,7 +94,14 @@ def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[str], list[tup
                     (s, [cell(m, mapping(mapping(mapping(g).get(s)).get(name))) for g in groups.values()])
                     for s in comparison["systems"]
                 ]
-                found.append((kind, m, list(groups), rows))
+                sizes = [
+                    (
+                        group,
+                        max(int(number(mapping(own.get(m.name)).get("n")) or 0) for own in map(mapping, g.values())),
+                    )
+                    for group, g in groups.items()
+                ]
+                found.append((kind, m, sizes, rows))
     return found
 
 

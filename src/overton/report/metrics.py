@@ -135,7 +135,7 @@ _ALL = (
     ),
     Metric("words", "Words per answer", "count", "", FORM, "Words in the whole answer.", 0),
     Metric("tokens", "Tokens per answer", "count", "", FORM, "Tokens that the model generated for it.", 0),
-    Metric("seconds", "Seconds per answer", "count", "", FORM, "Time of generation, of all calls together.", 2),
+    Metric("seconds", "Seconds per answer", "count", "", FORM, "Time of generation, of all calls together.", 3),
     Metric("calls", "Calls per answer", "count", "", FORM, "Calls of all models for one answer, retries included.", 2),
     Metric("cost", "Cost per answer", "count", "", FORM, "Of all calls, in the currency of the prices given.", 5),
     Metric(
