@@ -95,10 +95,7 @@ def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[tuple[str, int
                     for s in comparison["systems"]
                 ]
                 sizes = [
-                    (
-                        group,
-                        max(int(number(mapping(own.get(m.name)).get("n")) or 0) for own in map(mapping, g.values())),
-                    )
+                    (group, int(max((number(mapping(own.get(m.name)).get("n")) or 0 for own in g.values()), default=0)))
                     for group, g in groups.items()
                 ]
                 found.append((kind, m, sizes, rows))

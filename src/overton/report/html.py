@@ -202,7 +202,7 @@ def _details(recipe: Recipe, files: RunFiles) -> list[tuple[str, str]]:
                 found[str(package)].append(str(version))
     rows = [
         ("policy", recipe.policy.model),
-        ("data", recipe.data.path or recipe.data.dataset or recipe.data.source),
+        ("data", recipe.data.path.name if recipe.data.path else recipe.data.dataset or recipe.data.source),
         ("reward", recipe.reward.preset),
     ]
     rows += [("seed", str(recipe.seed)), ("threads", str(recipe.threads or "chosen by torch"))]

@@ -175,5 +175,6 @@ def points_note(baseline: str, treated: str) -> str:
     return (
         f"Difference and relative change: {treated} against {baseline}; shares differ in percentage points. "
         "Small figures are 95% intervals; n, where it stands there, is how many situations both have a value for, when "
-        "a mean is over more. p is of Wilcoxon's signed-rank test, after Holm's correction for all comparisons of the run."
+        "a mean is over more. p is of Wilcoxon's signed-rank test, after Holm's correction for all comparisons of the "
+        "run."
     )
