@@ -24,6 +24,7 @@ from overton.report.metrics import (
     difference_text,
     duration,
     interval_text,
+    label_inside,
     metric,
     p_text,
     percent_change,
@@ -356,3 +357,10 @@ def test_the_run_says_its_policy_data_and_reward() -> None:
     page = build_page(recipe(), RunFiles())
     for name, value in (("policy", recipe().policy.model), ("data", "world"), ("reward", "overton")):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
+
+
+@pytest.mark.parametrize(
+    "name, said", [("oracle_set_f1", "F1 of sets"), ("self_bleu", "Self-BLEU"), ("words", "words per answer")]
+)
+def test_names_keep_their_capitals_within_a_sentence(name: str, said: str) -> None:
+    assert label_inside(METRICS[name]) == said

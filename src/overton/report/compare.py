@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overton.report.compare_figures import curve_figure, scores_figure
+from overton.report.compare_figures import curve_figure, scored_by, scores_figure
 from overton.report.compare_metrics import COMPARED, GROUPS, MAIN
 from overton.report.files import Row, mapping, number
 from overton.report.html import environment
@@ -117,6 +117,7 @@ def opening(comparison: Row) -> str:
         if {pair.a, pair.b} == set(systems[:2]):
             sure = "" if pair.verdict else ", which may be chance"
             text += f" Against {systems[1]}, on {pair.n} common questions, the difference is {pair.difference.text}"
+            text += " points" if m.unit == "share" else ""
             text += f" (95% interval {pair.difference.interval}; p after Holm's correction {pair.p}){sure}."
             text += f" {pair.opposed}" if pair.opposed else ""
     return text
@@ -147,6 +148,7 @@ def build_comparison(comparison: Row, title: str = "Comparison") -> str:
         "systems": systems,
         "answers": comparison["answers"],
         "scores": scores_figure(comparison["systems"], systems),
+        "scored_by": "".join(COMPARED[name].group for name in scored_by(comparison["systems"], systems)[:1]),
         "curve": curve_figure(comparison["coverage_at_k"], systems),
         "blocks": tables,
         "ranked": m,

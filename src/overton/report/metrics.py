@@ -206,7 +206,8 @@ def metric(name: str) -> Metric:
 
 def label_inside(metric: Metric) -> str:
     """Its label within a sentence."""
-    return metric.label if metric.label == "F1" else metric.label.lower()
+    name = metric.label  # F1 and F1 of sets, Self-BLEU, Distinct-1, Vendi score: names stay as they are
+    return name if name.startswith(("F1", "Self-", "Distinct-", "Vendi")) else name.lower()
 
 
 def value_text(metric: Metric, value: float) -> str:
