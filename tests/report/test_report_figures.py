@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report_fake_run import recipe
 
 from overton.report import axes, figures
 from overton.report.estimator import estimator_part
 from overton.report.files import RunFiles
+from overton.report.markdown import build_markdown
 from overton.report.svg import COLOURS, PALETTE
 
 
@@ -138,5 +140,6 @@ def test_the_page_says_to_which_mix_the_estimator_is_weighted() -> None:
     benchmark |= {"systems": {"tuned": {"brier": 0.1}}}
     part = estimator_part(RunFiles(benchmark=benchmark))
     assert part is not None and "6 different pairs for each same pair" in part.mix and "14.3%" in part.mix
+    assert "6 different pairs for each same pair" in build_markdown(recipe(), RunFiles(benchmark=benchmark))
     even = estimator_part(RunFiles(benchmark=benchmark | {"different_per_same": 0.0}))
     assert even is not None and even.mix == ""

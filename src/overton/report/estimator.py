@@ -69,7 +69,7 @@ def estimator_part(files: RunFiles) -> EstimatorPart | None:
         interval="" if interval is None else threshold_interval(*interval),
         dev_pairs="" if dev is None else f"{dev:.0f}",
         test=test,
-        mix=_mix(files.benchmark),
+        mix=mix_note(files.benchmark),
         reliability=figures.reliability(_list(files.benchmark.get("reliability")), _weight(files.benchmark)),
         histograms=tuple(_histograms(files.benchmark, interval)),
         rows=tuple(rows),
@@ -132,7 +132,8 @@ def _counts(benchmark: Row) -> tuple[Any, Any]:
     return benchmark.get("pairs"), benchmark.get("situations")
 
 
-def _mix(benchmark: Row) -> str:
+def mix_note(benchmark: Row) -> str:
+    """To which mix of pairs the benchmark is weighted, a sentence; ``""`` where pairs count as they are."""
     ratio = number(benchmark.get("different_per_same"))
     if not ratio:
         return ""

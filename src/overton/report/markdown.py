@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from overton.recipe import Recipe
-from overton.report.estimator import estimator_rows
+from overton.report.estimator import estimator_rows, mix_note
 from overton.report.files import Guard, Row, RunFiles, mapping
 from overton.report.heat import heat_rows, heat_systems
 from overton.report.judges import PAIR_HEAD, agreement_rows, pair_rows
@@ -145,7 +145,10 @@ def cautions(alarms: Sequence[str], notes: Sequence[str]) -> list[str]:
 
 def _estimator(files: RunFiles) -> list[str]:
     rows = [[label, *map(str, cells), str(gap)] for label, cells, gap in estimator_rows(files)]
-    return ["## Estimator", grid(["metric", "untuned base", "tuned", "difference"], rows)] if rows else []
+    if not rows:
+        return []
+    notes = [note] if (note := mix_note(files.benchmark)) else []
+    return ["## Estimator", *notes, grid(["metric", "untuned base", "tuned", "difference"], rows)]
 
 
 def _times(files: RunFiles) -> list[str]:
