@@ -131,7 +131,8 @@ def print_main(comparison: Mapping[str, Any]) -> None:
     for block in blocks(dict(comparison)):
         source = "" if block.title in (DIVERSITY, FORM) else f"\n{block.title.split()[0].lower()}"
         for index, m in enumerate(block.metrics):
-            if m.name in _SHORT or m.name.removeprefix("oracle_").removeprefix("nli_") in _MAIN:
+            main = m.name.removeprefix("oracle_").removeprefix("nli_") in _MAIN
+            if main or m.name in (*_SHORT, comparison["ranked_by"]):
                 cells = [cells[index].text for _, cells in block.rows]
                 figures.append((_SHORT.get(m.name, m.label) + source, cells))
     names = [printable(system) for system in comparison["systems"]]

@@ -45,6 +45,8 @@ def recipe_text(name: str) -> str:
         "# default, and a key you leave out keeps it.",
         "# Run it:                       overton run FILE",
         "# Change one key for one run:   overton run FILE --set estimator.epochs=2",
+        "# The learning rates are for a pretrained model: name one in policy.model, or begin with a copy of",
+        "# recipes/quickstart.yaml, whose rates suit a policy from nothing.",
         "",
     ]
     return "\n".join(head + _section_lines(Recipe, {"name": name}, 0)) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _METRIC, _ALONE, _SYSTEM = 26, 36, 22  # widths of the columns, in characters: two systems have room in 80
 _RATIOS = ("distinct_1", "distinct_2", "self_bleu")
+_DIGITS = {"seconds": 3, "cost": 5}  # decimals; of other counts 2, of shares in per cent 1
 SHARES = frozenset({"valid_tags", *SIMILARITY, *ORACLE, *NLI, *PUBLISHED, *_RATIOS}) - {"vendi"}
 
 
@@ -84,6 +86,8 @@ def _table(report: ScoreReport, names: Sequence[str], last: bool) -> Table:
         ("entailment, as published", PUBLISHED),
         ("form", (*FORM, *SPENT)),
     )
+    counts = Counter(row["system"] for row in report.rows)
+    table.add_row("answers with a reference", *(str(counts[name]) for name in names))
     for head, metrics in heads:
         present = [m for m in metrics if any(m in scores for scores in systems)]
         if not present:
@@ -102,7 +106,7 @@ def _table(report: ScoreReport, names: Sequence[str], last: bool) -> Table:
 def _cell(metric: str, score: Mapping[str, Any]) -> str:
     if score["mean"] is None:
         return ""
-    scale, digits = (100, 1) if metric in SHARES else (1, 2)
+    scale, digits = (100, 1) if metric in SHARES else (1, _DIGITS.get(metric, 2))
     text = f"{scale * score['mean']:.{digits}f}" + ("%" if metric in SHARES else "")
     if score["low"] is None:
         return text

@@ -410,3 +410,22 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     assert "system 's' answers 'a' twice" in fails("compare", bad, "--references", refs)
     assert overton("compare", good, "--format", "word")[0] == 2
     assert not Path("comparison").exists()
+
+
+def test_what_systems_are_ranked_by_is_shown(overton: Call, tmp_path: Path, encoder: Path) -> None:
+    from overton.data.world.generate import make_world
+    from overton.segment import format_answer
+
+    situations = make_world(20, 4, 4, 0).test
+    write_rows(tmp_path / "refs.jsonl", [s.to_json() for s in situations])
+    for name, kept in (("all", None), ("one", 1)):
+        rows = [{"id": s.id, "answer": format_answer(s.perspectives[:kept], "some")} for s in situations]
+        write_rows(tmp_path / f"{name}.jsonl", rows)
+    asked = ("compare", "all.jsonl", "one.jsonl", "--references", "refs.jsonl", "--estimator", encoder)
+    _, out, _ = overton(*asked, "--output", "out")
+    assert "F1 of sets" in out
+    page = Path("out/index.html").read_text()
+    assert "Ranked by F1 of sets, all is first of 2" in page and " points (95% interval" in page
+    assert "<figcaption>Against the known truth. Coverage rises" in page
+    assert "Means with 95% intervals, against the known truth." in page
+    assert "Coverage by similarity to the references, when only" in page

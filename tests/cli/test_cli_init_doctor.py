@@ -23,6 +23,8 @@ def test_init_writes_a_recipe_that_is_all_defaults(overton: Call) -> None:
     assert code == 0
     assert "overton run recipe.yaml" in out
     assert load_recipe(Path("recipe.yaml")) == Recipe(name="recipe")
+    # Its defaults train random weights at the rate of a pretrained model.
+    assert "name one in policy.model" in Path("recipe.yaml").read_text()
 
 
 def test_every_key_has_its_line_and_its_comment() -> None:

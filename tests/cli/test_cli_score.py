@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -407,3 +408,13 @@ def test_a_threshold_of_english_texts_is_told_where_questions_are_not_in_english
     assert any(told in note for note in score_files(answers, references).notes)
     own = score_files(answers, references, estimator=str(calibrated)).notes
     assert not any("English" in note for note in [*own, *score_files(answers, refs).notes])
+
+
+def test_the_table_counts_answers_and_rounds_no_cost_to_nothing(
+    overton: Call, tmp_path: Path, refs: Path, encoder: Path
+) -> None:
+    rows = [{"id": "a", "answer": "- A promise should be kept.", "system": "a", "cost": 0.00012, "seconds": 0.0041}]
+    write_rows(tmp_path / "answers.jsonl", [*rows, {"id": "b", "answer": "Yes.", "system": "b"}])
+    _, out, _ = overton("score", "answers.jsonl", "--references", refs, "--estimator", encoder)
+    assert re.search(r"answers with a reference\W+1\W+1\W", out)
+    assert "0.00012" in out and "0.004" in out

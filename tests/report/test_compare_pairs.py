@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overton.report.compare import pairs
+from overton.report.compare import pairs, split_blocks
 
 
 def test_no_relative_change_has_no_sign() -> None:
@@ -11,3 +11,10 @@ def test_no_relative_change_has_no_sign() -> None:
     [less] = pairs({"comparisons": [row | {"relative": -0.2}]}, ("coverage",))
     [same] = pairs({"comparisons": [row]}, ("coverage",))
     assert (less.relative, same.relative) == ("−20%", "0%")
+
+
+def test_groups_of_questions_say_how_many_they_are() -> None:
+    score = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 12}
+    groups = {"2": {"a": {"f1": score}, "b": {"f1": score | {"n": 11}}}, "3": {"a": {"f1": score | {"n": 40}}}}
+    comparison = {"ranked_by": "f1", "systems": {"a": {}, "b": {}}, "splits": {"references": groups}}
+    assert [sizes for _, _, sizes, _ in split_blocks(comparison)] == [[("2", 12), ("3", 40)]]

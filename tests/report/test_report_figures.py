@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report_fake_run import recipe
 
 from overton.report import axes, figures
+from overton.report.estimator import estimator_part
 from overton.report.files import RunFiles
+from overton.report.markdown import build_markdown
 from overton.report.svg import COLOURS, PALETTE
 
 
@@ -116,3 +119,27 @@ def test_text_can_be_read_in_both_modes(theme: str) -> None:
     for verdict in ("matched", "repeated", "irrelevant", "unclear"):
         assert contrast(colours["ink"], colours[f"{verdict}-bg"]) >= 7, verdict
         assert contrast(colours[verdict], colours[f"{verdict}-bg"]) >= 4.5, verdict
+
+
+def test_calibration_plot_counts_pairs_as_the_benchmark_weighted_them() -> None:
+    # 15 same and 10 different pairs are 15 of 75 when a different pair counts 6; 100 different ones weigh 600.
+    bins = [
+        {"probability": 0.5, "positive": 15 / 75, "count": 25},
+        {"probability": 0.1, "positive": 0.0, "count": 100},
+    ]
+    assert "Mean gap 12.2 points." in figures.reliability(bins, 6.0)  # (75 * 30 + 600 * 10) / 675
+    assert "Mean gap 14.0 points." in figures.reliability(bins)  # (25 * 30 + 100 * 10) / 125
+    # Wilson's interval of 15 of 25: (0.6 + z²/50 ± z sqrt(0.24 / 25 + z²/2500)) / (1 + z²/25), z = 1.96.
+    low, high = 0.4074, 0.7660
+    expected = (low / (low + 6 * (1 - low)), high / (high + 6 * (1 - high)))
+    assert axes.share_interval(0.2, 25, 6.0) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_page_says_to_which_mix_the_estimator_is_weighted() -> None:
+    benchmark = {"pairs": 2000, "positives": 500, "different_per_same": 6.0}
+    benchmark |= {"systems": {"tuned": {"brier": 0.1}}}
+    part = estimator_part(RunFiles(benchmark=benchmark))
+    assert part is not None and "6 different pairs for each same pair" in part.mix and "14.3%" in part.mix
+    assert "6 different pairs for each same pair" in build_markdown(recipe(), RunFiles(benchmark=benchmark))
+    even = estimator_part(RunFiles(benchmark=benchmark | {"different_per_same": 0.0}))
+    assert even is not None and even.mix == ""

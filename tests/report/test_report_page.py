@@ -396,3 +396,8 @@ def test_the_p_value_is_the_corrected_one(run: RunDir, sketched: None) -> None:
     summary = read_json(path)
     write_json(path, {**summary, "comparisons": [{**row, "p_holm": 0.123} for row in summary["comparisons"]]})
     assert "0.123" in page_of(run).text
+
+
+def test_a_wide_table_is_whole_on_paper(whole: RunDir) -> None:
+    page = (whole.path / "report/index.html").read_text(encoding="utf-8")
+    assert ".scroll { overflow: visible; }" in page.partition("@media print")[2].partition("</style>")[0]

@@ -24,6 +24,7 @@ from overton.report.metrics import (
     difference_text,
     duration,
     interval_text,
+    label_inside,
     metric,
     p_text,
     percent_change,
@@ -144,17 +145,24 @@ def test_answers_joined_to_another_text_are_a_warning_and_no_alarm() -> None:
 def test_more_than_ten_references_are_a_row_after_ten() -> None:
     score = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
     summary = summary_of(0.2, 0.15, 0.25)
-    summary["by_count"] = {"sft": {">10": score, "10": score, "9": score}, "grpo": {">10": {**score, "mean": 0.7}}}
+    summary["by_count"] = {
+        "sft": {">10": score, "10": score, "9": score},
+        "grpo": {">10": {**score, "mean": 0.7, "n": 8}},
+    }
     _, rows = count_table(summary, headline(summary))
-    assert [(name, [c.text for c in cells]) for name, cells in rows] == [
-        ("9", ["50.0%", ""]),
-        ("10", ["50.0%", ""]),
-        (">10", ["50.0%", "70.0%"]),
+    assert [(name, [c.text for c in cells], n) for name, cells, n in rows] == [
+        ("9", ["50.0%", ""], "9"),
+        ("10", ["50.0%", ""], "9"),
+        (">10", ["50.0%", "70.0%"], "9 / 8"),
     ]
     summary["by_count"] = {s: {">10": score} for s in ("sft", "grpo")}
     run = RunFiles(summary=summary)
-    assert "\n| \\>10 | 50.0% (40.0–60.0) | 50.0% (40.0–60.0) |" in build_markdown(recipe(), run)
+    text = build_markdown(recipe(), run)
+    assert "\n| \\>10 | 50.0% (40.0–60.0) | 50.0% (40.0–60.0) | 9 |" in text
+    few = "Some intervals are over 9 questions only: below about 30"
+    assert few in text
     page = build_page(recipe(), run)
+    assert few in page and '<td class="quiet">9</td>' in page
     assert '<th scope="row">&gt;10</th>' in page and "no coverage by number of perspectives" not in page
 
 
@@ -332,3 +340,27 @@ def test_terminal_table_without_summary_and_with_markup(tmp_path: Path) -> None:
 
 def test_recipe_of_the_fake_run_is_valid() -> None:
     assert recipe(report={"examples": 2}).report.examples == 2
+
+
+def test_seconds_of_a_fast_model_are_not_all_the_same() -> None:
+    m = METRICS["seconds"]
+    assert (value_text(m, 0.0062), difference_text(m, 0.0021)) == ("0.006", "+0.002")
+
+
+def test_what_colours_and_p_mean_stands_at_the_table() -> None:
+    page = build_page(recipe(), RunFiles(summary=summary_of(0.2, 0.15, 0.25)))
+    assert "p is of Wilcoxon&#39;s signed-rank test, after Holm&#39;s correction" in page
+    assert "Coloured, where more is better: the interval leaves out 0 and p is below 0.05" in page
+
+
+def test_the_run_says_its_policy_data_and_reward() -> None:
+    page = build_page(recipe(), RunFiles())
+    for name, value in (("policy", recipe().policy.model), ("data", "world"), ("reward", "overton")):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in page
+
+
+@pytest.mark.parametrize(
+    "name, said", [("oracle_set_f1", "F1 of sets"), ("self_bleu", "Self-BLEU"), ("words", "words per answer")]
+)
+def test_names_keep_their_capitals_within_a_sentence(name: str, said: str) -> None:
+    assert label_inside(METRICS[name]) == said

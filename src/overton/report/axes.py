@@ -31,6 +31,22 @@ def score_of(value: Any) -> tuple[float, float, float] | None:
     return None if mean is None else (mean, mean if low is None else low, mean if high is None else high)
 
 
+def share_interval(share: float, pairs: float, weight: float = 1.0) -> tuple[float, float]:
+    """Wilson's 95% interval of a weighted share of pairs: that of the pairs as they are, brought to the same mix.
+
+    Args:
+        share: of the same pairs, from 0 to 1, where a different pair counted ``weight`` and a same pair 1.
+        pairs: how many there are, unweighted.
+        weight: above 0.
+    """
+    from scipy.stats import binomtest
+
+    same = round(share * weight * pairs / (1 - share + share * weight))
+    found = binomtest(same, round(pairs)).proportion_ci(method="wilson")
+    low, high = (q / (q + weight * (1 - q)) for q in (found.low, found.high))
+    return low, high
+
+
 def colour_of(system: str, systems: Sequence[str]) -> str:
     base = system.removesuffix(GREEDY)
     return f"c{min(5, systems.index(base if base in systems else system))}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overton.report.compare_figures import curve_figure, scores_figure
+from overton.report.compare_figures import curve_figure, scored_by, scores_figure
 from overton.report.compare_metrics import COMPARED, GROUPS, MAIN
 from overton.report.files import Row, mapping, number
 from overton.report.html import environment
@@ -81,8 +81,8 @@ def pairs(comparison: Row, metrics: Sequence[str] = MAIN) -> list[Pair]:
     ]
 
 
-def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[str], list[tuple[str, list[Cell]]]]]:
-    """Kind of group, metric, groups, and (system, one cell a group): the tables by group of questions."""
+def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[tuple[str, int]], list[tuple[str, list[Cell]]]]]:
+    """Kind of group, metric, (group, questions), and (system, one cell a group): the tables by group of questions."""
     ranked = comparison["ranked_by"]
     found = []
     for kind, groups in mapping(comparison.get("splits")).items():
@@ -94,7 +94,11 @@ def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[str], list[tup
                     (s, [cell(m, mapping(mapping(mapping(g).get(s)).get(name))) for g in groups.values()])
                     for s in comparison["systems"]
                 ]
-                found.append((kind, m, list(groups), rows))
+                sizes = [
+                    (group, int(max((number(mapping(own.get(m.name)).get("n")) or 0 for own in g.values()), default=0)))
+                    for group, g in groups.items()
+                ]
+                found.append((kind, m, sizes, rows))
     return found
 
 
@@ -113,6 +117,7 @@ def opening(comparison: Row) -> str:
         if {pair.a, pair.b} == set(systems[:2]):
             sure = "" if pair.verdict else ", which may be chance"
             text += f" Against {systems[1]}, on {pair.n} common questions, the difference is {pair.difference.text}"
+            text += " points" if m.unit == "share" else ""
             text += f" (95% interval {pair.difference.interval}; p after Holm's correction {pair.p}){sure}."
             text += f" {pair.opposed}" if pair.opposed else ""
     return text
@@ -143,6 +148,7 @@ def build_comparison(comparison: Row, title: str = "Comparison") -> str:
         "systems": systems,
         "answers": comparison["answers"],
         "scores": scores_figure(comparison["systems"], systems),
+        "scored_by": "".join(COMPARED[name].group for name in scored_by(comparison["systems"], systems)[:1]),
         "curve": curve_figure(comparison["coverage_at_k"], systems),
         "blocks": tables,
         "ranked": m,

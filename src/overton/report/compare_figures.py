@@ -18,6 +18,11 @@ _SETS = (
 _LINES = ("-", "--", ":")
 
 
+def scored_by(scores: Row, systems: Sequence[str]) -> tuple[str, ...]:
+    """The three metrics that :func:`scores_figure` draws: the known truth's, else entailment's, else similarity's."""
+    return next((s for s in _SETS if any(mapping(scores[x]).get(s[0]) for x in systems)), ())
+
+
 def scores_figure(scores: Row, systems: Sequence[str]) -> str:
     """Coverage, precision and F1 of each system with 95% intervals, one row a system.
 
@@ -28,7 +33,7 @@ def scores_figure(scores: Row, systems: Sequence[str]) -> str:
     Returns:
         SVG, or ``""`` without any of the metrics.
     """
-    names = next((s for s in _SETS if any(mapping(scores[x]).get(s[0]) for x in systems)), ())
+    names = scored_by(scores, systems)
     if not names:
         return ""
     points = {m: [score_of(mapping(scores[s]).get(m)) for s in systems] for m in names}
@@ -51,7 +56,7 @@ def scores_figure(scores: Row, systems: Sequence[str]) -> str:
         percent_axis(axes, "x")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2)
 
-    alt = "Means with 95% intervals. " + "; ".join(said) + "."
+    alt = f"Means with 95% intervals, {COMPARED[names[0]].group.lower()}. " + "; ".join(said) + "."
     return draw("compare-scores", (520.0, 60.0 + 26.0 * len(systems)), alt, paint)
 
 

@@ -37,6 +37,7 @@ class EstimatorPart:
         interval: its 95% interval as text.
         dev_pairs: number of pairs it was chosen on, as text.
         test: number of test pairs and situations, as a phrase.
+        mix: to which mix of same and different pairs the figures are weighted, a sentence or ``""``.
         reliability: calibration plot, ``""`` when there are no bins.
         histograms: caption and figure for each model that has one.
         rows: metric, one cell a system, difference.
@@ -46,6 +47,7 @@ class EstimatorPart:
     interval: str
     dev_pairs: str
     test: str
+    mix: str
     reliability: str
     histograms: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, tuple[Cell, ...], Cell], ...]
@@ -67,7 +69,8 @@ def estimator_part(files: RunFiles) -> EstimatorPart | None:
         interval="" if interval is None else threshold_interval(*interval),
         dev_pairs="" if dev is None else f"{dev:.0f}",
         test=test,
-        reliability=figures.reliability(_list(files.benchmark.get("reliability"))),
+        mix=mix_note(files.benchmark),
+        reliability=figures.reliability(_list(files.benchmark.get("reliability")), _weight(files.benchmark)),
         histograms=tuple(_histograms(files.benchmark, interval)),
         rows=tuple(rows),
     )
@@ -127,6 +130,23 @@ def _range(histograms: Sequence[Row]) -> tuple[float, float]:
 
 def _counts(benchmark: Row) -> tuple[Any, Any]:
     return benchmark.get("pairs"), benchmark.get("situations")
+
+
+def mix_note(benchmark: Row) -> str:
+    """To which mix of pairs the benchmark is weighted, a sentence; ``""`` where pairs count as they are."""
+    ratio = number(benchmark.get("different_per_same"))
+    if not ratio:
+        return ""
+    return (
+        f"Probabilities and figures are weighted to {ratio:g} different pairs for each same pair, so a model that "
+        f"tells nothing apart has an average precision of {100 / (1 + ratio):.1f}%."
+    )
+
+
+def _weight(benchmark: Row) -> float:
+    """What a different pair counts where a same pair counts 1: the rule of the pairs' own weights."""
+    ratio, pairs, same = (number(benchmark.get(key)) for key in ("different_per_same", "pairs", "positives"))
+    return ratio * same / (pairs - same) if ratio and same and pairs and pairs > same else 1.0
 
 
 def _difference(m: Metric, score: Row) -> Cell:

@@ -6,7 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from overton.report.axes import colour_of, legend_above, moving_average, percent_axis, score_of, short_name
+from overton.report.axes import (
+    colour_of,
+    legend_above,
+    moving_average,
+    percent_axis,
+    score_of,
+    share_interval,
+    short_name,
+)
 from overton.report.files import Row, mapping, number
 from overton.report.metrics import METRICS, Metric, value_text
 from overton.report.svg import COLOURS, MARKERS, Theme, draw
@@ -159,12 +167,13 @@ def coverage_by_count(by_count: Row, systems: Sequence[str]) -> str:
     return draw("by-count", _WIDE, alt, paint)
 
 
-def reliability(bins: Sequence[Row]) -> str:
+def reliability(bins: Sequence[Row], weight: float = 1.0) -> str:
     """Calibration plot: predicted probability against the observed share, one point a bin.
 
     Args:
         bins: rows with ``probability`` (mean predicted), ``positive`` (observed share) and ``count``;
             the bars are Wilson's 95% interval of the share.
+        weight: what a different pair counted in these means, where a same pair counted 1.
 
     Returns:
         SVG, or ``""`` when there are no bins.
@@ -178,15 +187,14 @@ def reliability(bins: Sequence[Row]) -> str:
     ]
     if not points:
         return ""
-    from scipy.stats import binomtest
-
     points.sort()
-    gap = sum(n * abs(p - o) for p, o, n in points) / sum(n for _, _, n in points)
+    masses = [weight * n / (1 - o + o * weight) for _, o, n in points]  # n pairs, those that differ times the weight
+    gap = sum(mass * abs(p - o) for mass, (p, o, _) in zip(masses, points, strict=True)) / sum(masses)
     said = ", ".join(f"{100 * p:.0f}%: {100 * o:.0f}%" for p, o, _ in points)
 
     def paint(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linewidth=1, linestyle=(0, (4, 3)))
-        intervals = [binomtest(round(o * n), round(n)).proportion_ci(method="wilson") for _, o, n in points]
+        intervals = [share_interval(o, n, weight) for _, o, n in points]
         pairs = list(zip(points, intervals, strict=True))
         errors = [[max(0.0, o - low) for (_, o, _), (low, _) in pairs]]
         errors.append([max(0.0, high - o) for (_, o, _), (_, high) in pairs])

@@ -19,7 +19,7 @@ from overton.report.heat import blocks, heat_rows, heat_systems
 from overton.report.judges import PAIR_HEAD, agreement_rows, pair_rows
 from overton.report.metrics import FORM, METRICS, TERMS, duration
 from overton.report.opening import opening
-from overton.report.story import alarms, points_note, series, warnings
+from overton.report.story import alarms, count_notes, points_note, series, warnings
 from overton.report.svg import css_variables
 from overton.report.tables import (
     Headline,
@@ -146,7 +146,7 @@ def _curves(files: RunFiles, table: Headline) -> list[str]:
 def _by_count(summary: Row, table: Headline) -> Row | None:
     systems, rows = count_table(summary, table)
     svg = figures.coverage_by_count(mapping(summary.get("by_count")), systems)
-    return {"svg": svg, "systems": systems, "rows": rows} if svg else None
+    return {"svg": svg, "systems": systems, "rows": rows, "few": count_notes(summary, systems)} if svg else None
 
 
 def _heat(summary: Row, table: Headline) -> Row | None:
@@ -200,7 +200,12 @@ def _details(recipe: Recipe, files: RunFiles) -> list[tuple[str, str]]:
         for package, version in mapping(manifest.get("versions")).items():
             if str(version) not in found.setdefault(str(package), []):
                 found[str(package)].append(str(version))
-    rows = [("seed", str(recipe.seed)), ("threads", str(recipe.threads or "chosen by torch"))]
+    rows = [
+        ("policy", recipe.policy.model),
+        ("data", recipe.data.path.name if recipe.data.path else recipe.data.dataset or recipe.data.source),
+        ("reward", recipe.reward.preset),
+    ]
+    rows += [("seed", str(recipe.seed)), ("threads", str(recipe.threads or "chosen by torch"))]
     started = [str(m["started"]) for m in files.manifests.values() if m.get("started")]
     if started:
         rows.append(("started", min(started)))

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 
 from overton.recipe import Recipe
-from overton.report.estimator import estimator_rows
+from overton.report.estimator import estimator_rows, mix_note
 from overton.report.files import Guard, Row, RunFiles, mapping
 from overton.report.heat import heat_rows, heat_systems
 from overton.report.judges import PAIR_HEAD, agreement_rows, pair_rows
 from overton.report.metrics import duration
 from overton.report.opening import opening
-from overton.report.story import alarms, points_note, warnings
+from overton.report.story import alarms, count_notes, points_note, warnings
 from overton.report.svg import printable
 from overton.report.tables import (
     Cell,
@@ -116,8 +116,11 @@ def _judges(files: RunFiles) -> list[str]:
 
 def _by_count(summary: Row, table: Headline) -> list[str]:
     systems, rows = count_table(summary, table)
-    body = [[count, *map(str, cells)] for count, cells in rows]
-    return ["## Coverage by number of perspectives", grid(["references", *systems], body)] if body else []
+    body = [[count, *map(str, cells), n] for count, cells, n in rows]
+    if not body:
+        return []
+    notes = [plain(note) for note in count_notes(summary, systems)]
+    return ["## Coverage by number of perspectives", grid(["references", *systems, "n"], body), *notes]
 
 
 def _values(summary: Row, table: Headline) -> list[str]:
@@ -125,7 +128,10 @@ def _values(summary: Row, table: Headline) -> list[str]:
     systems = heat_systems(per_value, table.systems)
     found = heat_rows(per_value, systems, table.baseline, table.treated)
     rows = [[r.value, *(f"{c.text}%" if c.level >= 0 else "" for c in r.cells), r.change, str(r.total)] for r in found]
-    return ["## Coverage by value", grid(["value", *systems, "change", "n"], rows)] if rows else []
+    if not rows:
+        return []
+    note = "Share of the situations where a value matters whose answer states it; change in percentage points."
+    return ["## Coverage by value", note, grid(["value", *systems, "change", "n"], rows)]
 
 
 def cautions(alarms: Sequence[str], notes: Sequence[str]) -> list[str]:
@@ -139,7 +145,10 @@ def cautions(alarms: Sequence[str], notes: Sequence[str]) -> list[str]:
 
 def _estimator(files: RunFiles) -> list[str]:
     rows = [[label, *map(str, cells), str(gap)] for label, cells, gap in estimator_rows(files)]
-    return ["## Estimator", grid(["metric", "untuned base", "tuned", "difference"], rows)] if rows else []
+    if not rows:
+        return []
+    notes = [note] if (note := mix_note(files.benchmark)) else []
+    return ["## Estimator", *notes, grid(["metric", "untuned base", "tuned", "difference"], rows)]
 
 
 def _times(files: RunFiles) -> list[str]:

@@ -135,7 +135,7 @@ _ALL = (
     ),
     Metric("words", "Words per answer", "count", "", FORM, "Words in the whole answer.", 0),
     Metric("tokens", "Tokens per answer", "count", "", FORM, "Tokens that the model generated for it.", 0),
-    Metric("seconds", "Seconds per answer", "count", "", FORM, "Time of generation, of all calls together.", 2),
+    Metric("seconds", "Seconds per answer", "count", "", FORM, "Time of generation, of all calls together.", 3),
     Metric("calls", "Calls per answer", "count", "", FORM, "Calls of all models for one answer, retries included.", 2),
     Metric("cost", "Cost per answer", "count", "", FORM, "Of all calls, in the currency of the prices given.", 5),
     Metric(
@@ -206,7 +206,8 @@ def metric(name: str) -> Metric:
 
 def label_inside(metric: Metric) -> str:
     """Its label within a sentence."""
-    return metric.label if metric.label == "F1" else metric.label.lower()
+    name = metric.label  # F1 and F1 of sets, Self-BLEU, Distinct-1, Vendi score: names stay as they are
+    return name if name.startswith(("F1", "Self-", "Distinct-", "Vendi")) else name.lower()
 
 
 def value_text(metric: Metric, value: float) -> str:

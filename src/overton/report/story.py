@@ -53,9 +53,19 @@ def _few(files: RunFiles) -> list[str]:
     """The warning of ``overton compare`` where means or comparisons are over few situations."""
     summary = files.summary
     scores = [score for own in mapping(summary.get("systems")).values() for score in mapping(own).values()]
+    return _few_notes([*scores, *comparisons(summary)])
+
+
+def count_notes(summary: Row, systems: Sequence[str]) -> list[str]:
+    """The same warning for coverage by number of references; it stands at that table, whose groups are often small."""
+    by_count = mapping(summary.get("by_count"))
+    return _few_notes([score for s in systems for score in mapping(by_count.get(s)).values()])
+
+
+def _few_notes(scores: Sequence[object]) -> list[str]:
     known = [
         {**row, "n": int(n), "low": number(row.get("low"))}
-        for row in map(mapping, [*scores, *comparisons(summary)])
+        for row in map(mapping, scores)
         if (n := number(row.get("n"))) is not None
     ]
     return [f"{note[0].upper()}{note[1:]}." for note in few_note(known)]
@@ -165,5 +175,6 @@ def points_note(baseline: str, treated: str) -> str:
     return (
         f"Difference and relative change: {treated} against {baseline}; shares differ in percentage points. "
         "Small figures are 95% intervals; n, where it stands there, is how many situations both have a value for, when "
-        "a mean is over more."
+        "a mean is over more. p is of Wilcoxon's signed-rank test, after Holm's correction for all comparisons of the "
+        "run."
     )

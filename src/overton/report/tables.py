@@ -187,14 +187,22 @@ def other_comparisons(summary: Row, table: Headline) -> list[tuple[str, str, Met
     return found
 
 
-def count_table(summary: Row, table: Headline) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """Coverage by number of references: systems, and (number, one cell a system). Greedy ones stay out."""
+def count_table(summary: Row, table: Headline) -> tuple[list[str], list[tuple[str, list[Cell], str]]]:
+    """Coverage by number of references: systems, and (number, one cell a system, n). Greedy ones stay out.
+
+    ``n`` says how many situations a mean is over; two numbers, ``15 / 14``, where it is not the same for all systems.
+    """
     by_count = mapping(summary.get("by_count"))
     there = [s for s in table.systems or by_count if mapping(by_count.get(s))]
     systems = [s for s in there if not is_greedy(s)] or there
     groups = count_groups(k for s in systems for k in by_count[s])
     m = METRICS["oracle_coverage"]
-    return systems, [(name, [cell(m, mapping(by_count[s].get(name))) for s in systems]) for name in groups]
+    rows = []
+    for name in groups:
+        scores = [mapping(by_count[s].get(name)) for s in systems]
+        counts = dict.fromkeys(f"{n:.0f}" for score in scores if (n := number(score.get("n"))) is not None)
+        rows.append((name, [cell(m, score) for score in scores], " / ".join(counts)))
+    return systems, rows
 
 
 def count_groups(names: Iterable[str]) -> dict[str, int]:
