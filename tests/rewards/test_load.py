@@ -10,6 +10,7 @@ import pytest
 from overton.errors import RecipeError
 from overton.integrations.trl import TrlReward
 from overton.rewards import OvertonReward, load_reward
+from overton.rewards.presets import make_preset
 from overton.testing import tiny_encoder
 
 SIZE = 32  # numbers of a row of the tiny encoder; the untuned MiniLM has 384
@@ -80,8 +81,8 @@ def test_a_preset_file_is_looked_for_beside_the_settings(run: Path, tmp_path: Pa
 
 def test_overrides_that_are_all_left_out_are_none(run: Path, tmp_path: Path) -> None:
     settings = tmp_path / "reward.yaml"
-    settings.write_text(f"estimator: {run}\noverrides:\n  # beta: 1\n", encoding="utf-8")
-    assert load_reward(settings).preset.beta == 1.4  # type: ignore[union-attr]
+    settings.write_text(f"estimator: {run}\npreset: op-grpo\noverrides:\n  # weights\n", encoding="utf-8")
+    assert load_reward(settings).preset == make_preset("op-grpo", {})  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

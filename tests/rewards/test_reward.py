@@ -190,7 +190,7 @@ def test_a_real_estimator_fits_and_labels_count_for_the_paper_only(estimator_fol
 
     estimator = SimilarityEstimator.load(estimator_folder, bf16=False)
     with pytest.raises(ModelError, match="calibration"):
-        OvertonReward(estimator).score([Group("p", (HERS,), (BOTH,))])
+        OvertonReward(estimator)
     answer = format_answer([Perspective("Liberty of thought", HERS.explanation)], "s")
     group = Group("May he read it?", (HERS,), (answer,))
     ours = OvertonReward(estimator, threshold=0.9999).score([group])[0][0]

@@ -66,6 +66,7 @@ class OvertonReward:
         RecipeError: unknown preset or field, a file that cannot be read or names a background that is not given, a path
             in place of an estimator, or a background for a preset that looks at none.
         DataError: a background that is too small, or holds something else than situations.
+        ModelError: the estimator has no calibration, and nothing else gives a threshold.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class OvertonReward:
         self.estimator = estimator
         self.preset = make_preset(preset, overrides)
         check_background(self.preset, preset, bool(background))
+        if self.preset.threshold is None:
+            _ = estimator.threshold  # of a model that nobody calibrated this says so, now and not after a generation
         if not isinstance(background, Background):
             background = Background.of(background, estimator) if background else None
         self.background = background
