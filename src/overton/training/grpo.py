@@ -69,7 +69,9 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
             # ZeRO-3 and its own FSDP2, but not for Accelerate's: a process that is done would leave the rest waiting.
             model._is_fsdp_managed_module = True
         try:
-            with nullcontext() if is_sharded(self) else fast_generate(model, self.accelerator.autocast()):
+            # vLLM within this process has its own precision, and sharded weights are cast as they are gathered.
+            as_is = is_sharded(self) or self.use_vllm
+            with nullcontext() if as_is else fast_generate(model, self.accelerator.autocast()):
                 result = super()._generate(prompts)
         except NonFiniteError as error:
             self.stop(str(error), [{"prompt": prompt} for prompt in prompts])
