@@ -192,9 +192,9 @@ def _tell_of_misses(credits: Sequence[Sequence[float]]) -> None:
     if share < least:
         say(
             f"OP-GRPO: {share:.0%} of the segments that the policy writes are new matches. As a miss is counted, one "
-            f"more segment pays from {least:.0%} on, so answers will get shorter. To keep their length, set "
-            f"reward.overrides.miss_credit to about {-share / (1 - share) or 0:.2g} (docs/reward.md, Credit per "
-            "perspective).",
+            f"more segment pays from {least:.0%} on, so answers will get shorter. To keep their length, give a miss "
+            f"about {-share / (1 - share) or 0:.2g} (reward.overrides.miss_credit of preset overton) or set "
+            "reward.credit_weight to 0; docs/reward.md, Credit per perspective.",
             style="yellow",
         )
 
