@@ -123,6 +123,11 @@ def test_overrides_are_typed_and_make_their_sections(tmp_path: Path) -> None:
     assert recipe.data.path == Path("a=b.csv")
 
 
+@pytest.mark.parametrize(("given", "found"), [("wandb", ["wandb"]), ("none", []), (["trackio"], ["trackio"])])
+def test_trackers_may_be_one_name_as_transformers_takes_them(given: object, found: list[str]) -> None:
+    assert parse_recipe({"name": "a", "training": {"report_to": given}}).training.report_to == found
+
+
 def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path, "{question}", "mine.txt")

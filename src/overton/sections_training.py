@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from overton.address import check_address
 from overton.sections_model import Section
@@ -254,6 +254,12 @@ class TrainingSection(Section):
         False, description="Liger's fused kernels, with the package liger-kernel and a GPU: less memory, faster"
     )
     report_to: list[str] = Field(default_factory=list, description="trackers: wandb, tensorboard, trackio ...")
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """As transformers takes them: one name, or ``none``, in place of a list."""
+        return ([] if value == "none" else [value]) if isinstance(value, str) else value
 
     @property
     def precision(self) -> dict[str, Any]:
