@@ -46,6 +46,22 @@ def pretend_to_have_gpus() -> None:
     PartialState.set_device = device  # type: ignore[method-assign]
 
 
+def wait_for_every_gather(comm: Any) -> None:
+    """DeepSpeed 0.19.5 starts the gathers of several tensors and waits for the last one: enough on a GPU, where NCCL
+    takes one after the other. Gloo runs them side by side, and weights would be read before they are there.
+    """
+    for name in ("all_gather", "all_gather_into_tensor"):
+        gather = getattr(comm, name)
+
+        def waited(*args: Any, gather: Any = gather, **options: Any) -> Any:
+            handle = gather(*args, **options)
+            if handle is not None:
+                handle.wait()
+            return handle
+
+        setattr(comm, name, waited)
+
+
 def watch_gradients() -> list[bool]:
     """For each pass that is to come, whether its gradients are summed and shared out: whole ones lie elsewhere."""
     found: list[bool] = []
@@ -71,6 +87,7 @@ if __name__ == "__main__":
         from deepspeed import comm
 
         comm.init_distributed(dist_backend="gloo", auto_mpi_discovery=False)
+        wait_for_every_gather(comm)
     else:
         torch.distributed.init_process_group("gloo")
     shards, folder = watch_gradients(), Path(sys.argv[2])
