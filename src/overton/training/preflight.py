@@ -190,19 +190,22 @@ def _vllm() -> Iterator[Problem]:
 
 
 def _gpu(key: str, remedy: str, wanted: int = 1) -> Iterator[Problem]:
-    import torch
-
-    found = torch.cuda.device_count()
+    found = _usable_gpus()
     if found < wanted:
         there = "no GPU that torch can use" if not found else f"{found} of the {wanted} GPUs it wants"
         yield Problem("error", key, f"this machine has {there}: {remedy}")
 
 
-def _launcher(world: int) -> Iterator[Problem]:
+def _usable_gpus() -> int:
+    """GPUs that torch can use: it also counts those whose driver is too old for it."""
     import torch
 
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _launcher(world: int) -> Iterator[Problem]:
     launched = "LOCAL_RANK" in os.environ  # also of one process, which then has a GPU of its own
-    if world == 1 and not launched and (found := torch.cuda.device_count()) > 1:
+    if world == 1 and not launched and (found := _usable_gpus()) > 1:
         yield Problem(
             "error",
             "training",
