@@ -96,6 +96,15 @@ def part() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+def on_one_gpu(arguments: Any) -> Any:
+    """Training arguments of transformers, for one GPU however many there are; changed in place.
+
+    Its trainer would share out each batch among all that one process sees, and make a batch as many times as large.
+    """
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # transformers sets it so too, where it is to be one
+    return arguments
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """Let libraries see this one process only, whatever the launcher said."""
@@ -132,6 +141,7 @@ __all__ = [
     "is_first",
     "is_lost_connection",
     "number",
+    "on_one_gpu",
     "part",
     "shares_weights",
     "wait_for_all",

@@ -1,7 +1,8 @@
-"""Weights of a causal language model: all of them saved, all of them here."""
+"""Weights of a causal language model: all of them saved, all of them here; and their memory, once they are not used."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,18 @@ def causal_model(source: str, **options: Any) -> Any:
             f"{len(missing)} of its weights are not saved, {missing[0]} among them: it is an encoder, or not whole"
         )
     return model
+
+
+def release() -> None:
+    """Give back the memory of models that nothing uses any more, on a GPU to whoever asks next.
+
+    A trainer and its model refer to each other, so they would stay, with the optimizer's state, until Python happens to
+    look for such circles; and torch keeps what it once had of a GPU, where other libraries cannot get it.
+    """
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()  # does nothing where no GPU was used
 
 
 @contextmanager

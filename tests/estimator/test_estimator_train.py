@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentence_transformers
+import torch
 from estimator_tiny import make_pairs, make_triplets
 
 from overton.errors import DataError, ModelError, RecipeError
@@ -53,6 +55,22 @@ def test_every_loss_pulls_equal_perspectives_together(tiny_base: Path, tmp_path:
     after = SimilarityEstimator.load(tmp_path / "model")
     assert gap(after) > gap(before) + 0.2
     assert figures["steps"] > 0 and np.isfinite(figures["loss"])
+
+
+def test_a_batch_is_as_large_however_many_gpus_there_are(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen(sentence_transformers.SentenceTransformerTrainingArguments):
+        """As if the machine had two GPUs, without their use."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs | {"use_cpu": False})
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(sentence_transformers, "SentenceTransformerTrainingArguments", Seen)
+    settings = section(tiny_base, loss="mnrl", epochs=1)
+    figures = train_estimator(make_triplets(60, 0), settings, tmp_path / "model")
+    assert figures["steps"] == pytest.approx(figures["triplets"] / 6, abs=2)
 
 
 @pytest.mark.parametrize("train_on", ["triplets", "pairs"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from overton.errors import DataError, DiskFullError
 from overton.evaluation import nli_learner, nli_train
@@ -101,6 +102,24 @@ def test_training_leaves_a_whole_cross_encoder(
     model = load_nli(folder)
     assert model.entailment == nli_learner.LABELS.index("entailment")
     assert 0 < model.probabilities([("It puts the guest at risk.", "The guest could get hurt.")]).popitem()[1] < 1
+
+
+def test_a_batch_is_as_large_however_many_gpus_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    class Watched(nli_learner._Collator):
+        def pairs(self, rows: list[nli_learner.Example]) -> dict[str, Any]:
+            sizes.append(len(rows))
+            return super().pairs(rows)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(nli_learner, "_Collator", Watched)
+    monkeypatch.setattr(nli_learner, "BATCH", 16)
+    monkeypatch.setattr(nli_learner, "EPOCHS", 0.5)
+    monkeypatch.setattr(nli_learner, "WARM_UP_SENTENCES", 16)
+    write_jsonl(tmp_path / "nli.jsonl", pairs(100))
+    nli_train.train_world_nli(tmp_path / "nli.jsonl", tmp_path / "nli_model")
+    assert set(sizes) == {16}
 
 
 def test_a_model_that_cannot_be_saved_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -284,3 +284,16 @@ def wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 120) ->
         except (URLError, OSError):
             time.sleep(0.2)
     raise AssertionError("the server did not start")
+
+
+def test_on_another_device_than_a_cpu_positions_are_not_rounded(model: str) -> None:
+    import torch
+
+    from overton.llm.local import _cast
+    from overton.weights import causal_model
+
+    found = _cast(causal_model(model).to("meta"), torch.bfloat16)
+    assert {weights.dtype for weights in found.parameters()} == {torch.bfloat16}
+    assert found.model.rotary_emb.inv_freq.dtype == torch.float32
+    again = _cast(found, torch.bfloat16)  # saved so
+    assert again.model.rotary_emb.inv_freq.dtype == torch.float32

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from importlib import util
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 from llm_server import Open, ask
 
-from overton.errors import MissingDependencyError
+from overton.errors import MissingDependencyError, ModelError
 from overton.llm import Reply, Request
-from overton.llm.vllm_offline import engine_arguments, read_output, sampling_arguments
+from overton.llm.vllm_offline import VllmModel, engine_arguments, read_output, sampling_arguments
 from overton.rundir import fingerprint
 from overton.sections_model import LlmSection
 from overton.testing import tiny_policy
@@ -48,6 +50,28 @@ def test_the_missing_package_is_named(open_llm: Open, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(MissingDependencyError, match="pip install vllm"):
         open_llm(backend="vllm").complete(ask("a"))
+
+
+def test_what_is_done_with_is_out_of_memory_before_the_engine_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trainer:
+        def __init__(self) -> None:
+            self.itself = self
+
+    def engine(**arguments: object) -> None:
+        found.append(before())
+        raise ValueError("no GPU")
+
+    found: list[object] = []
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=engine))
+    gc.disable()
+    try:
+        before = weakref.ref(Trainer())
+        assert before() is not None
+        with pytest.raises(ModelError, match="no GPU"):
+            VllmModel(LlmSection(model="m", backend="vllm"))
+    finally:
+        gc.enable()
+    assert found == [None]
 
 
 @pytest.mark.skipif(util.find_spec("vllm") is None, reason="vllm is not installed; it needs a GPU")

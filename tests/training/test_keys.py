@@ -282,17 +282,19 @@ def test_the_estimator_goes_where_it_is_told(tmp_path: Path) -> None:
     from overton.estimator import SimilarityEstimator
 
     estimator = SimilarityEstimator.load(tiny_encoder(tmp_path / "model"))
-    reward = placed_reward(recipe(reward={"placement": "cpu"}), estimator, "cpu")
+    reward = placed_reward(recipe(reward={"placement": "cpu", "overrides": {"threshold": 0.5}}), estimator, "cpu")
     assert isinstance(reward, OvertonReward) and estimator.model.device.type == "cpu"
     before = estimator.encode(["a text"])
+    assert estimator._packed
     estimator.move("cpu")
+    assert not estimator._packed  # nor are copies of the weights left where it was
     assert (estimator.encode(["a text"]) == before).all()
     if not torch.cuda.is_available():
         with pytest.raises(RecipeError, match="cannot be put on cuda:3"):
             placed_reward(recipe(reward={"placement": "cuda:3"}), estimator, "cpu")
     with pytest.raises(RecipeError, match="needs an estimator"):
         placed_reward(recipe(), None, "cpu")
-    fake: Any = SimpleNamespace()  # on a CPU, `auto` leaves the estimator alone
+    fake: Any = SimpleNamespace(threshold=0.5)  # on a CPU, `auto` leaves the estimator alone
     assert isinstance(placed_reward(recipe(), fake, "cpu"), OvertonReward)
 
 

@@ -136,7 +136,15 @@ def test_a_path_that_is_no_models_folder(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_several_gpus_want_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # a driver that is too old for torch
+    assert list(preflight.machine(recipe(), 1)) == []
+    assert "no GPU that torch can use" in only(preflight.machine(recipe(reward={"placement": "cuda:1"}), 1)).text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert "torchrun --nproc_per_node 4 -m overton train" in only(preflight.machine(recipe(), 1)).text
+    assert "CUDA_VISIBLE_DEVICES=0" in only(preflight.machine(recipe(), 1)).text
+    # Seeing one, the reward would have none; the processes take the GPUs from 0 on.
+    found = only(preflight.machine(recipe(reward={"placement": "cuda:3"}), 1)).text
+    assert found.endswith("or fewer, and cuda:3 is the reward's alone (--nproc_per_node 3)")
     assert list(preflight.machine(recipe(), 4)) == []
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert list(preflight.machine(recipe(), 1)) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from contextlib import chdir, suppress
 from copy import deepcopy
 from functools import partialmethod
@@ -15,8 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 import overton.estimator
+import overton.training.card
 import overton.training.grpo
 import overton.training.sft
+import overton.training.trainers
 from overton.errors import ModelError, RecipeError, RunError
 from overton.integrations.remote import RemoteReward
 from overton.jsonio import read_jsonl, write_jsonl, write_text
@@ -285,6 +289,30 @@ def test_another_grpo_or_reward_keeps_the_finished_sft(copied: RunDir, change: s
     assert made_again(copied, recipe_with(change, **SMALL)) == (["grpo"], ["grpo"])
     steps = [row["step"] for row in read_jsonl(copied.path / "training" / "grpo" / "metrics.jsonl")]
     assert steps == ([1, 2, 3] if "steps=3" in change else [1, 2])
+
+
+def test_a_finished_training_leaves_no_model_in_memory(copied: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Any] = []
+    left: list[Any] = []
+    save, card = overton.training.trainers.train_and_save, overton.training.card.write_card
+
+    def train_and_save(trainer: Any, tokenizer: Any, folder: Path) -> None:
+        trained.append(weakref.ref(trainer.model))
+        save(trainer, tokenizer, folder)
+
+    def write_card(folder: Path, recipe: Recipe, part: str) -> None:
+        left.append(trained[-1]())
+        card(folder, recipe, part)
+
+    monkeypatch.setattr(overton.training.trainers, "train_and_save", train_and_save)
+    monkeypatch.setattr(overton.training.grpo, "train_and_save", train_and_save)
+    monkeypatch.setattr(overton.training.card, "write_card", write_card)
+    gc.disable()  # as it happens to be
+    try:
+        run_stage(recipe_with("training.sft.learning_rate=0.02", **SMALL), copied, TRAINING)
+    finally:
+        gc.enable()
+    assert len(trained) == 2 and left == [None, None]
 
 
 def test_another_estimator_keeps_the_finished_sft(copied: RunDir) -> None:

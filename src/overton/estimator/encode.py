@@ -134,6 +134,7 @@ class SimilarityEstimator:
         """Put the model on another device, ``cpu`` or ``cuda:1``; its vectors so far are forgotten."""
         self.model.to(device)
         self.bf16 = self._wants_bf16 and has_fast_bf16(self.model.device.type)
+        self._packed.clear()  # copies of the weights, on the device that it leaves
         self.clear_cache()
 
     def keep_in(self, path: Path | str, model: str) -> None:

@@ -19,6 +19,7 @@ from overton.estimator.pairs import check_texts
 from overton.estimator.preprocess import Prepare, Preprocessing
 from overton.folders import atomic_folder
 from overton.precision import has_fast_bf16, ignore_launchers_precision
+from overton.processes import on_one_gpu
 from overton.progress import progress
 from overton.sections import ALL_PAIRS
 
@@ -134,7 +135,7 @@ def _train(
         )
         trainer = Trainer(
             model=model,
-            args=arguments,
+            args=on_one_gpu(arguments),
             train_dataset=dataset,
             loss=build_loss(model, section, groups),
             callbacks=[_bar(losses, f" ({number + 1} of {section.soup})" if section.soup > 1 else "")],

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from overton.precision import ignore_launchers_precision
+from overton.processes import on_one_gpu
 from overton.progress import progress
 
 LABELS = ("contradiction", "entailment", "neutral")
@@ -164,6 +165,7 @@ def _train(
             remove_unused_columns=False,
             dataloader_pin_memory=False,
         )
+        arguments = on_one_gpu(arguments)
         trainer = Trainer(learner, arguments, data_collator=collate, train_dataset=rows, callbacks=[Advance()])
         trainer.remove_callback(PrinterCallback)
         trainer.train()

@@ -143,7 +143,21 @@ def _load(name: str) -> tuple[Any, Any]:
         tokenizer.pad_token = tokenizer.eos_token
     end_turns(model, tokenizer)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    return model.to(best_dtype(model)), tokenizer
+    return _cast(model, best_dtype(model)), tokenizer
+
+
+def _cast(model: Any, dtype: torch.dtype) -> Any:
+    """The model with weights of that type.
+
+    On a GPU buffers stay as they are: the frequencies of rotary embeddings are kept in float32, and rounded to bfloat16
+    they would be off by .4%, which far down a text is another position.
+    """
+    if model.device.type == "cpu":
+        return model.to(dtype)
+    if dtype != model.dtype:  # of a quantised model it never is, and none may be cast
+        for weights in model.parameters():
+            weights.data = weights.data.to(dtype)
+    return model
 
 
 def best_dtype(model: Any) -> torch.dtype:

@@ -12,6 +12,7 @@ from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
 from overton.prompting import marks_channels, turn_end
 from overton.sections_model import LlmSection
+from overton.weights import release
 
 # Replies are stored after each block; vLLM itself decides how many of it run side by side.
 _BLOCK = 512
@@ -38,6 +39,7 @@ class VllmModel:
                 "backend: vllm wants the package vllm (pip install vllm; it needs a GPU). Without it, leave the key "
                 "`backend` out, or start a server elsewhere and give its base_url"
             ) from error
+        release()  # vLLM refuses to start where less than its share of the GPU is free
         try:
             self._llm = vllm.LLM(**engine_arguments(section))
         except Exception as error:  # vLLM's own classes, torch's, and those of the engine's process

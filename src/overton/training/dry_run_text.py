@@ -17,6 +17,7 @@ PARTS = (
     ("activations", "activations"),
     ("logits", "logits"),
     ("cache", "keys and values of generation"),
+    ("rounded", "weights rounded for generation"),
     ("allowance", "allowance for the rest"),
 )
 

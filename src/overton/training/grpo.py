@@ -88,7 +88,9 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         if not self.credit_weight:
             return output
         mask = output["completion_mask"]
-        tokens = [row[m.bool()].tolist() for row, m in zip(output["completion_ids"], mask, strict=True)]
+        # To the CPU and back in one go: row by row, a GPU would be waited for at each answer.
+        written = zip(output["completion_ids"].cpu(), mask.bool().cpu(), strict=True)
+        tokens = [row[m].tolist() for row, m in written]
         scored = [i for i, s in enumerate(scores) if s.value is not None]
         # Baselines and scale are those of the whole step, whichever process an answer is on.
         everywhere = gather([(number(), list(scores[i].credits)) for i in scored])
@@ -96,7 +98,7 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
             _tell_of_misses([credits for _, credits in everywhere])
         segments, decisions = line_advantages([credits for _, credits in everywhere], self.credit_discount)
         here = [place for place, (process, _) in enumerate(everywhere) if process == number()]
-        extra = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
+        extra = torch.zeros(mask.shape, dtype=torch.float32)
         for index, place in zip(scored, here, strict=True):
             text = self._decode(tokens[index])
             # A tokenizer that parses responses hands over a part of the text only, without the thinking.
@@ -108,6 +110,7 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
                 spans = [(start - shift, end - shift) for start, end in spans]
             row = token_advantages(spans, scores[index].segments, segments[place], decisions[place])
             extra[index, : len(row)] = torch.from_numpy(row)
+        extra = extra.to(mask.device)
         squares = torch.stack([extra[mask.bool()].pow(2).sum(), mask.sum().float()])
         total, tokens_everywhere = self.accelerator.reduce(squares, reduction="sum")
         scale = (total / tokens_everywhere).sqrt().clamp_min(1e-4)

@@ -70,8 +70,11 @@ class GuardedTrainer(Trainer):
             NonFiniteError: one is NaN or infinite; the rows are those of the last step.
         """
         assert self.model is not None
-        for name, weights in self.model.named_parameters():
-            if weights.requires_grad and not bool(torch.isfinite(shard(weights)).all()):
+        trained = {name: shard(weights) for name, weights in self.model.named_parameters() if weights.requires_grad}
+        # Asked once: a GPU would be waited for at each of some hundred matrices.
+        finite = torch.stack([torch.isfinite(weights).all() for weights in trained.values()]).tolist()
+        for name, fine in zip(trained, finite, strict=True):
+            if not fine:
                 rows = batch_rows(self._taken, self._text_of)
                 self.stop(f"weights of {name} are NaN or infinite", rows, step=self.state.global_step)
 

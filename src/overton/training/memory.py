@@ -63,7 +63,8 @@ def estimate(shape: Shape, policy: PolicySection, training: TrainingSection, loa
 
     Returns:
         ``weights``, ``reference``, ``optimizer``, ``estimator``, ``vllm``, ``buckets`` (kept all the time);
-        ``gradients``, ``copies``, ``activations``, ``logits`` (update); ``cache`` (generation); ``allowance``;
+        ``gradients``, ``copies``, ``activations``, ``logits`` (update); ``cache``, ``rounded`` (generation; the latter
+        are weights that stand twice there); ``allowance``;
         ``update``, ``generation``, ``total``.
     """
     kept = states(shape, policy, training, load)
@@ -81,7 +82,10 @@ def estimate(shape: Shape, policy: PolicySection, training: TrainingSection, loa
         "activations": activations(shape, policy, training, load.rows * load.tokens),
         "logits": logits(shape, policy, training, load.rows * load.tokens),
     }
-    generation = {"cache": _generation(shape, policy, training, load)}
+    generation = {
+        "cache": _generation(shape, policy, training, load),
+        "rounded": _rounded(shape, policy, training, load),
+    }
     always = sum(kept.values())
     peak = always + max(sum(update.values()), sum(generation.values()))
     allowance = _ALLOWANCE + _FRAGMENTS * (peak - kept["vllm"])
@@ -191,6 +195,13 @@ def _generation(shape: Shape, policy: PolicySection, training: TrainingSection, 
     cache = cache_bytes(shape, size)
     gathered = 2.0 * shape.parameters if load.sharding == "zero3" else 0.0
     return gathered + load.sampled * (load.tokens * cache + 4.0 * shape.vocabulary)
+
+
+def _rounded(shape: Shape, policy: PolicySection, training: TrainingSection, load: Load) -> float:
+    """Bytes of weights in bfloat16 beside those in float32: autocast keeps them while answers are generated."""
+    if not load.sampled or training.grpo.rollout != "transformers" or load.sharding != "ddp" or policy.lora_rank:
+        return 0.0
+    return 2.0 * (shape.linear + shape.vocabulary * shape.hidden) if training.bf16 else 0.0
 
 
 def checkpoint_bytes(shape: Shape, policy: PolicySection, sharding: Sharding, bf16: bool) -> float:

@@ -118,7 +118,7 @@ def machine(recipe: Recipe, world: int) -> Iterator[Problem]:
             f"{policy.model}: a LoRA adapter, and training goes on from whole weights: merge it first (peft's "
             "`merge_and_unload`), save model and tokenizer, and name that folder",
         )
-    yield from _launcher(world)
+    yield from _launcher(world, recipe.reward.placement)
     if training.use_liger_kernel:
         yield from _package("liger_kernel", "training.use_liger_kernel", "pip install liger-kernel, or set it to false")
         yield from _gpu("training.use_liger_kernel", "its kernels run on a GPU only; set it to false")
@@ -190,24 +190,30 @@ def _vllm() -> Iterator[Problem]:
 
 
 def _gpu(key: str, remedy: str, wanted: int = 1) -> Iterator[Problem]:
-    import torch
-
-    found = torch.cuda.device_count()
+    found = _usable_gpus()
     if found < wanted:
         there = "no GPU that torch can use" if not found else f"{found} of the {wanted} GPUs it wants"
         yield Problem("error", key, f"this machine has {there}: {remedy}")
 
 
-def _launcher(world: int) -> Iterator[Problem]:
+def _usable_gpus() -> int:
+    """GPUs that torch can use: it also counts those whose driver is too old for it."""
     import torch
 
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _launcher(world: int, placement: str) -> Iterator[Problem]:
     launched = "LOCAL_RANK" in os.environ  # also of one process, which then has a GPU of its own
-    if world == 1 and not launched and (found := torch.cuda.device_count()) > 1:
+    if world == 1 and not launched and (found := _usable_gpus()) > 1:
+        fewer = "let it see one: CUDA_VISIBLE_DEVICES=0"
+        if placement.startswith("cuda:") and (before := int(placement[5:])):
+            fewer = f"fewer, and {placement} is the reward's alone (--nproc_per_node {before})"
         yield Problem(
             "error",
             "training",
             f"this machine has {found} GPUs, and TRL trains on one in each process. Launch one for each "
-            f"(`torchrun --nproc_per_node {found} -m overton train RECIPE`), or let it see one: CUDA_VISIBLE_DEVICES=0",
+            f"(`torchrun --nproc_per_node {found} -m overton train RECIPE`), or {fewer}",
         )
 
 

@@ -18,6 +18,7 @@ from overton.progress import console
 from overton.recipe import Recipe
 from overton.rundir import RunDir
 from overton.types import Situation
+from overton.weights import release
 
 
 def check(recipe: Recipe, run: RunDir) -> None:
@@ -126,6 +127,7 @@ def _make(part: Path, name: str, recipe: Recipe, train: Callable[[], None]) -> N
     else:
         console.print(name)
         train()
+        release()
         if is_first():
             write_card(part / "model", recipe, part.name)
     wait_for_all()
