@@ -128,8 +128,10 @@ def compare(
     from overton.comparing_files import tables_in
     from overton.comparing_table import FILES, FORMATS, print_main, write_comparison
     from overton.jsonio import keep_inputs
+    from overton.report.svg import need_matplotlib
     from overton.scoring_pairs import Evaluators
 
+    need_matplotlib()
     if table_format and table_format not in FORMATS:
         raise typer.BadParameter(f"{table_format!r}; known: {', '.join(FORMATS)}", param_hint="--format")
     tables = tables_in(references) if references is not None and references.is_dir() else [references]

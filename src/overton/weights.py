@@ -6,10 +6,11 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import util
 from pathlib import Path
 from typing import Any
 
-from overton.errors import ModelError
+from overton.errors import MissingDependencyError, ModelError
 
 # Of a whole model, and of a LoRA adapter, which names its base.
 CONFIGS = ("config.json", "adapter_config.json")
@@ -18,6 +19,16 @@ CONFIGS = ("config.json", "adapter_config.json")
 def holds_model(folder: Path) -> bool:
     """Whether a folder is one of a saved model or of a LoRA adapter."""
     return any((folder / name).is_file() for name in CONFIGS)
+
+
+def check_adapter(source: str | Path) -> None:
+    """Refuse a LoRA adapter where it cannot be read: transformers then calls its folder one of no known model.
+
+    Raises:
+        MissingDependencyError: peft is not installed.
+    """
+    if (Path(source) / "adapter_config.json").is_file() and util.find_spec("peft") is None:
+        raise MissingDependencyError(f"{source}: a LoRA adapter needs peft: pip install 'overton[train]'")
 
 
 def causal_model(source: str, **options: Any) -> Any:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from importlib import util
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,18 @@ def test_a_lora_adapter_answers(overton: Call, policy: Path, tmp_path: Path) -> 
     files = ("--questions", tmp_path / "q.jsonl", "--output", tmp_path / "answers.jsonl")
     assert overton("generate", "--model", tmp_path / "adapter", "--strategy", "implicit", *files)[0] == 0
     assert read_jsonl(tmp_path / "answers.jsonl")[0]["answer"] == ANSWER
+
+
+def test_a_lora_adapter_wants_peft(fails: Fails, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in policy.glob("tokenizer*"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "q.jsonl").write_text('{"id": "a", "text": "Why?"}\n')
+    real = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name, *more: None if name == "peft" else real(name, *more))
+    asked = ("--model", tmp_path, "--strategy", "implicit", "--questions", tmp_path / "q.jsonl", "--output", "a.jsonl")
+    for said in (fails("ask", "Why?", "--model", tmp_path), fails("generate", *asked)):
+        assert "a LoRA adapter needs peft: pip install 'overton[train]'" in said
 
 
 def test_an_empty_and_an_endless_question(fails: Fails, policy: Path) -> None:

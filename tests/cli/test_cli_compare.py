@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -149,6 +150,14 @@ class _Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_the_page_s_package_is_wanted_before_anything_is_scored(
+    fails: Fails, good: Path, refs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    said = fails("compare", good, "--references", refs, "--estimator", "./nowhere")
+    assert "matplotlib" in said and "overton[train]" in said
 
 
 def test_what_models_wrote_is_escaped_everywhere(tmp_path: Path, refs: Path, encoder: Path) -> None:

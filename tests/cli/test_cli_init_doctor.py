@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+import tomllib
 from collections.abc import Callable
 from importlib import util
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from overton.doctor import PARTS
 from overton.init import recipe_text
 from overton.recipe import Recipe, load_recipe
 from overton.sections import Section
@@ -96,6 +98,14 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(
         assert command in out
     missing = {item["part"]: item for item in json.loads(overton("doctor", "--json")[1])["missing"]}
     assert missing["training, evaluation and report"]["packages"] == ["trl"]
+
+
+def test_doctor_knows_every_extra() -> None:
+    """An extra of pyproject.toml has its part, with the command that installs it."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    commands = {command for *_, command in PARTS}
+    extras = set(project["optional-dependencies"]) - {"dev"}
+    assert {f"pip install 'overton[{extra}]'" for extra in extras} <= commands
 
 
 def test_doctor_does_not_wait_for_a_hub_that_hangs(overton: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from overton.nucleus import nucleus
 from overton.precision import has_fast_bf16
 from overton.prompting import answer_text, end_turns
 from overton.sections_model import LlmSection
-from overton.weights import causal_model, holds_model
+from overton.weights import causal_model, check_adapter, holds_model
 
 _SMALL = 50_000_000  # parameters; below, a model is quick anyway and keeps the precision it was trained in
 
@@ -130,6 +130,7 @@ def _load(name: str) -> tuple[Any, Any]:
 
     if Path(name).exists() and not holds_model(Path(name)):
         raise ModelError(f"{name}: no config.json in this folder, so it is not a saved model")
+    check_adapter(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = causal_model(name, dtype="auto")

@@ -67,6 +67,14 @@ _FAMILY = re.compile(r"\s*font-family:[^;\"]*;?")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
+def need_matplotlib() -> None:
+    """Nothing, or a ``MissingDependencyError``; also for a command that draws only after long work."""
+    try:
+        import matplotlib as _  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("the report needs matplotlib: pip install 'overton[train]'") from error
+
+
 def draw(name: str, size: tuple[float, float], alt: str, paint: Callable[[Any], None], theme: Theme = "page") -> str:
     """Draw one figure.
 
@@ -83,11 +91,10 @@ def draw(name: str, size: tuple[float, float], alt: str, paint: Callable[[Any], 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("the report needs matplotlib: pip install 'overton[train]'") from error
+    need_matplotlib()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         # A Figure without pyplot needs no screen and leaves no global state behind.
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")

@@ -13,7 +13,7 @@ from overton.precision import has_fast_bf16
 from overton.processes import is_first
 from overton.prompting import end_turns
 from overton.sections_training import PolicySection
-from overton.weights import CONFIGS, causal_model
+from overton.weights import CONFIGS, causal_model, check_adapter
 
 _READ = (".json", ".safetensors", ".model", ".txt", ".jinja")  # what is read of a model's folder
 _SMALL = 50_000_000  # parameters
@@ -76,6 +76,7 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
 
     Raises:
         ModelError: it cannot be had or read, or lacks weights of a causal language model, with what to do.
+        MissingDependencyError: it is a LoRA adapter, and peft is not installed.
     """
     import torch
     from transformers import AutoTokenizer
@@ -87,6 +88,7 @@ def load_policy(name: str | Path, dtype: str = "auto", load_in_4bit: bool = Fals
     if folder.is_dir() and not any(folder.glob("tokenizer*")) and not any(folder.glob("vocab*")):
         # transformers would make up an empty one
         raise ModelError(f"{name}: no tokenizer in this folder; save the model's tokenizer beside it")
+    check_adapter(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = causal_model(source, dtype=dtype, **(_four_bits() if load_in_4bit else {}))
