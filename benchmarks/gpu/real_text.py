@@ -27,11 +27,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -39,179 +37,29 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gpu.device import device_name
 from origin import made_by
 from overton.estimator import open_estimator
-from overton.evaluation import load_nli, score_answers
-from overton.evaluation.coverage import score_coverage, split_sentences
+from overton.evaluation import load_nli
 from overton.evaluation.statistics import compare, intervals
 from overton.generation.sample import sample_answers
 from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
-from overton.precision import has_fast_bf16
 from overton.prompting import build_prompt
-from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
 from overton.rundir import versions
 from overton.training.grpo import train_grpo
-from overton.training.optimizers import MuonWithAdamW
 from overton.training.policy import build_scratch_model, load_policy
 from overton.training.sft import train_sft
 from overton.training.tokenizer import train_tokenizer
-from overton.types import Answer, Group, Situation
+from overton.types import Answer, Situation
 from pages import fill
 from realtext.data import read_material
+from realtext.judged import METRICS, judged, mean_known
+from realtext.learn import learn_texts
 from realtext.matcher import Matcher, labelled_pairs
+from realtext.sizes import LONGEST, SIZES, recipe_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "real_text.md"
 SYSTEMS = ("SFT", "OP-GRPO")
-METRICS = {
-    "coverage": "coverage, judge",
-    "precision": "precision, judge",
-    "uniqueness": "uniqueness, judge",
-    "f1": "F1, judge",
-    "reward_coverage": "coverage, reward's encoder",
-    "reward_precision": "precision, reward's encoder",
-    "nli_coverage": "coverage, NLI",
-    "sentences": "sentences",
-    "tokens": "tokens",
-    "valid_tags": "valid tags",
-    "finished": "finished",
-}
-
-
-@dataclass(frozen=True)
-class Size:
-    """What one size is made of.
-
-    Attributes:
-        policy: vocabulary, width, layers, heads, inner width.
-        learn: pieces of the documents a step, and steps.
-        sft: answers a step, and steps.
-        grpo: prompts a step, answers a prompt, steps, steps on one generation of answers.
-        held_out: questions of each file that are held out.
-        samples: answers a held-out question; its figures are their means.
-        watched: documents of one topic in so many are not learnt; their loss says when to stop.
-    """
-
-    policy: tuple[int, int, int, int, int]
-    learn: tuple[int, int]
-    sft: tuple[int, int]
-    grpo: tuple[int, int, int, int]
-    held_out: int
-    samples: int = 1
-    watched: int = 25
-
-
-SIZES = {
-    "full": Size((16_000, 640, 12, 10, 2560), (64, 400), (32, 120), (32, 10, 32, 4), 50, 4),
-    "cpu": Size((8000, 256, 5, 4, 1024), (16, 250), (8, 250), (4, 6, 40, 1), 30),
-    "tiny": Size((600, 32, 1, 2, 64), (2, 8), (2, 3), (2, 2, 2, 1), 2, 2, 3),
-}
-EVALUATIONS = 4  # of the loss on other questions while the documents are learnt
-BLOCK = 256  # tokens of a piece of the documents
-LONGEST = 400  # tokens of an answer
 BATCH = 600  # answers generated side by side
-
-
-def recipe_of(size: Size, miss_credit: float) -> Recipe:
-    """The settings of SFT and OP-GRPO; what is not named keeps its default."""
-    vocabulary, width, layers, heads, inner = size.policy
-    prompts, generations, steps, reused = size.grpo
-    policy = {
-        "model": "scratch",
-        "vocab_size": vocabulary,
-        "phrases": 0,
-        "hidden_size": width,
-        "layers": layers,
-        "heads": heads,
-        "kv_heads": heads,
-        "intermediate_size": inner,
-        "max_length": 1024,
-    }
-    muon = {"optimizer": "muon", "learning_rate": 2e-3, "muon_learning_rate": 5e-3}
-    grpo = {
-        "steps": steps,
-        "prompts_per_step": prompts,
-        "num_generations": generations,
-        "steps_per_generation": reused,
-        "micro_batch_size": min(80, prompts * generations),
-        "save_steps": 40,
-        "learning_rate": 2e-4,
-        "lr_scheduler": "linear",
-        "temperature": 0.9,
-        "max_completion_length": LONGEST,
-    }
-    sft = muon | {"batch_size": size.sft[0], "save_steps": 1000}
-    training = {"sft": sft, "grpo": grpo}
-    reward = {"overrides": {"miss_credit": miss_credit}}
-    return parse_recipe({"name": "real-text", "policy": policy, "reward": reward, "training": training})
-
-
-def learn_texts(model: Any, tokenizer: Any, texts: Sequence[str], size: Size, folder: Path) -> dict[str, list[float]]:
-    """Next-token training on pieces of the documents, end to end; the weights with the least loss elsewhere are kept.
-
-    Args:
-        model: on its device.
-        tokenizer: its tokenizer.
-        texts: documents, each with its question or topic as the first line.
-        size: pieces a step, steps, and what is not learnt.
-        folder: where ``model`` goes.
-
-    Returns:
-        Losses that were logged, of ``train`` and ``other``.
-    """
-    from datasets import Dataset
-    from transformers import Trainer, TrainingArguments
-
-    batch, steps = size.learn
-    topics = sorted({text.split("\n", 1)[0] for text in texts})
-    kept_out = set(topics[:: size.watched])
-    order = np.random.default_rng(0).permutation(len(texts))
-    parts: dict[bool, list[int]] = {True: [], False: []}
-    for number, ids in zip(order, tokenizer([texts[n] for n in order])["input_ids"], strict=True):
-        parts[texts[number].split("\n", 1)[0] in kept_out] += [*ids, tokenizer.eos_token_id]
-    sets = []
-    for ids in (parts[False], parts[True]):
-        pieces = [ids[start : start + BLOCK] for start in range(0, len(ids) - BLOCK + 1, BLOCK)]
-        sets.append(Dataset.from_dict({"input_ids": pieces, "labels": pieces}))
-    cpu = not torch.cuda.is_available()
-    every = max(1, steps // EVALUATIONS)
-    trainer = Trainer(
-        model=model,
-        args=TrainingArguments(
-            str(folder / "checkpoints"),
-            max_steps=steps,
-            per_device_train_batch_size=batch,
-            per_device_eval_batch_size=batch,
-            lr_scheduler_type="cosine",
-            warmup_steps=max(1, steps // 20),
-            bf16=has_fast_bf16("cpu" if cpu else "cuda"),
-            use_cpu=cpu,
-            logging_steps=every,
-            eval_strategy="steps",
-            eval_steps=every,
-            save_strategy="steps",
-            save_steps=every,
-            save_only_model=True,
-            save_total_limit=1,
-            load_best_model_at_end=True,
-            metric_for_best_model="eval_loss",
-            greater_is_better=False,
-            prediction_loss_only=True,
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=not cpu,
-        ),
-        train_dataset=sets[0],
-        eval_dataset=sets[1],
-        optimizers=(MuonWithAdamW(model, 3e-3, 0.02), None),
-    )
-    trainer.train()
-    model.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    rows = trainer.state.log_history
-    return {
-        "train": [round(row["loss"], 4) for row in rows if "loss" in row],
-        "other": [round(row["eval_loss"], 4) for row in rows if "eval_loss" in row],
-    }
 
 
 def answers_of(folder: Path, system: str, questions: Sequence[Situation], samples: int) -> list[list[Answer]]:
@@ -222,39 +70,6 @@ def answers_of(folder: Path, system: str, questions: Sequence[Situation], sample
         model, tokenizer, list(questions) * samples, system=system, max_new_tokens=LONGEST, batch_size=BATCH
     )
     return [found[start : start + len(questions)] for start in range(0, len(found), len(questions))]
-
-
-def judged(
-    answers: Sequence[Answer], questions: Sequence[Situation], matcher: Matcher, reward: OvertonReward, nli: Any
-) -> dict[str, dict[str, float | None]]:
-    """Metric -> question -> value."""
-    found: dict[str, dict[str, float | None]] = {name: {} for name in METRICS}
-    summary = score_answers(answers, questions, nli=nli)
-    (rows,) = summary["rows"].values()
-    form = {row["id"]: row for row in rows["form"]}
-    entailed = {row["id"]: row for row in rows.get("nli", [])}
-    groups = [Group(q.text, q.perspectives, (a.answer,)) for q, a in zip(questions, answers, strict=True)]
-    for question, answer, scores in zip(questions, answers, reward.score(groups), strict=True):
-        said = [sentence.text for sentence in split_sentences(answer.answer)]
-        stated = matcher.probabilities([p.explanation for p in question.perspectives], said)
-        score = score_coverage(stated, matcher.probabilities(said, said), matcher.threshold)
-        terms = scores[0].terms
-        row = {
-            "coverage": score.coverage,
-            "precision": score.precision,
-            "uniqueness": score.uniqueness,
-            "f1": score.f1,
-            "reward_coverage": terms.get("coverage"),
-            "reward_precision": terms.get("precision"),
-            "nli_coverage": entailed[question.id].get("nli_coverage") if question.id in entailed else None,
-            "sentences": float(len(said)),
-            "tokens": float(answer.tokens or 0),
-            "valid_tags": float(form[question.id]["valid_tags"]),
-            "finished": float(answer.finished),
-        }
-        for name, value in row.items():
-            found[name][question.id] = value
-    return found
 
 
 def train(options: argparse.Namespace, work: Path) -> None:
@@ -353,12 +168,6 @@ def judge(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         },
         "comparison": {name: compare(values["OP-GRPO"][name], values["SFT"][name]) for name in metrics},
     }
-
-
-def mean_known(values: Sequence[float | None]) -> float | None:
-    """The mean of what is known; ``None`` where nothing is."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
