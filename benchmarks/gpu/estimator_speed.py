@@ -43,7 +43,7 @@ TINY_SIZE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2
 def random_base(size: dict[str, int], folder: Path) -> Path:
     """A BERT of this size with random weights and MiniLM's tokenizer, as a Sentence Transformers folder."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
     from transformers import AutoTokenizer, BertConfig, BertModel
 
     tokenizer = AutoTokenizer.from_pretrained(str(resolve_base(MINILM)))

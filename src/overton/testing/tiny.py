@@ -134,7 +134,7 @@ def tiny_encoder(folder: Path, seed: int = 0) -> Path:
     """
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertModel, set_seed
 
     set_seed(seed)
