@@ -181,7 +181,7 @@ def test_all_columns_at_once_are_what_each_is_alone() -> None:
 def test_bounds_agree_with_scipy() -> None:
     values = np.random.default_rng(5).beta(2, 5, 300)
     low, high = bootstrap_bounds(values[:, None], 20_000, 0)
-    theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1)
+    theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", random_state=1)
     assert low[0] == pytest.approx(theirs.confidence_interval.low, abs=5e-4)
     assert high[0] == pytest.approx(theirs.confidence_interval.high, abs=5e-4)
 
