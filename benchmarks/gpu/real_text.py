@@ -43,7 +43,6 @@ from overton.generation.sample import sample_answers
 from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.prompting import build_prompt
 from overton.rewards import OvertonReward
-from overton.rundir import versions
 from overton.training.grpo import train_grpo
 from overton.training.policy import build_scratch_model, load_policy
 from overton.training.sft import train_sft
@@ -117,6 +116,7 @@ def train(options: argparse.Namespace, work: Path) -> None:
     write_json(
         work / "training.json",
         {
+            **made_by(),
             "size": options.size,
             "device": device_name(),
             "parameters": texts["parameters"],
@@ -135,7 +135,6 @@ def train(options: argparse.Namespace, work: Path) -> None:
             "sft_loss": [row["loss"] for row in _rows(work / "sft")][-1],
             "grpo_reward": [round(row["reward"], 4) for row in _rows(work / "grpo")],
             "encoder": encoder,
-            "versions": versions(),
         },
     )
 
@@ -227,7 +226,7 @@ def main() -> int:
         if options.part != "judge":
             train(options, work)
         if options.part != "train":
-            write_json(options.out, made_by() | judge(options, work))
+            write_json(options.out, judge(options, work))
     return 0
 
 
