@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from overton.errors import DiskFullError, RunError
-from overton.folders import atomic_folder, empty_folder
+from overton.folders import atomic_folder, empty_folder, shown_model
 from overton.jsonio import write_text
 from overton.rundir import RunDir
 
@@ -116,3 +116,9 @@ def test_what_a_link_leads_to_is_emptied_only_where_it_was_made_here(tmp_path: P
     (tmp_path / "mine" / "old").write_text("")
     RunDir(tmp_path).begin("data", {"seed": 2})
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["manifest.json"]
+
+
+def test_a_folder_is_shown_without_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    assert shown_model(str(tmp_path / "mine")) == "./mine"
+    assert shown_model("Qwen/Qwen2.5-3B-Instruct") == "Qwen/Qwen2.5-3B-Instruct"

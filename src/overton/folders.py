@@ -1,4 +1,4 @@
-"""Folders that appear whole, are emptied, and are listed without what systems and tools leave in them."""
+"""Folders that appear whole, are emptied, are listed without what systems and tools leave in them, and are named."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from pathlib import Path
 
 from overton.errors import RunError
 from overton.full_disk import disk_full
+
+
+def shown_model(name: str) -> str:
+    """A model's name for files that may be published: of a local folder ``./`` and its last part, which no hub has."""
+    folder = Path(name).expanduser()
+    return f"./{folder.resolve().name}" if folder.is_dir() else name
 
 
 @contextmanager

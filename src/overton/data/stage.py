@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overton.data.card import CARD, NO_REPLY, NO_VERDICT, Tally, write_card
+from overton.folders import shown_model
 from overton.jsonio import write_jsonl
 from overton.progress import say
 from overton.rundir import RunDir
@@ -92,11 +93,9 @@ def _by_count(test: list[dict[str, Any]]) -> Rows:
 
 
 def _made_with(recipe: Recipe) -> list[str]:
-    from overton.estimator.models import shown_base
-
     data = recipe.data
-    found = [f"Cosines by {shown_base(recipe.estimator.base)}, situation masked."] if data.encodes else []
-    return found + ([f"Language model asked: {shown_base(recipe.llm.model)}."] if data.asks else [])
+    found = [f"Cosines by {shown_model(recipe.estimator.base)}, situation masked."] if data.encodes else []
+    return found + ([f"Language model asked: {shown_model(recipe.llm.model)}."] if data.asks else [])
 
 
 def _remove_leftovers(folder: Path, names: Sequence[str]) -> None:

@@ -58,12 +58,6 @@ def resolve_base(name: str) -> Path:
     return _from_hub(repo, hint)
 
 
-def shown_base(name: str) -> str:
-    """A base's name for files that may be published: of a local folder ``./`` and its last part, which no hub has."""
-    folder = Path(name).expanduser()
-    return f"./{folder.resolve().name}" if folder.is_dir() else name
-
-
 def _from_hub(repo: str, hint: str) -> Path:
     try:
         from huggingface_hub import HfApi, snapshot_download

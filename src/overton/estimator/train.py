@@ -14,10 +14,10 @@ from overton.estimator.batches import ConfusableBatches, batch_sampler, label_te
 from overton.estimator.card import write_card
 from overton.estimator.groups import GroupBatches, TextGroups, group_texts
 from overton.estimator.losses import build_loss
-from overton.estimator.models import load_sentence_transformer, overlong, resolve_base, shown_base
+from overton.estimator.models import load_sentence_transformer, overlong, resolve_base
 from overton.estimator.pairs import check_texts
 from overton.estimator.preprocess import Prepare, Preprocessing
-from overton.folders import atomic_folder
+from overton.folders import atomic_folder, shown_model
 from overton.precision import has_fast_bf16, ignore_launchers_precision
 from overton.processes import on_one_gpu
 from overton.progress import progress
@@ -251,7 +251,7 @@ def _bar(losses: list[float], which: str) -> TrainerCallback:
 def _save(model: SentenceTransformer, preprocessing: Preprocessing, section: EstimatorSection, folder: Path) -> None:
     with atomic_folder(folder) as temporary:
         model.save_pretrained(str(temporary), create_model_card=False)
-        base = shown_base(section.base)
+        base = shown_model(section.base)
         settings = section.model_dump(mode="json") | {"base": base}
         preprocessing.save(temporary, {"base": base, "training": settings})
         write_card(temporary, section)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import MissingDependencyError
+from overton.folders import shown_model
 from overton.recipe import Recipe, dump_recipe
 from overton.report import figures
 from overton.report.axes import colour_of
@@ -201,7 +202,7 @@ def _details(recipe: Recipe, files: RunFiles) -> list[tuple[str, str]]:
             if str(version) not in found.setdefault(str(package), []):
                 found[str(package)].append(str(version))
     rows = [
-        ("policy", recipe.policy.model),
+        ("policy", shown_model(recipe.policy.model)),
         ("data", recipe.data.path.name if recipe.data.path else recipe.data.dataset or recipe.data.source),
         ("reward", recipe.reward.preset),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from overton.estimator.models import shown_base
+from overton.folders import shown_model
 from overton.jsonio import write_text
 from overton.recipe import Recipe
 
@@ -30,7 +30,7 @@ def write_card(folder: Path, recipe: Recipe, part: str) -> None:
         pipeline_tag="text-generation",
         tags=["overton", part],
     )
-    start = "random weights" if scratch else shown_base(name)
+    start = "random weights" if scratch else shown_model(name)
     reward = f", reward preset `{recipe.reward.preset}`" if part == "grpo" else ""
     asked = recipe.policy.prompt_template.replace("{situation}", "A nurse reads the diary of a patient in secret.")
     chat = (folder / "chat_template.jinja").is_file()  # as :func:`overton.prompting.build_prompt`
