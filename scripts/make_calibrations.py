@@ -23,6 +23,7 @@ from overton.recipe import parse_recipe
 from overton.rundir import RunDir
 
 OUT = Path(__file__).parents[1] / "src" / "overton" / "estimator" / "calibrations.json"
+BASES = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2"]
 NUMBERS = ("threshold", "low", "high", "slope", "intercept", "f1", "precision", "recall", "pairs")
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--perspectrum", type=Path, required=True)
     parser.add_argument("--argkp", type=Path, required=True)
-    parser.add_argument("bases", nargs="*", default=["sentence-transformers/all-MiniLM-L6-v2"])
+    parser.add_argument("bases", nargs="*", default=BASES)
     options = parser.parse_args()
     parts = {name: {"source": name, "path": str(getattr(options, name))} for name in ("perspectrum", "argkp")}
     sizes = dict.fromkeys(("train", "dev", "test"), 1_000_000)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from overton import processes
-from overton.errors import RunError
+from overton.errors import DataError, RunError
 from overton.inputs import input_hash, outside_hash
 from overton.jsonio import write_text
 from overton.lock import LOCK, locked
@@ -44,13 +44,8 @@ class Stage:
 
 STAGES = (
     Stage("data", "data", ("data", "llm"), ()),
-    Stage(
-        "estimator",
-        "estimator",
-        ("estimator",),
-        ("data/triplets.jsonl", "data/pairs.dev.jsonl", "data/pairs.test.jsonl"),
-        ("data/pairs.train.jsonl",),
-    ),
+    # What it is trained on, its section says.
+    Stage("estimator", "estimator", ("estimator",), ()),
     Stage(
         "training",
         "train",
@@ -248,13 +243,27 @@ def _help_first(recipe: Recipe, run: RunDir, stages: Sequence[Stage]) -> None:
 
 def _read(recipe: Recipe, run: RunDir, stage: Stage) -> tuple[str, ...]:
     """What the stage reads of other stages; a missing one is an error."""
-    names = (*stage.reads, *(recipe.generation.reads if stage.name == "generation" else ()))
+    names = (*stage.reads, *_named_by(recipe, stage))
     for name in names:
         path = run.path / name
         if not path.exists():
             source = find_stage(name.split("/")[0])
+            if stage.name == "estimator" and (run.manifest(source.name) or {}).get("status") == "complete":
+                raise DataError(
+                    f"{path}: missing, since the data do not say which perspectives are the same, and without that no "
+                    "estimator can be trained or calibrated. Give perspectives that say the same one `cluster` "
+                    "(docs/data.md), or take an estimator that is there: `estimator.train_on: nothing` "
+                    "(docs/estimator.md)"
+                )
             raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
     return names
+
+
+def _named_by(recipe: Recipe, stage: Stage) -> tuple[str, ...]:
+    """What a stage reads by the recipe's settings."""
+    if stage.name == "estimator":
+        return recipe.estimator.reads
+    return recipe.generation.reads if stage.name == "generation" else ()
 
 
 def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:

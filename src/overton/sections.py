@@ -164,14 +164,17 @@ class EstimatorSection(Section):
     base: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2", description="hub name or folder of any Sentence Transformer"
     )
+    train_on: Literal["triplets", "pairs", "nothing"] = Field(
+        "triplets",
+        description="`pairs`: every pair of the train split that people labelled, or the clusters imply; `nothing`: "
+        "`base` is taken as it is, with its calibration (another run's estimator, or a base whose calibration comes "
+        "along), and the keys below have no effect",
+    )
     epochs: float = Field(3.0, gt=0, description="passes over the distinct texts, or triplets, by loss")
     batch_size: int = Field(32, ge=2, description="triplets a step")
     learning_rate: float = Field(3e-4, gt=0, description="peak learning rate")
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps that warm up")
     scale: float = Field(20.0, gt=0, description="factor on the cosines in the loss (1 / temperature)")
-    train_on: Literal["triplets", "pairs"] = Field(
-        "triplets", description="`pairs`: every pair of the train split that people labelled, or the clusters imply"
-    )
     loss: Literal["supcon", "cosent", "angle", "mnrl", "cached_mnrl", "gist"] = Field(
         "supcon",
         description="supervised contrastive, CoSENT or AnglE on all pairs of a batch; on triplets alone: "
@@ -220,6 +223,14 @@ class EstimatorSection(Section):
         description="the threshold is the lowest at which this share of what is called the same is the same, on dev "
         "pairs; 0 = the one with the best F1",
     )
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files of the run that say which perspectives are the same."""
+        pairs = ("data/pairs.dev.jsonl", "data/pairs.test.jsonl")
+        return {"triplets": ("data/triplets.jsonl", *pairs), "pairs": ("data/pairs.train.jsonl", *pairs)}.get(
+            self.train_on, ()
+        )
 
     @property
     def outside(self) -> list[Path]:

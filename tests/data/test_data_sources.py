@@ -187,6 +187,24 @@ def test_both_become_a_stage_side_by_side(tmp_path: Path) -> None:
     assert "AI2 ImpACT" in card and "a data set of the hub" in card
 
 
+def test_answers_under_valueprism_are_read_as_those_of_a_table(tmp_path: Path) -> None:
+    """OP-GRPO's test set: files of ``prompt`` and ``answer``."""
+    files = tmp_path / "set"
+    files.mkdir()
+    for name in ("test_5p.csv", "test_6p.csv"):
+        text = "In the perspective of Care, it helps.\nIn the perspective of Rule of law, it is forbidden."
+        csv_file(files, [[f"act {i} of {name}", text] for i in range(3)], name, ["prompt", "answer"])
+    one = read_source(DataPart(source="valueprism", path=files / "test_5p.csv"), [])
+    assert one == read_source(DataPart(source="table", path=files / "test_5p.csv"), [])
+    assert [p.label for p in one[0].situation.perspectives] == ["Care", "Rule of law"]
+    both = read_source(DataPart(source="valueprism", path=files), [], prefix="p-")
+    assert [row.situation.id for row in both] == [f"p-row-{n}" for n in range(1, 7)]
+    assert [row.situation.text for row in both[:3]] == [row.situation.text for row in one]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: holds no \.csv file"):
+        read_source(DataPart(source="valueprism", path=tmp_path / "empty"), [])
+
+
 def parts_without_ids(home: Path, ids: dict[str, list[str]]) -> dict[str, dict[str, str]]:
     """A table with ids and clusters, two of answers and two of ValuePrism; ``ids`` are those of the answers."""
     rows = [[f"{i}", f"Is {i} right?", *view] for i in range(6) for view in (

@@ -21,6 +21,7 @@ from overton.jsonio import read_jsonl, sha256
 from overton.recipe import Recipe, parse_recipe
 from overton.rundir import RunDir
 from overton.types import Situation
+from table_files import HEADER, csv_file
 
 SIZES = {"train": 60, "dev": 20, "test": 20, "triplets": 50, "pairs": 40}
 _ROWS = ("train", "dev", "test", "sft", "triplets", "pairs.train", "pairs.dev", "pairs.test")
@@ -132,11 +133,29 @@ def test_situations_kept_for_grpo_have_no_sft_answer(tmp_path: Path, source: str
 
 
 def test_nothing_is_written_when_the_table_is_unusable(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="`cluster` column"):
-        run(_recipe(source="table", path=_table(tmp_path, clusters=False)), RunDir(tmp_path / "run"))
+    path = csv_file(tmp_path, [["q", "Is it?", "Trust", "breaks it"]], "one.csv", HEADER[:4])
+    with pytest.raises(DataError, match=r"one\.csv"):
+        run(_recipe(source="table", path=path), RunDir(tmp_path / "run"))
     assert not list((tmp_path / "run" / "data").iterdir())
     with pytest.raises(DataError, match=r"data\.path"):
         run(_recipe(source="table"), RunDir(tmp_path / "run"))
+
+
+def test_without_clusters_there_is_all_but_triplets_and_pairs(tmp_path: Path) -> None:
+    settings = {"source": "table", "train": 20, "dev": 5, "test": 5}
+    run(_recipe(**settings, path=_table(tmp_path)), RunDir(tmp_path / "run"))
+    run(_recipe(**settings, path=_table(tmp_path, clusters=False)), RunDir(tmp_path / "run"))
+    folder = tmp_path / "run" / "data"
+    wanted = {"train", "dev", "test", "sft"}
+    assert {p.name for p in folder.iterdir()} == {f"{name}.jsonl" for name in wanted} | {"card.md", "README.md"}
+    assert "neither labelled pairs nor clusters say what is the same" in (folder / "card.md").read_text()
+    assert set(get_dataset_config_names(str(folder))) == {"situations", "sft"}
+    # Clusters that join nothing are a mistake, not a choice.
+    alone = csv_file(
+        tmp_path, [[f"{i}", f"Is {i}?", v, f"{v} {i}", v] for i in range(30) for v in "AB"], "b.csv", HEADER[:5]
+    )
+    with pytest.raises(DataError, match="`cluster` column"):
+        run(_recipe(**settings, path=alone), RunDir(tmp_path / "other"))
 
 
 def test_too_many_wanted_is_a_warning_in_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

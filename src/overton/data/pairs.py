@@ -27,6 +27,11 @@ def has_same(row: TableRow) -> bool:
     return any(pair.same for pair, _ in labelled_pairs(row)) if row.pairs else bool(_same(row.views))
 
 
+def says_what_is_the_same(row: TableRow) -> bool:
+    """Whether a situation has labelled pairs or clusters, so that its other perspectives are known to differ."""
+    return bool(row.pairs) or any(view.cluster for view in row.views)
+
+
 def table_triplets(rows: Sequence[TableRow], n: int, seed: int) -> list[dict[str, str]]:
     """Triplets from clusters: two wordings of one view against another view of the same situation.
 
@@ -95,7 +100,7 @@ def stream_pairs(
         DataError: no situation has two perspectives of one cluster.
     """
     rng = random.Random(f"{seed}/pairs/{split}")
-    known = {row.part for row in rows if row.pairs or any(view.cluster for view in row.views)}
+    known = {row.part for row in rows if says_what_is_the_same(row)}
     labelled = [(row, pair, relation) for row in rows if row.part in known for pair, relation in labelled_pairs(row)]
     if not any(pair.same for _, pair, _ in labelled):
         raise DataError(_NO_CLUSTERS.format(split=split))

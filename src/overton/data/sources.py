@@ -56,14 +56,22 @@ def read_source(part: DataPart, warnings: list[str], *, labels: bool = True, pre
 
 
 def _valueprism(part: DataPart, warnings: list[str], prefix: str) -> list[TableRow]:
+    """The set as it is published, or situations with an answer each (``prompt``, ``answer``), as OP-GRPO's test set."""
     from overton.data.files import read_rows
     from overton.data.hub import hub_rows
+    from overton.data.table import rows_of_table
     from overton.data.valueprism import DATASET, SUBSET, valueprism_rows
 
     if part.path is not None and part.dataset:
         raise DataError("data.path and data.dataset: source `valueprism` reads one of them; leave the other out")
     if part.path is not None:
-        return valueprism_rows(list(read_rows(part.path)), warnings, prefix)
+        files = sorted(part.path.glob("*.csv")) if part.path.is_dir() else [part.path]
+        if not files:
+            raise DataError(f"{part.path}: holds no .csv file")
+        rows = [row for file in files for row in read_rows(file)]
+        if rows and "answer" in rows[0][1]:
+            return rows_of_table(rows, {}, part.path, warnings, only_ours=False, prefix=prefix)
+        return valueprism_rows(rows, warnings, prefix)
     subset = part.subset or ("" if part.dataset else SUBSET)
     return valueprism_rows(hub_rows(part.dataset or DATASET, subset, part.hub_split), warnings, prefix)
 

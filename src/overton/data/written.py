@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from overton.data.pairs import stream_pairs, table_triplets
+from overton.data.pairs import says_what_is_the_same, stream_pairs, table_triplets
 from overton.data.rows import TableRow
 from overton.data.sft import table_sft
 from overton.data.sources import read_source
@@ -57,6 +57,12 @@ def written_files(
     train = tally.setdefault("train", Counter())
     sft = table_sft(splits["train"][: total - kept], seed, section.summary, llm, train)
     references = {f"{name}.jsonl": (r.situation.to_json() for r in rows) for name, rows in splits.items()}
+    if section.miner != "llm" and not any(map(says_what_is_the_same, (row for own in splits.values() for row in own))):
+        warnings.append(
+            "neither labelled pairs nor clusters say what is the same: no triplets and no labelled pairs, so no "
+            "estimator is trained on these data; `estimator.train_on: nothing` takes one that is there"
+        )
+        return {**references, "sft.jsonl": sft}
     if section.miner == "llm":
         assert encode is not None
         assert llm is not None

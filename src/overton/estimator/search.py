@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from overton.errors import MissingDependencyError
+from overton.errors import MissingDependencyError, RecipeError
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.pairs import Pairs, read_pairs
 from overton.estimator.train import train_estimator
@@ -40,6 +40,7 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
     Raises:
         DataError: the data stage's files are missing or bad.
         MissingDependencyError: Optuna is not installed.
+        RecipeError: the recipe trains no estimator.
     """
     try:
         import optuna
@@ -49,6 +50,8 @@ def search(recipe: Recipe, run: RunDir, trials: int, timeout: float | None = Non
         raise MissingDependencyError("the search needs Optuna: pip install 'overton[search]'") from None
     # Beside the stages: the estimator stage empties its own folder when its settings change.
     data, out = run.stage("data"), run.path / "search"
+    if recipe.estimator.train_on == "nothing":
+        raise RecipeError("estimator.train_on: nothing trains nothing; name triplets or pairs to look for settings")
     name = "pairs.train.jsonl" if recipe.estimator.train_on == "pairs" else "triplets.jsonl"
     rows, dev = read_jsonl(data / name), read_pairs(data / "pairs.dev.jsonl")
     out.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,12 @@ def shipped_calibration(folder: Path, data_set: str = "") -> Calibration | None:
     return Calibration(**numbers, model_hash=model_hash(folder), data_hash=entry["data_hash"])
 
 
+def shipped_sets(folder: Path) -> dict[str, dict[str, float]]:
+    """Numbers of the shipped calibration by data set; none where nothing is shipped for the base of that folder."""
+    sets: dict[str, dict[str, float]] = _entries().get(weights_hash(folder), {}).get("sets", {})
+    return sets
+
+
 def is_shipped(calibration: object) -> bool:
     """Whether a calibration came with the package: measured on labels of English texts."""
     return getattr(calibration, "data_hash", None) in {entry["data_hash"] for entry in _entries().values()}

@@ -11,6 +11,7 @@ from overton.estimator.card import write_card
 from overton.estimator.encode import SimilarityEstimator
 from overton.estimator.models import load_sentence_transformer, model_hash, resolve_base
 from overton.estimator.pairs import read_pairs
+from overton.estimator.ready import check_ready, take_ready
 from overton.estimator.train import train_estimator
 from overton.jsonio import read_jsonl, sha256, write_json
 from overton.notes import threshold_interval
@@ -23,13 +24,18 @@ def check(recipe: Recipe, run: RunDir) -> None:
     """Find the base, before the stage removes the model that is there.
 
     Raises:
-        ModelError: it is found nowhere.
+        ModelError: it is found nowhere, or has no calibration where it is taken as it is.
     """
+    if recipe.estimator.train_on == "nothing":
+        check_ready(recipe.estimator)
+        return
     resolve_base(recipe.estimator.base)
 
 
 def run(recipe: Recipe, run: RunDir) -> None:
     """Train, calibrate on dev pairs, compare with the untuned base on test pairs.
+
+    With ``train_on: nothing`` the base is copied with its calibration instead, and there is no benchmark.
 
     Reads ``data/triplets.jsonl`` or ``data/pairs.train.jsonl``, and the pairs of dev and test; writes
     ``estimator/model/``, ``estimator/calibration.json`` (once more in ``model/``, which can be published alone) and
@@ -40,6 +46,9 @@ def run(recipe: Recipe, run: RunDir) -> None:
         ModelError: the base cannot be had, or the tuned model fails its health check.
     """
     data, out = run.stage("data"), run.stage("estimator")
+    if recipe.estimator.train_on == "nothing":
+        take_ready(recipe.estimator, out)
+        return
     section, seed = recipe.estimator, recipe.seed
     # Read everything first: a bad row should not wait for the end of the training to be found.
     dev, test = read_pairs(data / "pairs.dev.jsonl"), read_pairs(data / "pairs.test.jsonl")

@@ -1,0 +1,83 @@
+"""An estimator that is taken as it is: another run's, or a base encoder whose calibration comes along."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overton.errors import ModelError
+from overton.estimator.calibration import CALIBRATION_FILE
+from overton.estimator.models import model_files, model_hash, resolve_base
+from overton.estimator.open import open_estimator
+from overton.estimator.preprocess import SETTINGS_FILE
+from overton.estimator.shipped import UNTUNED, shipped_sets
+from overton.folders import shown_model
+from overton.jsonio import read_json, write_json
+from overton.notes import threshold_interval
+from overton.progress import say
+
+_WANTED = (".json", ".txt", ".model", ".safetensors")
+
+if TYPE_CHECKING:
+    from overton.estimator.encode import SimilarityEstimator
+    from overton.sections import EstimatorSection
+
+
+def check_ready(section: EstimatorSection) -> SimilarityEstimator:
+    """The base with its calibration.
+
+    Raises:
+        ModelError: it is not to be had, or nothing is known of its threshold.
+    """
+    found, _ = open_estimator(section.base)
+    if found.calibration is None:
+        raise ModelError(
+            f"estimator.base: {section.base} has no calibration, so nobody knows from which cosine on two sentences "
+            "are the same perspective. With `train_on: nothing` name another run's estimator, or a base whose "
+            "calibration comes along (docs/estimator.md); or train it here"
+        )
+    return found
+
+
+def take_ready(section: EstimatorSection, out: Path) -> None:
+    """Copy the base into a stage's folder, as a training would have left it: ``model/`` and ``calibration.json``.
+
+    Args:
+        section: ``base``; the keys of the training have no effect.
+        out: the stage's folder.
+
+    Raises:
+        ModelError: as :func:`check_ready`.
+    """
+    calibration = check_ready(section).calibration
+    assert calibration is not None
+    source, model = _home(section.base), out / "model"
+    trained = (source / SETTINGS_FILE).is_file()
+    card = ["README.md"] if trained and (source / "README.md").is_file() else []
+    for name in (*model_files(source), *card):
+        # Folders from the hub also hold the same weights for other programs.
+        if trained or Path(name).suffix in _WANTED:
+            (model / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, model / name)
+    record: dict[str, Any]
+    if trained:
+        places = (source / CALIBRATION_FILE, source.parent / CALIBRATION_FILE)
+        record = read_json(next(path for path in places if path.is_file()))
+    else:
+        UNTUNED.save(model, {})
+        record = {**asdict(calibration), "sets": shipped_sets(source), "model_hash": model_hash(model)}
+    for folder in (out, model):
+        write_json(folder / CALIBRATION_FILE, record)
+    say(
+        f"Estimator: {shown_model(section.base)} as it is, threshold {calibration.threshold:.3f} "
+        f"({threshold_interval(calibration.low, calibration.high)})"
+    )
+
+
+def _home(name: str) -> Path:
+    """The Sentence Transformers folder of what :func:`overton.estimator.open_estimator` opens by this name."""
+    folder = Path(name).expanduser()
+    inside = (folder / "estimator" / "model", folder / "model")
+    return next((path for path in inside if path.is_dir()), None) or resolve_base(name)
