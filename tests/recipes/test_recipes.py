@@ -26,6 +26,7 @@ from overton.training.grpo import train_grpo
 from overton.training.sft import train_sft
 from overton.training.shapes import PUBLISHED
 from people_files import write_argkp, write_perspectrum
+from table_files import csv_file
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 # Small enough for seconds, large enough that every line of code runs.
@@ -80,8 +81,14 @@ ARCHITECTURES = {
     "llama-3.2-3b": "llama",
     "qwen3-8b-multinode": "qwen3",
 }
+# A table of questions and answers in the test's folder, and an outside system beside the policies.
+ANSWERS = [
+    *PRETRAINED,
+    "data.path=answers",
+    "generation.systems=[sft, grpo, {name: untrained, model: tiny-policy, strategy: explicit}]",
+]
 # What each recipe needs beside SMALL.
-SHRINK = {"quickstart": SCRATCH, "small-beats-big": SCRATCH, "qwen2.5-3b": PRETRAINED}
+SHRINK = {"quickstart": SCRATCH, "small-beats-big": SCRATCH, "qwen2.5-3b": PRETRAINED, "smollm2-135m": ANSWERS}
 
 
 def test_there_are_recipes_and_each_has_its_settings_here() -> None:
@@ -208,6 +215,14 @@ def test_the_estimators_recipe_trains_on_both_sets(tmp_path: Path, capsys: pytes
     assert all(found["perspectrum"]["all"]["average_precision"]["mean"] > 0.5 for found in systems.values())
 
 
+def write_answers(folder: Path) -> None:
+    """A file of questions, each with an answer in the template."""
+    folder.mkdir()
+    lines = [f"In the perspective of {v}, {v.lower()} is what counts in case {{n}}." for v in ("Care", "Law", "Truth")]
+    rows = [[f"Is case {n} right?", "\n".join(lines).format(n=n)] for n in range(120)]
+    csv_file(folder, rows, "test_3p.csv", ["prompt", "answer"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [p for p in RECIPES if p.stem in SHRINK], ids=lambda p: p.stem)
 def test_a_recipe_runs_from_data_to_report(
@@ -216,6 +231,7 @@ def test_a_recipe_runs_from_data_to_report(
     monkeypatch.chdir(tmp_path)
     tiny_policy(Path("tiny-policy"), max_length=2048, chat=True)
     tiny_nli(Path("tiny-nli"))
+    write_answers(Path("answers"))
     recipe_file = str(shutil.copy(path, tmp_path))
     folder = Path("run")
     changes = [part for item in SMALL + SHRINK[path.stem] for part in ("--set", item)]
@@ -226,7 +242,7 @@ def test_a_recipe_runs_from_data_to_report(
     assert all((run.manifest(name) or {})["status"] == "complete" for name in NAMES)
     recipe = load_recipe(folder / "recipe.yaml")
     summary = json.loads((folder / "evaluation" / "summary.json").read_text(encoding="utf-8"))
-    for system in recipe.generation.systems:
+    for system in (s if isinstance(s, str) else s.name for s in recipe.generation.systems):
         assert len(read_jsonl(folder / "generation" / f"{system}.jsonl")) == recipe.generation.limit
         assert system in summary["systems"]
     assert [row["step"] for row in read_jsonl(folder / "training" / "grpo" / "metrics.jsonl")] == [1, 2]
