@@ -239,6 +239,17 @@ def test_a_broken_format_is_asked_for_again_as_often_as_allowed(tmp_path: Path) 
         assert all("top_p" not in body for body in endpoint.bodies[count:])
 
 
+def test_a_question_of_the_models_own_ends_an_answer_after_examples(tmp_path: Path) -> None:
+    said = f"{TEMPLATE}\n\nQuestion: May Bob?\n\nAnswer:\n<core persp"
+    usage = {"prompt_tokens": 7, "completion_tokens": 60}
+    with serving(Answer(lambda body: completion(said, "length", usage))) as endpoint:
+        [row] = answered(section("few-shot", base_url=endpoint.url), tmp_path / "a", QUESTIONS[:1]).answers
+        assert (row.answer, row.raw, row.finished, row.retries) == (TEMPLATE, said, True, 0)
+        assert row.tokens == round(60 * len(TEMPLATE) / len(said)) and row.completion_tokens == 60
+        [row] = answered(section("explicit", base_url=endpoint.url), tmp_path / "b", QUESTIONS[:1]).answers
+    assert row.answer == said and not row.finished, "no examples, so a question may be part of the answer"
+
+
 @pytest.mark.parametrize("strategy", ["explicit", "few-shot", "modular", "self-refine", "verbalized"])
 def test_a_reply_that_gives_back_what_the_prompt_shows_is_no_answer(tmp_path: Path, strategy: str) -> None:
     def echo(body: dict[str, Any]) -> dict[str, Any]:
@@ -282,8 +293,11 @@ def test_a_line_counts_answers_that_are_cut_off_empty_or_in_another_form(tmp_pat
             "explicit: of 3 answers 1 are empty; 1 were cut off at 64 tokens; "
             "2 do not keep to the format asked for, in 2 tries each\n" in capfd.readouterr().err
         )
-        answered(section("implicit", base_url=endpoint.url), tmp_path / "b", QUESTIONS[2:])
-        assert "of 1 answers" not in capfd.readouterr().err
+        long = f"{'folder/' * 9}the-name-of-a-model"
+        answered(section("implicit", model=long, base_url=endpoint.url), tmp_path / "b", QUESTIONS[2:])
+        said = capfd.readouterr().err
+        assert "of 1 answers" not in said
+        assert "implicit (.../folder/the-name-of-a-model)" in said and "1/1 0:00:00 0:00:00" in said
 
 
 def replace_temperature(system: Any) -> Any:

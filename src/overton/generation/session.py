@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from overton.generation.clean import clean_answer, share
 from overton.llm import LanguageModel, Reply, Request
@@ -126,6 +127,7 @@ class Session:
         prompts: Sequence[str | None],
         *,
         usable: Callable[[str], bool] = bool,
+        until: re.Pattern[str] | None = None,
         sample: int = 0,
         step: str = "",
     ) -> list[Said | None]:
@@ -135,6 +137,7 @@ class Session:
             model: who is asked.
             prompts: one a question, as a user's turn; ``None`` asks nothing.
             usable: whether a cleaned reply keeps to the format asked for; one that does not is asked for again.
+            until: where a reply ends, as a stop sequence would end it; what follows is left out.
             sample: number of the sample, which decides its seed.
             step: stands in the progress bar.
 
@@ -153,7 +156,7 @@ class Session:
             for i, reply in zip(open_, model.llm.complete(asked, label), strict=True):
                 self.spent[i].add(reply, model.section)
                 self.spent[i].retries += bool(turn)
-                new = _said(reply)
+                new = _ended(_said(reply), until)
                 said[i] = new
                 if new is None:  # also of a further try: the one before broke the format, and is not the answer
                     self.failed[i] = reply.reason
@@ -169,6 +172,15 @@ class Session:
         return Request(
             (("user", prompt),), own.max_tokens, own.temperature, seed, top_p=own.top_p if own.temperature else 1.0
         )
+
+
+def _ended(said: Said | None, until: re.Pattern[str] | None) -> Said | None:
+    match = until.search(said.text) if said and until else None
+    if said is None or match is None:
+        return said
+    text = said.text[: match.start()].rstrip()
+    tokens = None if said.tokens is None else share(said.tokens, text, said.text)
+    return replace(said, text=text, finished=True, tokens=tokens)
 
 
 def _shown(name: str) -> str:

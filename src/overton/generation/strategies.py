@@ -6,6 +6,7 @@ where the session knows why there is none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,8 @@ from overton.generation.union import Merger, merge
 from overton.segment import CORE_OPEN, OPENER, layout, segment
 
 Replies = list[Said | None]
+# After examples a small model goes on with questions of its own.
+_NEXT_QUESTION = re.compile(r"(?<=\S)\s*\n[ \t]*Question:")
 _STOPS, _CLOSERS = tuple(".!?…。！？।؟"), " \n\"'”’»)*_"
 
 
@@ -154,7 +157,8 @@ def _ask(
     session: Session, model: AskedModel, prompt: Prompt, questions: Sequence[str], step: str, sample: int = 0
 ) -> Replies:
     prompts = [prompt.fill(question=question) for question in questions]
-    return session.ask(model, prompts, usable=_format(model, prompt), sample=sample, step=step)
+    until = _NEXT_QUESTION if "examples" in prompt.given else None
+    return session.ask(model, prompts, usable=_format(model, prompt), until=until, sample=sample, step=step)
 
 
 def _format(model: AskedModel, prompt: Prompt) -> Callable[[str], bool]:
