@@ -81,6 +81,12 @@ def test_other_forms_of_json_are_read(form: str) -> None:
     assert read(form.replace("A.", first).replace("B.", second)) == [("Privacy", first), ("Safety", second)]
 
 
+def test_line_breaks_within_a_text_and_shares_in_per_cent_are_read() -> None:
+    rows = [("A diary is\nhers alone.", "40%"), ("It warns of\n\na danger.", "35.5%")]
+    text = ", ".join(f'{{"text": "{said}", "probability": {share}}}' for said, share in rows)
+    assert read(f'{{"responses": [{text}]}}') == [("", said) for said, _ in rows]
+
+
 def test_keys_that_only_count_are_no_labels() -> None:
     assert read('{"viewpoint_1": "It is hers alone.", "viewpoint_2": "It warns."}') == [
         ("", "It is hers alone."),

@@ -42,6 +42,8 @@ def faults(text: str, finished: bool = True) -> set[str]:
         (TEMPLATE, {"label_prefix"}),
         (TEMPLATE.replace("</core perspectives>", ""), {"label_prefix", "debris"}),
         ("People do differ.\npeople do differ.", {"repeated"}),
+        ("Be kind to her. People do differ. Be kind to her.", {"repeated"}),
+        ("People differ. People differ.", set()),  # two words may be an exclamation
     ],
 )
 def test_each_fault(text: str, expected: set[str]) -> None:

@@ -11,8 +11,9 @@ from llm_server import Answer, completion, serving
 from systems_material import QUESTIONS, TEMPLATE, answered, encoder, local_model, number, section, wise
 
 from overton.errors import ModelError
+from overton.generation.responses import read_responses
 from overton.generation.stage import check_answers
-from overton.generation.strategies import STRATEGIES, read_responses
+from overton.generation.strategies import STRATEGIES
 from overton.jsonio import read_jsonl, write_jsonl
 from overton.segment import layout, segment
 
@@ -125,6 +126,20 @@ def test_a_union_keeps_to_the_budget_of_one_answer(tmp_path: Path) -> None:
         assert len(endpoint.bodies) == 3, "the samples are the same"
 
 
+def test_a_union_leaves_out_the_view_in_whose_midst_a_sample_was_cut_off(tmp_path: Path) -> None:
+    replies = [
+        ("- Honesty is owed.\n- Care is due to the", "length"),
+        ("- Freedom counts.\n- It may be wrong.", "length"),  # the limit came behind a whole view
+        ("- Loyalty binds\n- Law rules", "stop"),
+        ("- Only this and", "length"),  # all that the sample says
+    ]
+    with serving(Answer(lambda body: completion(*replies[body["seed"] // 1000]))) as endpoint:
+        system = section("parallel", samples=4, base_url=endpoint.url, **encoder(tmp_path / "encoder"))
+        [row] = answered(system, tmp_path / "llm", QUESTIONS[:1]).answers
+    kept = ["Honesty is owed.", "Freedom counts.", "It may be wrong.", "Loyalty binds", "Law rules", "- Only this and"]
+    assert [s.explanation for s in segment(row.answer)] == [text.removeprefix("- ") for text in kept]
+
+
 VIEWS = [
     "- Prices must be fair to poor buyers.\n- Animals should not suffer.",
     "- Children need sleep at night.\n- Trees cool the city.",
@@ -224,6 +239,35 @@ def test_a_broken_format_is_asked_for_again_as_often_as_allowed(tmp_path: Path) 
         assert all("top_p" not in body for body in endpoint.bodies[count:])
 
 
+def test_a_question_of_the_models_own_ends_an_answer_after_examples(tmp_path: Path) -> None:
+    said = f"{TEMPLATE}\n\nQuestion: May Bob?\n\nAnswer:\n<core persp"
+    usage = {"prompt_tokens": 7, "completion_tokens": 60}
+    with serving(Answer(lambda body: completion(said, "length", usage))) as endpoint:
+        [row] = answered(section("few-shot", base_url=endpoint.url), tmp_path / "a", QUESTIONS[:1]).answers
+        assert (row.answer, row.raw, row.finished, row.retries) == (TEMPLATE, said, True, 0)
+        assert row.tokens == round(60 * len(TEMPLATE) / len(said)) and row.completion_tokens == 60
+        [row] = answered(section("explicit", base_url=endpoint.url), tmp_path / "b", QUESTIONS[:1]).answers
+    assert row.answer == said and not row.finished, "no examples, so a question may be part of the answer"
+
+
+@pytest.mark.parametrize("strategy", ["explicit", "few-shot", "modular", "self-refine", "verbalized"])
+def test_a_reply_that_gives_back_what_the_prompt_shows_is_no_answer(tmp_path: Path, strategy: str) -> None:
+    def echo(body: dict[str, Any]) -> dict[str, Any]:
+        asked = body["messages"][-1]["content"]
+        form = asked[asked.rfind("<core perspectives>") :] if "<core" in asked else asked[asked.rfind('{"responses') :]
+        if body["seed"] or form == asked[-1:]:
+            return wise(body)
+        return completion(form.split("\n\nQuestion:")[0])
+
+    with serving(Answer(echo)) as endpoint:
+        community = [{"model": "c", "base_url": endpoint.url}] if strategy == "modular" else []
+        system = section(strategy, base_url=endpoint.url, community=community)
+        rows = answered(system, tmp_path, format_retries=1).answers
+    assert [row.retries for row in rows] == [1, 1, 1]
+    assert all("holds here" not in row.answer and "stray" not in row.answer for row in rows)
+    assert all(len(segment(row.answer)) == 2 for row in rows)
+
+
 def test_a_further_try_that_fails_on_the_way_leaves_its_question_out(tmp_path: Path) -> None:
     def down(body: dict[str, Any]) -> dict[str, Any]:
         return completion("Well, it depends.") if body["seed"] == 0 else {"rubbish": True}
@@ -236,6 +280,24 @@ def test_a_further_try_that_fails_on_the_way_leaves_its_question_out(tmp_path: P
         [row] = answered(system, tmp_path, QUESTIONS[:1], format_retries=2).answers
     assert layout(row.answer).valid and (row.calls, row.retries) == (2, 1)
     assert [body["seed"] for body in endpoint.bodies[count:]] == [1], "the first try is kept, the second is made again"
+
+
+def test_a_line_counts_answers_that_are_cut_off_empty_or_in_another_form(tmp_path: Path, capfd: Any) -> None:
+    def sloppy(body: dict[str, Any]) -> dict[str, Any]:
+        said = {"0": completion("Well, it depen", "length"), "1": completion(""), "2": completion("Well.")}
+        return said[number(body)]
+
+    with serving(Answer(sloppy)) as endpoint:
+        answered(section("explicit", base_url=endpoint.url), tmp_path / "a", format_retries=1)
+        assert (
+            "explicit: of 3 answers 1 are empty; 1 were cut off at 64 tokens; "
+            "2 do not keep to the format asked for, in 2 tries each\n" in capfd.readouterr().err
+        )
+        long = f"{'folder/' * 9}the-name-of-a-model"
+        answered(section("implicit", model=long, base_url=endpoint.url), tmp_path / "b", QUESTIONS[2:])
+        said = capfd.readouterr().err
+        assert "of 1 answers" not in said
+        assert "implicit (.../folder/the-name-of-a-model)" in said and "1/1 0:00:00 0:00:00" in said
 
 
 def replace_temperature(system: Any) -> Any:
@@ -314,6 +376,15 @@ def test_a_dry_run_counts_every_step_and_asks_nothing(tmp_path: Path, capfd: Any
             [("A", None), ("B", None)],
         ),
         ('{"responses": [{"text": "cut', []),
+        ('{"responses": [{"text": "A", "probability": 0.4}, {"text": "cut', [("A", 0.4)]),
+        ('{"responses": [{"text": "A", "probability": 40%}, {"text": "B"},]}', [("A", 0.4), ("B", None)]),
+        ('{"responses": [{"response": "A \\"b\\".", "probability": 0.4}]}', [('A "b".', 0.4)]),
+        (
+            '1. {"text": "A\nb.", "probability": 0.4}\n2. {"text": "B", "probability": 1.2.3}',
+            [("A b.", 0.4), ("B", None)],
+        ),
+        ('```json\n{"responses": [{"text": "A"}]}\n```\n```json\n{"text": "B"}\n```', [("A", None), ("B", None)]),
+        ('"text": "' * 50_000, []),
         ('{"answers": []}', []),
         ("No JSON.", []),
         ("} {", []),

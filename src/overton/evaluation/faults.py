@@ -11,6 +11,7 @@ from typing import Any
 
 from overton.evaluation.coverage import THOUGHT
 from overton.evaluation.form import valid_tags
+from overton.segment.sentences import sentences as cut_sentences
 from overton.types import Answer
 
 FAULTS: dict[str, str] = {
@@ -86,6 +87,8 @@ def find_faults(answer: Answer, sentences: Sequence[str] | None = None) -> dict[
         found["debris"] = _shown(text[tag.start() :])
     if number := next((line for line in lines if _NUMBER.fullmatch(line)), None):
         found["number_only"] = _shown(number)
+    if sentences is None:
+        lines = [line[slice(*span)] for line in lines for span in cut_sentences(line, 0, len(line))]
     seen: set[str] = set()
     for line in lines:
         if line.casefold() in seen and len(line.split()) > 2:

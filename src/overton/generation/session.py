@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from overton.generation.clean import clean_answer, share
 from overton.llm import LanguageModel, Reply, Request
 from overton.sections_model import ModelSection
 
 _SAMPLE_STEP = 1000  # between the seeds of two samples, so that their retries do not meet
+_SHOWN = 30  # characters of a model's name in a progress bar; beside more, 80 columns cut off the times
 REHEARSED = "dry run"  # the reason that llm gives in place of a reply
 
 
@@ -102,12 +104,14 @@ class Session:
         count: number of questions.
         spent: what each question took so far.
         failed: question -> why its answer could not be fetched; it is asked nothing more.
+        broken: questions of which no try of the last step keeps to the format asked for.
     """
 
     settings: Settings
     count: int
     spent: list[Spent] = field(init=False)
     failed: dict[int, str] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.spent = [Spent() for _ in range(self.count)]
@@ -123,6 +127,7 @@ class Session:
         prompts: Sequence[str | None],
         *,
         usable: Callable[[str], bool] = bool,
+        until: re.Pattern[str] | None = None,
         sample: int = 0,
         step: str = "",
     ) -> list[Said | None]:
@@ -132,6 +137,7 @@ class Session:
             model: who is asked.
             prompts: one a question, as a user's turn; ``None`` asks nothing.
             usable: whether a cleaned reply keeps to the format asked for; one that does not is asked for again.
+            until: where a reply ends, as a stop sequence would end it; what follows is left out.
             sample: number of the sample, which decides its seed.
             step: stands in the progress bar.
 
@@ -146,17 +152,18 @@ class Session:
                 break
             asked = [self._request(str(prompts[i]), sample, turn) for i in open_]
             again = []
-            label = f"{step or 'asking'} ({model.llm.name})" + f", try {turn + 1}" * bool(turn)
+            label = f"{step or 'asking'} ({_shown(model.section.model)})" + f", try {turn + 1}" * bool(turn)
             for i, reply in zip(open_, model.llm.complete(asked, label), strict=True):
                 self.spent[i].add(reply, model.section)
                 self.spent[i].retries += bool(turn)
-                new = _said(reply)
+                new = _ended(_said(reply), until)
                 said[i] = new
                 if new is None:  # also of a further try: the one before broke the format, and is not the answer
                     self.failed[i] = reply.reason
                 elif reply.reason != REHEARSED and not usable(new.text):
                     again.append(i)
             open_ = again
+        self.broken = {*open_}
         return said
 
     def _request(self, prompt: str, sample: int, turn: int) -> Request:
@@ -165,6 +172,20 @@ class Session:
         return Request(
             (("user", prompt),), own.max_tokens, own.temperature, seed, top_p=own.top_p if own.temperature else 1.0
         )
+
+
+def _ended(said: Said | None, until: re.Pattern[str] | None) -> Said | None:
+    match = until.search(said.text) if said and until else None
+    if said is None or match is None:
+        return said
+    text = said.text[: match.start()].rstrip()
+    tokens = None if said.tokens is None else share(said.tokens, text, said.text)
+    return replace(said, text=text, finished=True, tokens=tokens)
+
+
+def _shown(name: str) -> str:
+    """A model's name or folder, short enough to leave a progress bar its room."""
+    return name if len(name) <= _SHOWN else f"...{name[3 - _SHOWN :]}"
 
 
 def _said(reply: Reply) -> Said | None:

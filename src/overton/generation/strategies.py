@@ -6,18 +6,21 @@ where the session knows why there is none.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from overton.generation.clean import share
 from overton.generation.prompts import Prompt
+from overton.generation.responses import read_responses
 from overton.generation.session import AskedModel, Said, Session
 from overton.generation.union import Merger, merge
-from overton.segment import CORE_OPEN, layout
+from overton.segment import CORE_OPEN, OPENER, layout, segment
 
 Replies = list[Said | None]
+# After examples a small model goes on with questions of its own.
+_NEXT_QUESTION = re.compile(r"(?<=\S)\s*\n[ \t]*Question:")
+_STOPS, _CLOSERS = tuple(".!?…。！？।؟"), " \n\"'”’»)*_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,14 @@ def verbalized(session: Session, plan: Plan, questions: Sequence[str]) -> Replie
 
     The answer is the list of all responses. A reply that cannot be read is kept as it is.
     """
-    prompts = [plan.prompts["verbalized"].fill(question=q) for q in questions]
-    replies = session.ask(plan.writer, prompts, usable=lambda text: bool(read_responses(text)), step="verbalized")
+    prompt = plan.prompts["verbalized"]
+    shown = {text for text, _ in read_responses(prompt.fill())}
+
+    def usable(text: str) -> bool:
+        found = {said for said, _ in read_responses(text)}
+        return bool(found) and found.isdisjoint(shown)
+
+    replies = session.ask(plan.writer, [prompt.fill(question=q) for q in questions], usable=usable, step="verbalized")
     return [
         said and _changed(said, "\n".join(f"- {text}" for text, _ in read_responses(said.text))) for said in replies
     ]
@@ -75,6 +84,7 @@ def parallel(session: Session, plan: Plan, questions: Sequence[str]) -> Replies:
         _ask(session, plan.writer, plan.prompts[plan.sampled], questions, f"sample {n + 1}", sample=n)
         for n in range(plan.samples)
     ]
+    session.broken.clear()  # of the last sample; a union has a form of its own
     if plan.merger is None:
         return samples[0]
     budget = plan.union_tokens or session.settings.max_tokens
@@ -143,51 +153,24 @@ STRATEGIES: dict[str, Callable[[Session, Plan, Sequence[str]], Replies]] = {
 }
 
 
-def read_responses(text: str) -> list[tuple[str, float | None]]:
-    """Responses and probabilities in a verbalized reply: JSON, perhaps within other text or a code block.
-
-    Args:
-        text: a reply.
-
-    Returns:
-        Each response on one line, and its probability, ``None`` where that is no number from 0 to 1. Nothing when the
-        reply cannot be read.
-    """
-    for opening, closing in ("{}", "[]"):
-        start, end = text.find(opening), text.rfind(closing)
-        if start < 0 or end < start:
-            continue
-        try:
-            rows = json.loads(text[start : end + 1])
-        except (ValueError, RecursionError):
-            continue
-        rows = rows.get("responses") if isinstance(rows, dict) else rows
-        if isinstance(rows, list):
-            return [found for row in rows if (found := _response(row))]
-    return []
-
-
-def _response(row: Any) -> tuple[str, float | None] | None:
-    text = row.get("text") if isinstance(row, dict) else row
-    if not isinstance(text, str) or not text.strip():
-        return None
-    probability = row.get("probability") if isinstance(row, dict) else None
-    known = isinstance(probability, int | float) and not isinstance(probability, bool) and 0 <= probability <= 1
-    return " ".join(text.split()), float(probability) if known else None  # type: ignore[arg-type]
-
-
 def _ask(
     session: Session, model: AskedModel, prompt: Prompt, questions: Sequence[str], step: str, sample: int = 0
 ) -> Replies:
     prompts = [prompt.fill(question=question) for question in questions]
-    return session.ask(model, prompts, usable=_format(model, prompt), sample=sample, step=step)
+    until = _NEXT_QUESTION if "examples" in prompt.given else None
+    return session.ask(model, prompts, usable=_format(model, prompt), until=until, sample=sample, step=step)
 
 
 def _format(model: AskedModel, prompt: Prompt) -> Callable[[str], bool]:
-    """What a reply must be: in the template, where the model was trained to it or is shown it; else any text."""
-    if model.trained or CORE_OPEN in prompt.fill():
-        return lambda text: layout(text).valid
-    return bool
+    """What a reply must be: in the template, where the model was trained to it or is shown it; else any text.
+
+    Small models give back lines of the form or of the examples that the prompt shows; those are no answer.
+    """
+    text = prompt.fill()
+    if not model.trained and CORE_OPEN not in text:
+        return bool
+    shown = {line.strip() for line in text.splitlines() if line.lstrip().startswith(OPENER)}
+    return lambda reply: layout(reply).valid and shown.isdisjoint(line.strip() for line in reply.splitlines())
 
 
 def _after(prompt: Prompt, question: str, last: Said | None, **said: Said | None) -> str | None:
@@ -205,7 +188,7 @@ def _changed(said: Said, text: str) -> Said:
 
 
 def _union(samples: Sequence[Said], question: str, merger: Merger, max_tokens: int) -> Said:
-    texts = [said.text for said in samples]
+    texts = [_without_fragment(said) for said in samples]
     length = sum(map(len, texts))
     tokens = [said.tokens for said in samples if said.text]
     known = sum(n for n in tokens if n is not None) if None not in tokens else 0
@@ -213,3 +196,11 @@ def _union(samples: Sequence[Said], question: str, merger: Merger, max_tokens: i
     text = merge(texts, question, merger, max_tokens / rate)
     reason = "" if text else "no sample states a perspective"
     return Said(text, "\n\n".join(said.raw for said in samples), bool(text), round(len(text) * rate), reason)
+
+
+def _without_fragment(said: Said) -> str:
+    """A sample without the view in whose midst the token limit cut it off: within a union nothing would show that."""
+    views = segment(said.text)
+    if said.finished or len(views) < 2 or said.text.rstrip(_CLOSERS).endswith(_STOPS):
+        return said.text
+    return said.text[: views[-1].start]

@@ -80,12 +80,31 @@ def answers_of(system: SystemSection, questions: Sequence[Situation], settings: 
         )
     replies = STRATEGIES[system.strategy](session, plan, [question.text for question in questions])
     label = versions(list(plan.prompts.values()))
+    if not home.dry_run:
+        _tell_faults(system.name, replies, session)
     answers = [
         _answer(question, said, session, i, system, label)
         for i, (question, said) in enumerate(zip(questions, replies, strict=True))
         if said is not None and i not in session.failed
     ]
     return Outcome(answers, {questions[i].id: reason for i, reason in session.failed.items()})
+
+
+def _tell_faults(name: str, replies: Sequence[Said | None], session: Session) -> None:
+    """A line on answers that are empty, cut off or in another format, which no score shows by itself."""
+    known = {i: said for i, said in enumerate(replies) if said is not None and i not in session.failed}
+    broken = sum(bool(known[i].text) for i in session.broken & known.keys())
+    tries = f", in {session.tries} tries each" if session.tries > 1 else ""
+    counts = {
+        "are empty": sum(not said.text for said in known.values()),
+        f"were cut off at {session.settings.max_tokens} tokens": sum(
+            bool(said.text) and not said.finished for said in known.values()
+        ),
+        f"do not keep to the format asked for{tries}": broken,
+    }
+    faults = [f"{count} {fault}" for fault, count in counts.items() if count]
+    if faults:
+        say(f"{name}: of {len(known)} answers {'; '.join(faults)}")
 
 
 def _answer(

@@ -11,8 +11,8 @@ from overton.segment.template import Span
 _SPACE = re.compile(r"\s*+")
 _NEXT = re.compile(r"\s*+(?P<comma>,?)\s*+")
 _COLON = re.compile(r"\s*+:\s*+")
-_TEXT = re.compile(r'"(?P<text>(?:[^"\\\n]|\\.)*+)(?P<close>"?)')
-_OTHER = re.compile(r"[-+.\w]++")
+_TEXT = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?P<close>"?)', re.DOTALL)  # models break lines within a text
+_OTHER = re.compile(r"[-+.%\w]++")
 _DEPTH = 6  # lists in lists
 
 
