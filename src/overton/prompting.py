@@ -5,7 +5,9 @@ Shared by training, generation and ``overton ask``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +45,27 @@ def build_prompt(situation: str, template: str, tokenizer: Any) -> str | list[Me
     """The prompt in the form TRL expects: text, or messages for a model with a chat template.
 
     Args:
-        situation: the bare question.
+        situation: the bare question; special tokens in it are read as text (:func:`plain_marks`).
         template: ``policy.prompt_template``; ``{situation}`` is replaced.
         tokenizer: with a chat template, the prompt becomes one user turn; without, the text and a line break.
     """
-    text = template.replace("{situation}", situation)
+    text = template.replace("{situation}", plain_marks(situation, tokenizer))
     if getattr(tokenizer, "chat_template", None):
         return [{"role": "user", "content": text}]
     return text + "\n"
+
+
+def plain_marks(text: str, tokenizer: Any) -> str:
+    """A text whose special tokens are none any more: in a question one would end the user's turn, in an answer that is
+    judged the quotation."""
+    return _marks(tokenizer).sub(lambda match: f"{match.group()[0]} {match.group()[1:]}", text)
+
+
+@lru_cache(maxsize=8)
+def _marks(tokenizer: Any) -> re.Pattern[str]:
+    """The special tokens of a tokenizer, longest first; what never matches where it has none."""
+    marks = {token.content for token in getattr(tokenizer, "added_tokens_decoder", {}).values() if token.special}
+    return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))) or r"(?!)")
 
 
 def build_completion(answer: str, tokenizer: Any) -> str | list[Message]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from overton.errors import ModelError
 from overton.llm.types import Reply, Request
 from overton.progress import say
-from overton.prompting import prompt_ids
+from overton.prompting import plain_marks, prompt_ids
 from overton.sections_model import LlmSection
 
 LEAST_ROOM = 8  # tokens; with fewer left for the reply, nothing is asked
@@ -39,8 +38,6 @@ class PromptEncoder:
         self._settings = section.extra.get("chat_template_kwargs") or {}
         self._name = section.model
         self._noted = False
-        marks = {token.content for token in getattr(tokenizer, "added_tokens_decoder", {}).values() if token.special}
-        self._marks = re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))) or r"(?!)")
 
     def __call__(self, request: Request, window: int | None) -> tuple[list[int], Request] | Reply:
         """Token ids and the request, or a reply that says why the model cannot be asked this.
@@ -74,12 +71,10 @@ class PromptEncoder:
         if self._template is not None:
             text = "\n\n".join(content for _, content in request.messages)
             return prompt_ids(text, self._template, self._tokenizer)
-        messages = [{"role": role, "content": self._plain(content)} for role, content in request.messages]
+        messages = [
+            {"role": role, "content": plain_marks(content, self._tokenizer)} for role, content in request.messages
+        ]
         encoded = self._tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, tokenize=True, return_dict=True, **self._settings
         )
         return list(encoded["input_ids"])
-
-    def _plain(self, text: str) -> str:
-        """A text whose special tokens are none any more: in an answer that is judged, one would end the quotation."""
-        return self._marks.sub(lambda match: f"{match.group()[0]} {match.group()[1:]}", text)
