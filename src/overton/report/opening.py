@@ -24,8 +24,7 @@ def opening(files: RunFiles, table: Headline) -> str:
     if not name and table.groups:
         return (
             f"No coverage of {table.baseline} was measured: in the world the oracle does that, else an NLI model. Name "
-            "a CrossEncoder in evaluation.nli_model and run `overton evaluate` and `overton report` again; no answer is "
-            "made anew."
+            "a CrossEncoder in evaluation.nli_model and run `overton evaluate` and `overton report` again."
         )
     if not name:
         return "No evaluation has been read, so there is no result to report yet."
