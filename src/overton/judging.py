@@ -69,7 +69,7 @@ def judge_files(
     if asks_nothing(asking, judges):
         return None
     scored = sides is None
-    refuse_nothing(rows, "judge_mean" if scored else "points")
+    refuse_nothing(rows, "judge_mean" if scored else "points", folder / "llm")
     figures: Row = {}
     if scored:
         figures["systems"] = system_figures(rows, RESAMPLES, seed)

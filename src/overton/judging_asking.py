@@ -132,20 +132,27 @@ def asks_nothing(asking: Asking, judges: Sequence[Judge]) -> bool:
     return asking.write_batch or any(judge.section.dry_run for judge in judges)
 
 
-def refuse_nothing(rows: Sequence[Row], column: str) -> None:
+def refuse_nothing(rows: Sequence[Row], column: str, replies: Path) -> None:
     """Refuse rows without one value, which must not take the place of what an earlier call brought.
+
+    Args:
+        rows: to write.
+        column: of the value.
+        replies: folder of the replies, to be looked at.
 
     Raises:
         ModelError: with the most common reason, and what to do.
     """
+    from overton.llm.cache import FILE
+
     if rows and all(row[column] is None for row in rows):
         reason = next(iter(reasons(rows)))
         if any(row["failed"] for row in rows):
             rest = "Replies that came are kept, and the same command goes on from there."
         else:
             rest = (
-                "Replies came, and the same command would read the same again: change what is asked (--set "
-                "max_tokens=4000 where they are cut off), or name another judge with --model."
+                f"Replies came (read them in {replies / FILE}), and the same command would read the same again: change "
+                "what is asked (--set max_tokens=4000 where they are cut off), or name another judge with --model."
             )
         raise ModelError(
             f"the judges brought not one of {len(rows)} verdicts; most often: {reason}. No result was written or "

@@ -98,7 +98,7 @@ def overtonbench_files(
         transcript += calls
     if judges and asks_nothing(asking, judges):
         return None
-    refuse_nothing(rows, "rating")
+    refuse_nothing(rows, "rating", asking.folder / "llm")
     by_system = {
         name: [row for row in rows if row["system"] == name] for name in dict.fromkeys(r["system"] for r in rows)
     }

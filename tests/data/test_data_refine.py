@@ -35,13 +35,14 @@ class Fake:
 
     name = "fake-1"
 
-    def __init__(self, answer: Callable[[str], str | None]) -> None:
+    def __init__(self, answer: Callable[[str], str | None], cut_off: bool = False) -> None:
         self.answer = answer
+        self.reason = "cut off after 9 tokens" if cut_off else ""
         self.asked: list[Request] = []
 
     def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
         self.asked += requests
-        return [Reply(self.answer(r.messages[0][1]), "" if r else "none") for r in requests]
+        return [Reply(self.answer(r.messages[0][1]), self.reason) for r in requests]
 
 
 def encode(texts: Sequence[str], contexts: Sequence[str]) -> Matrix:
@@ -136,6 +137,43 @@ def test_short_situations_are_filled_with_what_is_new() -> None:
 def test_a_model_that_gives_nothing_readable() -> None:
     assert more_perspectives(Fake(lambda q: "nothing"), [("s", [], 2)], 0) == [[]]
     assert summaries(Fake(lambda q: "a <summary> b"), [("s", [])], 0) == [None]
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("A: No", False),
+        ("A: Yes\n\nThe answer is yes.", True),
+        ("**Answer:** no", False),
+        ("The answer is: **No**.", False),
+        ("The answer is yes.", True),
+        ("Final answer: Yes", True),
+        ("A: no\nB: yes", None),  # a word on each text
+        ("A: A: A Christian may view", None),
+        ("A no-brainer", None),
+        ("Answering no", None),
+        ("Nothing", None),
+    ],
+)
+def test_verdicts_as_small_models_write_them(reply: str, verdict: bool | None) -> None:
+    assert same_perspective(Fake(lambda q: reply), [("s", "a", "b")]) == [verdict]
+
+
+def test_of_a_reply_that_was_cut_off_nothing_unfinished_is_kept() -> None:
+    lines = "NAME: Care: Those who are hurt count.\nTrust: People rely on"
+    (found,) = more_perspectives(Fake(lambda q: lines, cut_off=True), [("s", [], 2)], 0)
+    assert found is not None and [(p.label, p.explanation) for p in found] == [("Care", "Those who are hurt count.")]
+    assert summaries(Fake(lambda q: "All of them matter. But", cut_off=True), [("s", [])], 0) == [None]
+    assert same_perspective(Fake(lambda q: "Yes, since both", cut_off=True), [("s", "a", "b")]) == [True]
+
+
+def test_the_words_of_the_prompt_and_remarks_are_no_perspectives(tmp_path: Path) -> None:
+    text = "SENTENCE: It says it.\n**NAME**: Care\nNote: There are more.\nName: Rank: It counts.\nHope: It helps."
+    author = Fake(lambda q: text)
+    author.name = str(tmp_path)  # an endpoint may know a model by its folder
+    (found,) = more_perspectives(author, [("s", [], 2)], 0)
+    assert found is not None and [p.label for p in found] == ["Rank", "Hope"]
+    assert {p.provenance for p in found} == {f"./{tmp_path.name}"}
 
 
 def test_the_first_yes_and_the_nearest_no_make_a_triplet() -> None:
@@ -339,7 +377,7 @@ def test_missing_replies_are_told_and_asked_for_once_the_card_is_removed(
     card = folder.path / "data" / "card.md"
     told = " ".join(capfd.readouterr().err.split())
     assert "summaries made of the explanations, for want of a reply. To make the calls again" in told
-    assert f"remove {card}" in told
+    assert f"remove {card}" in told and f"cannot be read: see {folder.path / 'llm'}" in told
     asked = len(llm.asked)
     assert not run_stage(recipe, folder, find_stage("data"))
     card.unlink()

@@ -102,7 +102,7 @@ def test_a_judge_without_one_grade_is_an_error_and_replaces_nothing(
 
 
 def test_replies_that_are_no_verdicts_are_not_promised_another_try(
-    files: list[str], capsys: pytest.CaptureFixture[str]
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cut = {"choices": [{"message": {"content": '{"helpfulness": {"reas'}, "finish_reason": "length"}]}
     with serving(Served(cut)) as endpoint:
@@ -111,6 +111,7 @@ def test_replies_that_are_no_verdicts_are_not_promised_another_try(
             said = capsys.readouterr().err
             assert "the same command goes on" not in said
             assert "cut off" in said and "change what is asked (--set max_tokens=" in said
+            assert f"read them in {tmp_path / 'out' / 'llm' / 'replies.jsonl'}" in said
         assert len(endpoint.bodies) == 6  # a reply that came is never asked for twice
         assert judge(files, endpoint.url, "--set", "max_tokens=4000") == 1
         assert len(endpoint.bodies) == 12

@@ -153,6 +153,19 @@ def test_a_dry_run_counts_and_calls_nothing(open_llm: Open, capfd: Any) -> None:
     assert line in capfd.readouterr().err.splitlines()
 
 
+def test_a_dry_run_counts_a_question_once_and_adds_up(open_llm: Open, capfd: Any) -> None:
+    counting = open_llm("http://localhost:1/v1", dry_run=True, output_price=8)
+    counting.complete(ask("a", "b", max_tokens=1000))
+    counting.complete(ask("b", "c", max_tokens=1000))
+    first, second = capfd.readouterr().err.splitlines()
+    each = "about 5 tokens to read and at most 1,000 to write, at most about $0.01"
+    assert first.endswith("$0.02; 0 replies are in the cache")
+    assert second == (
+        f"dry run: 1 calls to m, {each}; 0 replies are in the cache, 1 counted before; so far 3 calls, "
+        "about 15 tokens to read and at most 3,000 to write, at most about $0.02"
+    )
+
+
 def test_a_dry_run_with_prices_says_what_it_may_cost(open_llm: Open, capfd: Any) -> None:
     priced = open_llm("http://localhost:1/v1", dry_run=True, input_price=2, output_price=8)
     priced.complete(ask("a" * 3_999_984, "b", max_tokens=250_000))  # 10 ** 6 tokens and 4 + 1, and half a million

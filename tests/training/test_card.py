@@ -27,7 +27,8 @@ def test_the_code_of_the_card_runs_and_asks_as_the_policy_was_trained(
     exec(card.text.split("```python\n")[1].split("```")[0].replace("FOLDER", str(folder)), known)
     said = 'Say "all":\nA nurse reads the diary of a patient in secret.'
     assert known["prompt"] == ([{"role": "user", "content": said}] if chat else said + "\n")
-    assert known["settings"] == {"max_new_tokens": 8, "do_sample": True, "temperature": 0.7, "top_p": 0.9}
+    drawn = {"temperature": 0.7, "top_p": 0.9, "top_k": 0, "repetition_penalty": 1.0}  # as overton generate draws
+    assert known["settings"] == {"max_new_tokens": 8, "do_sample": True, **drawn}
     assert capsys.readouterr().out
 
 

@@ -1,24 +1,33 @@
 """What language models are asked while data are prepared, and how their replies are read.
 
-A reply that is missing or cannot be read is ``None``: whoever asked leaves that situation as it was and counts it.
+A reply that is missing or cannot be read is ``None``: whoever asked leaves that situation as it was and counts it. Of a
+reply that was cut off, what is not finished is left out.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from overton.data.rows import TEMPLATE, view_of
 from overton.errors import DataError
+from overton.folders import shown_model
 from overton.types import Perspective
 
 if TYPE_CHECKING:
-    from overton.llm import LanguageModel, Request
+    from overton.llm import LanguageModel, Reply, Request
 
 _THINKING = re.compile(r"^.*</think>", re.DOTALL)
-_VERDICT = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+# Small models write "A: No" or "**Answer:** no", though "B:" after it would be a word on each text.
+_VERDICT = re.compile(
+    r"\W*(?:(?:(?:the\s+|final\s+)*answer(?:\s+is\b)?|a)\W*:\W*|the\s+answer\s+is\W+)?(yes|no)\b(?!\W+b\W*:)",
+    re.IGNORECASE,
+)
 _MARKER = re.compile(r"^\s*(?:[-*•]+|\(?\d{1,2}[.):])\s*")
+_ECHO = re.compile(r"^NAME:\s*(?=[^:]+:)", re.IGNORECASE)
+_NO_LABELS = ("name", "sentence", "note")  # places of the prompt's own line, and remarks on the list
 _OPENER = re.compile(r"^(?:in|from) the perspective of\s+", re.IGNORECASE)
 
 _SAME = """Situation: {situation}
@@ -56,7 +65,7 @@ def same_perspective(llm: LanguageModel, asked: Sequence[tuple[str, str, str]]) 
         asked: (situation, one text, the other) each.
     """
     questions = [_request(_SAME.format(situation=s, a=a, b=b), 16) for s, a, b in asked]
-    return [_verdict(text) for text in _texts(llm, questions, "same perspective?")]
+    return [_verdict(reply.text) for reply in _replies(llm, questions, "same perspective?")]
 
 
 def more_perspectives(
@@ -75,12 +84,13 @@ def more_perspectives(
         _request(_MORE.format(situation=s, known=_listed(known), count=count), 80 * count + 64, 0.7, seed)
         for s, known, count in asked
     ]
-    texts = _texts(llm, questions, "new perspectives")
-    return [None if text is None else _read_lines(text, llm.name) for text in texts]
+    replies = _replies(llm, questions, "new perspectives")
+    return [None if reply.text is None else _read_lines(reply, shown_model(llm.name)) for reply in replies]
 
 
 def summaries(llm: LanguageModel, asked: Sequence[tuple[str, Sequence[Perspective]]], seed: int) -> list[str | None]:
-    """A paragraph that speaks to all perspectives, at temperature 0.1; ``None`` also where it breaks the template.
+    """A paragraph that speaks to all perspectives, at temperature 0.1; ``None`` also where it breaks the template or is
+    not finished: an answer to learn from has to end.
 
     Args:
         llm: who is asked, once for each.
@@ -91,9 +101,9 @@ def summaries(llm: LanguageModel, asked: Sequence[tuple[str, Sequence[Perspectiv
         _request(_SUMMARY.format(situation=s, known=_listed(known), words=100), 256, 0.1, seed) for s, known in asked
     ]
     found = []
-    for text in _texts(llm, questions, "summaries"):
-        plain = " ".join((text or "").split())
-        found.append(None if not plain or TEMPLATE.search(plain) else plain)
+    for reply in _replies(llm, questions, "summaries"):
+        plain = " ".join((reply.text or "").split())
+        found.append(None if not plain or reply.reason or TEMPLATE.search(plain) else plain)
     return found
 
 
@@ -103,10 +113,12 @@ def _request(question: str, max_tokens: int, temperature: float = 0.0, seed: int
     return Request((("user", question),), max_tokens, temperature, seed)
 
 
-def _texts(llm: LanguageModel, questions: Sequence[Request], description: str) -> list[str | None]:
+def _replies(llm: LanguageModel, questions: Sequence[Request], description: str) -> list[Reply]:
+    """Replies without their thoughts; beside a text, ``reason`` says that it is not finished."""
     if not questions:
         return []
-    return [None if r.text is None else _THINKING.sub("", r.text) for r in llm.complete(questions, description)]
+    replies = llm.complete(questions, description)
+    return [r if r.text is None else replace(r, text=_THINKING.sub("", r.text)) for r in replies]
 
 
 def _verdict(text: str | None) -> bool | None:
@@ -118,11 +130,13 @@ def _listed(perspectives: Sequence[Perspective]) -> str:
     return "\n".join(f"{p.label}: {p.explanation}" for p in perspectives)
 
 
-def _read_lines(text: str, author: str) -> list[Perspective]:
+def _read_lines(reply: Reply, author: str) -> list[Perspective]:
+    lines = (reply.text or "").splitlines()
     found = []
-    for line in text.splitlines():
-        label, colon, explanation = _OPENER.sub("", _MARKER.sub("", line)).replace("**", "").partition(":")
-        if not colon:
+    for line in lines[:-1] if reply.reason else lines:
+        plain = _OPENER.sub("", _MARKER.sub("", line)).replace("**", "")
+        label, colon, explanation = _ECHO.sub("", plain).partition(":")
+        if not colon or label.strip().casefold() in _NO_LABELS:
             continue
         try:
             found.append(view_of(label, explanation, None, None, "reply", author))

@@ -56,7 +56,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     if missing and not recipe.llm.dry_run:
         say(
             f"{'; '.join(missing)}. To make the calls again that failed, remove {folder / CARD} and run the same "
-            "command; other replies are kept"
+            f"command. Replies are kept, also those that cannot be read: see {run.path / 'llm'}, and take another "
+            "model where there are many"
         )
 
 

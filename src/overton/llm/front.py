@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from overton.llm.cache import ReplyCache, cache_key
@@ -67,6 +67,7 @@ class CarefulModel:
         self._open = open_backend
         self._backend: Backend | None = None
         self._takes_schema: bool | None = None  # not known before the first call with one
+        self._counted: dict[str, Request] = {}  # by a dry run; a real one asks nothing twice
 
     def complete(self, requests: Sequence[Request], description: str = "") -> list[Reply]:
         """One reply a request, in their order; see :class:`~overton.llm.types.LanguageModel`."""
@@ -146,17 +147,26 @@ class CarefulModel:
             yield key, request
 
     def _announce(self, asked: dict[str, Request], known: int) -> None:
-        read = sum(map(prompt_tokens, asked.values()))
-        limits = [self._longest(request) for request in asked.values()]
+        new = {key: request for key, request in asked.items() if key not in self._counted}
+        self._counted |= new
+        calls, first = len(self._counted), len(self._counted) == len(new)
+        again = f", {len(asked) - len(new):,} counted before" if len(asked) > len(new) else ""
+        so_far = "" if first else f"; so far {calls:,} calls, {self._volume(self._counted.values())}"
+        say(
+            f"dry run: {len(new):,} calls to {self.name}, {self._volume(new.values())}; "
+            f"{known:,} replies are in the cache{again}{so_far}"
+        )
+
+    def _volume(self, requests: Collection[Request]) -> str:
+        """Tokens and costs of calls, estimated."""
+        read = sum(map(prompt_tokens, requests))
+        limits = [self._longest(request) for request in requests]
         written, free = sum(limit or 0 for limit in limits), None in limits
         prices = self._section.input_price, self._section.output_price
         bound = "at least" if free else "at most"
         cost = f", {bound} about ${(read * prices[0] + written * prices[1]) / 1e6:,.2f}" if any(prices) else ""
         replies = "replies without a limit (extra.max_tokens is null)" if free else f"at most {written:,} to write"
-        say(
-            f"dry run: {len(asked):,} calls to {self.name}, about {read:,} tokens to read and {replies}{cost}; "
-            f"{known:,} replies are in the cache"
-        )
+        return f"about {read:,} tokens to read and {replies}{cost}"
 
     def _longest(self, request: Request) -> int | None:
         """Tokens that a reply may have; what ``extra`` sends to an endpoint goes before what the caller asks for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from overton.errors import RecipeError
+from overton.folders import shown_model
 from overton.jsonio import sha256
 from overton.llm.cache import ReplyCache
 from overton.llm.front import Budget, CarefulModel
@@ -64,9 +65,12 @@ def load_llm(
 
 
 def _known_as(section: LlmSection) -> str:
-    """Weights in a folder may be replaced; their replies must not be taken for those of the old ones."""
+    """Weights in a folder may be replaced; their replies must not be taken for those of the old ones.
+
+    Where the folder lies does not count: the name goes into data that may be published.
+    """
     folder = _folder(section)
-    return f"{section.model}@{sha256(folder)[:12]}" if folder else section.model
+    return f"{shown_model(section.model)}@{sha256(folder)[:12]}" if folder else section.model
 
 
 def _folder(section: LlmSection) -> Path | None:

@@ -22,7 +22,10 @@ def opening(files: RunFiles, table: Headline) -> str:
     summary = files.summary
     name = next((n for n in _MAIN if mean(summary, table.baseline, n) is not None), "")
     if not name and table.groups:
-        return f"No coverage of {table.baseline} was measured: in the world the oracle does that, else an NLI model."
+        return (
+            f"No coverage of {table.baseline} was measured: in the world the oracle does that, else an NLI model. Name "
+            "a CrossEncoder in evaluation.nli_model and run `overton evaluate` and `overton report` again."
+        )
     if not name:
         return "No evaluation has been read, so there is no result to report yet."
     scores = mapping(summary.get("systems"))

@@ -35,7 +35,8 @@ def write_card(folder: Path, recipe: Recipe, part: str) -> None:
     asked = recipe.policy.prompt_template.replace("{situation}", "A nurse reads the diary of a patient in secret.")
     chat = (folder / "chat_template.jinja").is_file()  # as :func:`overton.prompting.build_prompt`
     prompt = f'[{{"role": "user", "content": {asked!r}}}]' if chat else repr(asked + "\n")
-    draw = f"do_sample=True, temperature={used.temperature:g}, top_p={used.top_p:g}"
+    # Without the last two, transformers takes its own or the base's (top-k of 50, say), and the run did not.
+    draw = f"do_sample=True, temperature={used.temperature:g}, top_p={used.top_p:g}, top_k=0, repetition_penalty=1.0"
     text = f"""---
 {data.to_yaml()}
 ---
