@@ -43,7 +43,7 @@ class HashEncoder:
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
 
-def recipe(**training: Any) -> Recipe:
+def recipe(policy: dict[str, Any] | None = None, **training: Any) -> Recipe:
     return parse_recipe(
         {
             "name": "tiny",
@@ -58,6 +58,7 @@ def recipe(**training: Any) -> Recipe:
                 "kv_heads": 1,
                 "intermediate_size": 16,
                 "max_length": 96,
+                **(policy or {}),
             },
             "training": {"bf16": False, **training},
         }
@@ -97,23 +98,43 @@ def sft(folder: Path, optimizer: str, save_steps: int, accumulation: int = 1) ->
     train_sft(recipe(sft=options), folder / "sft.jsonl", folder)
 
 
+GRPO: dict[str, Any] = {
+    "steps": STEPS,
+    "prompts_per_step": 2,
+    "num_generations": 4,
+    "max_completion_length": 12,
+    "learning_rate": 0.01,
+    "save_steps": 3,
+    "log_completions_steps": 2,
+}
+
+
 def grpo(folder: Path, **options: Any) -> None:
     start = folder.parent / "start"
     if not start.exists():
         from overton.testing import tiny_policy
 
         tiny_policy(start, max_length=96)
-    options = {
-        "steps": STEPS,
-        "prompts_per_step": 2,
-        "num_generations": 4,
-        "max_completion_length": 12,
-        "learning_rate": 0.01,
-        "save_steps": 3,
-        "log_completions_steps": 2,
-        **options,
-    }
-    train_grpo(recipe(grpo=options), SITUATIONS, start, HashEncoder(), folder)  # type: ignore[arg-type]
+    train_grpo(recipe(grpo=GRPO | options), SITUATIONS, start, HashEncoder(), folder)  # type: ignore[arg-type]
+
+
+def adapter(folder: Path) -> None:
+    """GRPO of an adapter that SFT left, with a KL term, whose reference is another adapter of the same model."""
+    base, start = folder.parent / "base", folder.parent / "sft"
+    policy = {"model": str(base), "lora_rank": 2}
+    if not start.exists():
+        from peft import get_peft_model
+
+        from overton.testing import tiny_policy
+        from overton.training.policy import load_policy, lora_config
+
+        tiny_policy(base, max_length=96)
+        adapted = get_peft_model(load_policy(base)[0], lora_config(recipe(policy).policy))
+        for name, weights in adapted.named_parameters():
+            if "lora_B" in name:
+                weights.data.normal_(std=0.1)
+        adapted.save_pretrained(start / "adapter")
+    train_grpo(recipe(policy, grpo=GRPO | {"beta": 0.1}), SITUATIONS, start / "model", HashEncoder(), folder)  # type: ignore[arg-type]
 
 
 RUNS: dict[str, Callable[[Path], None]] = {
@@ -122,6 +143,7 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "grpo": lambda folder: grpo(folder),
     "grpo-micro": lambda folder: grpo(folder, micro_batch_size=4, optimizer="muon", beta=0.1),
     "grpo-shared": lambda folder: grpo(folder, steps_per_generation=2, micro_batch_size=4),
+    "grpo-adapter": adapter,
 }
 
 

@@ -294,6 +294,13 @@ def test_an_adapter_is_trained_merged_and_read_back(trained: Trained, estimator:
     assert torch.equal(saved["model.embed_tokens.weight"], before["model.embed_tokens.weight"])  # no adapter there
     projection = "model.layers.0.self_attn.q_proj.weight"
     assert not torch.equal(saved[projection], before[projection])
+    # It is SFT's adapter that was trained further, on SFT's base.
+    adapters = [load_file(tmp_path / part / "adapter" / "adapter_model.safetensors") for part in ("sft", "grpo")]
+    assert adapters[0].keys() == adapters[1].keys()
+    assert all(torch.allclose(adapters[0][name], adapters[1][name], atol=1e-3) for name in adapters[0])
+    assert any(not torch.equal(adapters[0][name], adapters[1][name]) for name in adapters[0])
+    config = json.loads((tmp_path / "grpo" / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(trained.sft)
 
 
 # ------------------------------------------------------------------ generation in a shrinking batch

@@ -30,7 +30,7 @@ from overton.training.lengths import context_problems, positions_of, settle, sit
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.placement import placed_reward
-from overton.training.policy import load_policy, lora_config, training_dtype
+from overton.training.policy import adapter_of, load_policy, lora_config, training_dtype, with_adapter
 from overton.training.shrink import fast_generate
 from overton.training.trainers import has_plain_logits, in_blocks, is_sharded, on_one_cpu, train_and_save
 from overton.types import Situation
@@ -217,7 +217,7 @@ def train_grpo(
     Args:
         recipe: sections ``policy``, ``reward`` and ``training.grpo``.
         situations: training situations with references.
-        start: folder of the SFT model.
+        start: folder of the SFT model; with ``policy.lora_rank``, an adapter beside it is trained further instead.
         estimator: the calibrated similarity estimator; ``None`` when a server scores (``reward.placement``).
         folder: ``training/grpo`` of the run.
         background: situations that ``reward.background`` references are drawn from.
@@ -229,7 +229,10 @@ def train_grpo(
     options = recipe.training.grpo
     settle(situation_problems(recipe, len(situations)))
     set_seed(recipe.seed)
-    model, tokenizer = load_policy(start, training_dtype(recipe.policy), recipe.policy.load_in_4bit)
+    # An adapter goes on as one: merged into a base of bfloat16 that is trained no further, much of it would be lost.
+    adapter = adapter_of(start, recipe.policy)
+    base = start if adapter is None else recipe.policy.model
+    model, tokenizer = load_policy(base, training_dtype(recipe.policy), recipe.policy.load_in_4bit)
     dataset = Dataset.from_list(
         [
             {
@@ -252,12 +255,12 @@ def train_grpo(
         options.max_completion_length,
     )
     trainer = OpGrpoTrainer(
-        model=model,
+        model=model if adapter is None else with_adapter(model, adapter, args),
         optimizers=(make_optimizer(model, options, recipe.policy.lora_rank), None),
         args=args,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=lora_config(recipe.policy),
+        peft_config=lora_config(recipe.policy) if adapter is None else None,
         callbacks=[MetricsFile(folder / "metrics.jsonl"), OwnRun()],
         reward=reward,
         credit_weight=recipe.reward.credit_weight,

@@ -217,5 +217,6 @@ def checkpoint_bytes(shape: Shape, policy: PolicySection, sharding: Sharding, bf
 
 
 def model_bytes(shape: Shape, policy: PolicySection) -> float:
-    """Bytes of a saved model, an adapter merged in."""
-    return shape.parameters * float(shape.saved_bytes if policy.lora_rank else 4)
+    """Bytes of a saved model, and of an adapter beside it."""
+    adapter = trained(shape, policy) * (2.0 if policy.load_in_4bit else 4.0) if policy.lora_rank else 0.0
+    return shape.parameters * 4.0 + adapter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from overton.weights import CONFIGS, causal_model, check_adapter
 
 _READ = (".json", ".safetensors", ".model", ".txt", ".jinja")  # what is read of a model's folder
 _SMALL = 50_000_000  # parameters
+ADAPTER = "adapter"
 
 
 def scratch_config(policy: PolicySection) -> dict[str, Any]:
@@ -161,9 +161,10 @@ def lora_config(policy: PolicySection) -> Any | None:
 
 
 def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
-    """Save the trained model (an adapter is merged in) and its tokenizer as a plain folder; every process calls it.
+    """Save the trained model and its tokenizer as a plain folder; every process calls it.
 
-    The folder appears whole, in place of one that is there.
+    The folder appears whole, in place of one that is there. A LoRA adapter is saved beside it, in ``adapter``, and
+    merged in, in float32: in the 8 bits of a bfloat16 weight most of what an adapter adds would be lost.
 
     Raises:
         DiskFullError: there is no room for it.
@@ -176,10 +177,7 @@ def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
     if not is_first():
         return
     if hasattr(model, "merge_and_unload"):
-        if weights is not None or getattr(model, "is_loaded_in_4bit", False):
-            model, weights = _merged_into_whole(model, folder.parent / "adapter", weights), None
-        else:
-            model = model.merge_and_unload()
+        model, weights = _merged(model, folder.parent / ADAPTER, weights), None
     model.config.use_cache = True  # the trainer of transformers switches it off, also in what it saves
     if weights is not None:  # gathered one by one, an output matrix is no longer seen to be the embeddings
         weights = {name: value for name, value in weights.items() if name not in model.all_tied_weights_keys}
@@ -188,19 +186,41 @@ def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(temporary)
 
 
-def _merged_into_whole(model: Any, folder: Path, weights: dict[str, Any] | None) -> Any:
-    """An adapter merged into the weights it was made for, as they were saved: not in 4 bits, and not in shards.
+def _merged(model: Any, folder: Path, weights: dict[str, Any] | None) -> Any:
+    """An adapter merged into the weights it was made for: not in 4 bits, not in shards, not rounded.
 
     Args:
         model: with the adapter.
-        folder: for the adapter in the meantime.
+        folder: where the adapter is saved.
         weights: of the whole model where it holds shards only.
     """
     from peft import PeftModel
 
-    model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
-    name = model.peft_config["default"].base_model_name_or_path
-    base = causal_model(name, dtype="auto")
+    with atomic_folder(folder) as temporary:
+        # Beside it there may be the copy that a KL term is measured from.
+        model.save_pretrained(temporary, state_dict=weights, selected_adapters=["default"], safe_serialization=True)
+        (temporary / "README.md").unlink(missing_ok=True)  # a form that nobody has filled in
+    base = causal_model(model.peft_config["default"].base_model_name_or_path, dtype="float32")
     merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
-    shutil.rmtree(folder)
+    merged.generation_config = model.generation_config
     return merged
+
+
+def adapter_of(start: Path, policy: PolicySection) -> Path | None:
+    """The adapter that :func:`save_policy` left beside a model; ``None`` where none is trained, or none is there."""
+    folder = start.parent / ADAPTER
+    return folder if policy.lora_rank and folder.is_dir() else None
+
+
+def with_adapter(model: Any, folder: Path, args: Any) -> Any:
+    """The base with an adapter that is trained further.
+
+    Args:
+        model: the adapter's base.
+        folder: of the adapter.
+        args: of the trainer. With ZeRO 3 the adapter keeps the base's type, as in TRL: gathered weights have one type.
+    """
+    from peft import PeftModel
+
+    sharded = args.deepspeed_plugin is not None and args.deepspeed_plugin.zero_stage == 3
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, autocast_adapter_dtype=not sharded)
