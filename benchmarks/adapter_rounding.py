@@ -25,7 +25,8 @@ from overton.jsonio import write_json
 from overton.prompting import prompt_ids
 from overton.recipe import parse_recipe
 from overton.segment import format_answer
-from overton.training.policy import ADAPTER, load_policy
+from overton.training.adapters import ADAPTER
+from overton.training.policy import load_policy
 from overton.training.sft import train_sft
 
 RESULT = Path(__file__).parent / "results" / "adapter_rounding.json"

@@ -108,8 +108,8 @@ def measure(
     from overton.estimator import open_estimator
     from overton.rewards import OvertonReward
     from overton.sections_training import PolicySection
+    from overton.training.adapters import lora_config
     from overton.training.grpo import OpGrpoTrainer
-    from overton.training.policy import lora_config
 
     model = build(config, lora)
     parameters = model.num_parameters()

@@ -17,7 +17,8 @@ from overton.errors import ModelError
 from overton.jsonio import read_jsonl
 from overton.sections_training import PolicySection
 from overton.testing import scripted_policy, tiny_policy
-from overton.training.policy import load_policy, lora_config
+from overton.training.adapters import lora_config
+from overton.training.policy import load_policy
 from overton.types import Answer, Perspective
 
 Call = Callable[..., tuple[int, str, str]]

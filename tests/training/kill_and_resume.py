@@ -126,7 +126,8 @@ def adapter(folder: Path) -> None:
         from peft import get_peft_model
 
         from overton.testing import tiny_policy
-        from overton.training.policy import load_policy, lora_config
+        from overton.training.adapters import lora_config
+        from overton.training.policy import load_policy
 
         tiny_policy(base, max_length=96)
         adapted = get_peft_model(load_policy(base)[0], lora_config(recipe(policy).policy))

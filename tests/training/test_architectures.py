@@ -25,7 +25,8 @@ from overton.rewards import OvertonReward
 from overton.sections_generation import SystemSection
 from overton.segment import format_answer
 from overton.testing import tiny_encoder
-from overton.training.policy import load_policy, lora_config, save_policy
+from overton.training.adapters import lora_config
+from overton.training.policy import load_policy, save_policy
 from overton.types import Perspective, Situation
 
 SITUATIONS = [

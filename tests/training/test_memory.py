@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, Qw
 
 from overton.sections_training import PolicySection, TrainingSection
 from overton.training import memory
+from overton.training.adapters import lora_config
 from overton.training.cost import GPUS, at_once, step_seconds, update_flops
 from overton.training.memory import SHARDINGS, Load
-from overton.training.policy import lora_config
 from overton.training.shapes import PUBLISHED, Shape, find_shape, shape_of
 from overton.training.shrink import fast_generate
 

@@ -17,11 +17,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArgu
 from overton.errors import ModelError, RecipeError
 from overton.sections_training import PolicySection
 from overton.testing import tiny_encoder, tiny_policy
+from overton.training.adapters import lora_config
 from overton.training.policy import (
     build_scratch_model,
     folder_fault,
     load_policy,
-    lora_config,
     save_policy,
 )
 from overton.training.tokenizer import train_tokenizer
@@ -154,38 +154,6 @@ def test_lora_is_merged_on_saving(tmp_path: Path, folder: Path) -> None:
     assert torch.allclose(saved(input_ids=ids).logits, expected, atol=1e-5)
     untouched, _ = load_policy(source)
     assert not torch.allclose(untouched(input_ids=ids).logits, expected, atol=1e-3)
-
-
-def test_what_an_adapter_adds_is_not_rounded_away(tmp_path: Path) -> None:
-    """Weights of bfloat16 have 8 bits: steps of less than a 500th of a weight would be lost in them."""
-    from peft import PeftModel, get_peft_model
-
-    source = tiny_policy(tmp_path / "source")
-    AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16).save_pretrained(source)
-    model, tokenizer = load_policy(source)
-    model = model.bfloat16()
-    adapted = get_peft_model(model, lora_config(PolicySection(model="m", lora_rank=2)))
-    for name, parameter in adapted.named_parameters():
-        if "lora_B" in name:
-            parameter.data.fill_(1e-5)
-    trainer = SimpleNamespace(model=adapted, accelerator=SimpleNamespace(unwrap_model=lambda m: m))
-    save_policy(trainer, tokenizer, tmp_path / "grpo" / "model")
-    before = load_policy(source, "float32")[0].state_dict()
-    saved, _ = load_policy(tmp_path / "grpo" / "model")
-    assert {p.dtype for p in saved.parameters()} == {torch.float32}
-    for name, weights in saved.named_parameters():
-        if "q_proj.weight" in name:
-            layer = adapted.get_submodule(f"base_model.model.{name.removesuffix('.weight')}")
-            added = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
-            assert torch.allclose(weights - before[name], added.float(), rtol=1e-2, atol=1e-9)
-            assert (before[name] + added).bfloat16().ne(before[name].bfloat16()).float().mean() < 0.1
-    # The adapter alone is there too.
-    kept = PeftModel.from_pretrained(load_policy(source, "float32")[0], str(tmp_path / "grpo" / "adapter"))
-    ids = torch.tensor([tokenizer("May she?")["input_ids"]])
-    assert torch.allclose(kept(input_ids=ids).logits, saved(input_ids=ids).logits, atol=1e-5)
-    assert sorted(p.name for p in (tmp_path / "grpo" / "adapter").iterdir()) == [
-        *("adapter_config.json", "adapter_model.safetensors")
-    ]
 
 
 def test_answers_of_a_step_must_fall_into_whole_micro_batches(tmp_path: Path, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from datasets import Dataset
 from transformers import set_seed
 from trl import GRPOConfig, GRPOTrainer
@@ -22,6 +23,7 @@ from overton.processes import gather, number
 from overton.progress import say
 from overton.prompting import build_prompt, longest_prompt
 from overton.recipe import Recipe
+from overton.training.adapters import adapter_of, lora_config, unmerge_exactly, with_adapter
 from overton.training.arguments import grpo_arguments
 from overton.training.callbacks import MetricsFile, OwnRun
 from overton.training.credit import line_advantages, new_matches, token_advantages, token_spans
@@ -30,7 +32,7 @@ from overton.training.lengths import context_problems, positions_of, settle, sit
 from overton.training.optimizers import make_optimizer
 from overton.training.order import EpochOrder
 from overton.training.placement import placed_reward
-from overton.training.policy import adapter_of, load_policy, lora_config, training_dtype, with_adapter
+from overton.training.policy import load_policy, training_dtype
 from overton.training.shrink import fast_generate
 from overton.training.trainers import has_plain_logits, in_blocks, is_sharded, on_one_cpu, train_and_save
 from overton.types import Situation
@@ -56,7 +58,10 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         self.credit_weight = credit_weight
         self.credit_discount = credit_discount
         self._pieces: dict[int, int] = {}
-        self._plain_logits = on_one_cpu(self) and has_plain_logits(self.accelerator.unwrap_model(self.model))
+        model = self.accelerator.unwrap_model(self.model)
+        self._plain_logits = on_one_cpu(self) and has_plain_logits(model)
+        if self.use_vllm and is_peft_model(model) and not is_sharded(self):
+            unmerge_exactly(model)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         return EpochOrder(super()._get_train_sampler(dataset), self.args.seed, lambda: int(self.state.epoch or 0))

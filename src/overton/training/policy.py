@@ -12,11 +12,11 @@ from overton.precision import has_fast_bf16
 from overton.processes import is_first
 from overton.prompting import end_turns
 from overton.sections_training import PolicySection
+from overton.training.adapters import ADAPTER, saved_and_merged
 from overton.weights import CONFIGS, causal_model, check_adapter
 
 _READ = (".json", ".safetensors", ".model", ".txt", ".jinja")  # what is read of a model's folder
 _SMALL = 50_000_000  # parameters
-ADAPTER = "adapter"
 
 
 def scratch_config(policy: PolicySection) -> dict[str, Any]:
@@ -146,20 +146,6 @@ def training_dtype(policy: PolicySection) -> str:
     return "auto" if policy.lora_rank else "float32"
 
 
-def lora_config(policy: PolicySection) -> Any | None:
-    """A LoRA configuration over all linear layers, or ``None`` for full training."""
-    if not policy.lora_rank:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=policy.lora_rank,
-        lora_alpha=2 * policy.lora_rank,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
 def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
     """Save the trained model and its tokenizer as a plain folder; every process calls it.
 
@@ -177,50 +163,10 @@ def save_policy(trainer: Any, tokenizer: Any, folder: Path) -> None:
     if not is_first():
         return
     if hasattr(model, "merge_and_unload"):
-        model, weights = _merged(model, folder.parent / ADAPTER, weights), None
+        model, weights = saved_and_merged(model, folder.parent / ADAPTER, weights), None
     model.config.use_cache = True  # the trainer of transformers switches it off, also in what it saves
     if weights is not None:  # gathered one by one, an output matrix is no longer seen to be the embeddings
         weights = {name: value for name, value in weights.items() if name not in model.all_tied_weights_keys}
     with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary, state_dict=weights, safe_serialization=True)
         tokenizer.save_pretrained(temporary)
-
-
-def _merged(model: Any, folder: Path, weights: dict[str, Any] | None) -> Any:
-    """An adapter merged into the weights it was made for: not in 4 bits, not in shards, not rounded.
-
-    Args:
-        model: with the adapter.
-        folder: where the adapter is saved.
-        weights: of the whole model where it holds shards only.
-    """
-    from peft import PeftModel
-
-    with atomic_folder(folder) as temporary:
-        # Beside it there may be the copy that a KL term is measured from.
-        model.save_pretrained(temporary, state_dict=weights, selected_adapters=["default"], safe_serialization=True)
-        (temporary / "README.md").unlink(missing_ok=True)  # a form that nobody has filled in
-    base = causal_model(model.peft_config["default"].base_model_name_or_path, dtype="float32")
-    merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
-    merged.generation_config = model.generation_config
-    return merged
-
-
-def adapter_of(start: Path, policy: PolicySection) -> Path | None:
-    """The adapter that :func:`save_policy` left beside a model; ``None`` where none is trained, or none is there."""
-    folder = start.parent / ADAPTER
-    return folder if policy.lora_rank and folder.is_dir() else None
-
-
-def with_adapter(model: Any, folder: Path, args: Any) -> Any:
-    """The base with an adapter that is trained further.
-
-    Args:
-        model: the adapter's base.
-        folder: of the adapter.
-        args: of the trainer. With ZeRO 3 the adapter keeps the base's type, as in TRL: gathered weights have one type.
-    """
-    from peft import PeftModel
-
-    sharded = args.deepspeed_plugin is not None and args.deepspeed_plugin.zero_stage == 3
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, autocast_adapter_dtype=not sharded)

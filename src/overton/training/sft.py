@@ -11,11 +11,11 @@ from overton.precision import ignore_launchers_precision
 from overton.processes import from_first
 from overton.prompting import build_completion, build_prompt, longest_prompt, read_sft_rows
 from overton.recipe import Recipe
+from overton.training.adapters import lora_config
 from overton.training.arguments import sft_arguments
 from overton.training.policy import (
     build_scratch_model,
     load_policy,
-    lora_config,
     training_dtype,
 )
 from overton.training.tokenizer import train_tokenizer
