@@ -87,6 +87,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def estimator_in(folder: Path) -> Path | None:
+    """The estimator's model in a run, or in its ``estimator/``; ``None`` in a folder that is none of these."""
+    inside = (folder / "estimator" / "model", folder / "model")
+    return next((path for path in inside if path.is_dir()), None)
+
+
 def visible_files(folder: Path) -> list[Path]:
     """All files below a folder, sorted, without hidden ones: systems and tools leave such anywhere (.DS_Store)."""
     return sorted(p for p in _visible(folder) if p.is_file())

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from overton.folders import estimator_in
 from overton.sections_model import Section
 
 ALL_PAIRS = ("supcon", "cosent", "angle")  # losses on all pairs of a batch; the others are on triplets
@@ -234,8 +235,9 @@ class EstimatorSection(Section):
 
     @property
     def outside(self) -> list[Path]:
-        """The base's folder, unless it is a hub name."""
-        return [Path(self.base).expanduser()]
+        """The base's folder, unless it is a hub name; of another run its estimator alone."""
+        folder = Path(self.base).expanduser()
+        return [estimator_in(folder) or folder]
 
     @model_validator(mode="after")
     def _check(self) -> EstimatorSection:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from estimator_tiny import make_pairs, make_triplets
 
+from made_when import made_when
 from overton.errors import DataError, ModelError, RecipeError, RunError
 from overton.estimator import SimilarityEstimator, open_estimator
 from overton.estimator.search import search
@@ -57,6 +58,12 @@ def test_of_another_run(trained: RunDir, tmp_path: Path, form: str) -> None:
             assert other.calibration == one.calibration and other.preprocessing == one.preprocessing
             assert np.array_equal(other.encode(TEXTS, contexts), one.encode(TEXTS, contexts))
     assert (run.stage("estimator") / "model" / "README.md").is_file()
+    # Of the other run the estimator alone counts: what else changes there changes nothing here.
+    (trained.path / "report").mkdir(exist_ok=True)
+    (trained.path / "report" / "index.html").write_text(form)
+    before = made_when(run.path)
+    run_stages(taking(str(trained.path / form)), run, "estimator", "estimator")
+    assert made_when(run.path) == before
     assert not (run.stage("estimator") / "benchmark.json").exists()
 
 

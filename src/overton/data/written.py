@@ -151,10 +151,10 @@ def _language_model(recipe: Recipe, replies: Path) -> LanguageModel:
 def _encoder(recipe: Recipe) -> Encode:
     """The estimator's base as it is, with labels stripped and the situation's words masked."""
     from overton.estimator.encode import SimilarityEstimator
-    from overton.estimator.models import load_sentence_transformer, resolve_base
+    from overton.estimator.models import load_sentence_transformer, model_folder
     from overton.estimator.preprocess import SETTINGS_FILE, Preprocessing
 
-    folder = resolve_base(recipe.estimator.base)
+    folder = model_folder(recipe.estimator.base)
     model = load_sentence_transformer(folder, recipe.estimator.max_seq_length)
     own = Preprocessing.load(folder) if (folder / SETTINGS_FILE).exists() else Preprocessing()
     estimator = SimilarityEstimator(model, own, bf16=recipe.estimator.bf16, cache_rows=0)

