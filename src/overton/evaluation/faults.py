@@ -9,9 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overton.evaluation.coverage import THOUGHT
+from overton.evaluation.coverage import THOUGHT, cut
 from overton.evaluation.form import valid_tags
-from overton.segment.sentences import sentences as cut_sentences
 from overton.types import Answer
 
 FAULTS: dict[str, str] = {
@@ -87,15 +86,20 @@ def find_faults(answer: Answer, sentences: Sequence[str] | None = None) -> dict[
         found["debris"] = _shown(text[tag.start() :])
     if number := next((line for line in lines if _NUMBER.fullmatch(line)), None):
         found["number_only"] = _shown(number)
-    if sentences is None:
-        lines = [line[slice(*span)] for line in lines for span in cut_sentences(line, 0, len(line))]
-    seen: set[str] = set()
-    for line in lines:
-        if line.casefold() in seen and len(line.split()) > 2:
-            found["repeated"] = _shown(line)
-            break
-        seen.add(line.casefold())
+    within = [line[s.start : s.end] for line in lines for s in cut(line)] if sentences is None else []
+    if again := _repeated(lines) or _repeated(within):
+        found["repeated"] = _shown(again)
     return found
+
+
+def _repeated(texts: Sequence[str]) -> str:
+    """The first text of three words or more that stood before; ``""`` without one."""
+    seen: set[str] = set()
+    for text in texts:
+        if text.casefold() in seen and len(text.split()) > 2:
+            return text
+        seen.add(text.casefold())
+    return ""
 
 
 def _is_cut(last: str) -> bool:
