@@ -16,7 +16,10 @@ reward's own encoder stands beside them, to show where they part.
 from __future__ import annotations
 
 import argparse
+import gzip
+import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,10 @@ import torch
 from origin import made_by
 from overton.comparing import compare_files
 from overton.comparing_files import join_saved, read_references, read_saved
+from overton.data import read_situations
 from overton.evaluation.coverage import score_coverage, split_sentences
 from overton.evaluation.statistics import compare_systems, intervals
-from overton.jsonio import read_json, read_jsonl, write_json
+from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.scoring_pairs import Evaluators
 from pages import fill
 from realtext.matcher import Matcher, labelled_pairs
@@ -51,8 +55,29 @@ AGAINST = ("sft", "untrained", "untrained-explicit")
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything that the results file holds."""
     run, data = options.run, options.data
-    files = [*sorted((run / "generation").glob("*.jsonl")), *sorted((data / "responses").glob("*.jsonl.gz"))]
     references = run / "data" / "test.jsonl"
+    with tempfile.TemporaryDirectory() as folder:
+        files = sorted((run / "generation").glob("*.jsonl"))
+        if found := logged(data, {s.text for s in read_situations(references)}):
+            files.append(Path(folder) / "responses.jsonl")
+            write_jsonl(files[-1], found)
+        return judged(options, files, references)
+
+
+def logged(data: Path, asked: set[str]) -> list[dict[str, Any]]:
+    """Logged answers to these questions; a question of several files is taken from the first."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in sorted((data / "responses").glob("*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for row in map(json.loads, file):
+                if row["prompt"] in asked:
+                    rows.setdefault((row["system"], row["prompt"]), row | {"split": ""})
+    return list(rows.values())
+
+
+def judged(options: argparse.Namespace, files: list[Path], references: Path) -> dict[str, Any]:
+    """Figures of the answers, by every judge, and what their training says of itself."""
+    run, data = options.run, options.data
     found: dict[str, dict[str, Any]] = {}
     for name, estimator in (("judge", options.judge), ("reward", str(run))):
         whole = compare_files(files, references, Evaluators(estimator=estimator))
@@ -141,7 +166,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, list[str]]:
         row = [_cell(judges[j]["systems"].get(system, {}).get(m), digits) for j, m, digits in cells]
         lines.append(f"| {SYSTEMS.get(system, system)} | {' | '.join(row)} |")
     compared = ["| OP-GRPO against | metric | judge | difference | p |", "|---|---|---|---|---|"]
-    for other in AGAINST:
+    for other in AGAINST[:1]:  # the file has them all
         for judge, shown in JUDGES.items():
             for row in judges[judge]["comparisons"]:
                 if {row["a"], row["b"]} == {"grpo", other} and row["metric"] in ("coverage", "f1", "uniqueness"):
