@@ -40,6 +40,7 @@ from realtext.matcher import Matcher, labelled_pairs
 ROOT = Path(__file__).resolve().parents[1]
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "pretrained.json", ROOT / "docs" / "real_text.md"
 ENCODED = ("coverage", "precision", "f1", "uniqueness")
+STEPS = ("reward", "terms/coverage", "completion_length", "seconds/step", "seconds/generation", "seconds/reward")
 FORM = ("perspectives", "words", "valid_tags")
 # Judge -> its name on the page.
 JUDGES = {"judge": "another encoder", "words": "words and letters", "reward": "the reward's encoder"}
@@ -49,7 +50,7 @@ SYSTEMS = {
     "sft": "SFT",
     "grpo": "OP-GRPO",
 }
-AGAINST = ("sft", "untrained", "untrained-explicit")
+AGAINST = ("sft", "untrained", "untrained-explicit")  # systems of the same model
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -110,13 +111,12 @@ def judged(options: argparse.Namespace, files: list[Path], references: Path) -> 
     manifest = read_json(run / "training" / "manifest.json")
     return {
         **made_by(),
-        "recipe": options.recipe,
         "questions": len(read_jsonl(references)),
         "training": {
             "seconds": manifest.get("seconds"),
             "cpu_seconds": manifest.get("cpu_seconds"),
             "sft_loss": [row["loss"] for row in read_jsonl(run / "training" / "sft" / "metrics.jsonl")],
-            **{key: [round(row[key], 4) for row in rows] for key in ("reward", "terms/coverage", "completion_length")},
+            **{key: [round(row[key], 4) for row in rows] for key in STEPS},
         },
         "judges": found,
     }
@@ -124,10 +124,8 @@ def judged(options: argparse.Namespace, files: list[Path], references: Path) -> 
 
 def _wanted(comparisons: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """OP-GRPO's against the systems of its own model."""
-    wanted = {frozenset(("grpo", other)): other for other in AGAINST}
-    return [
-        row for row in comparisons if frozenset((row["a"], row["b"])) in wanted and row["metric"] in (*ENCODED, *FORM)
-    ]
+    wanted = [{"grpo", other} for other in AGAINST]
+    return [row for row in comparisons if {row["a"], row["b"]} in wanted and row["metric"] in (*ENCODED, *FORM)]
 
 
 def by_words(files: list[Path], references: Path, matcher: Matcher) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -165,19 +163,18 @@ def tables(result: Mapping[str, Any]) -> dict[str, list[str]]:
     for system in order:
         row = [_cell(judges[j]["systems"].get(system, {}).get(m), digits) for j, m, digits in cells]
         lines.append(f"| {SYSTEMS.get(system, system)} | {' | '.join(row)} |")
-    compared = ["| OP-GRPO against | metric | judge | difference | p |", "|---|---|---|---|---|"]
-    for other in AGAINST[:1]:  # the file has them all
-        for judge, shown in JUDGES.items():
-            for row in judges[judge]["comparisons"]:
-                if {row["a"], row["b"]} == {"grpo", other} and row["metric"] in ("coverage", "f1", "uniqueness"):
-                    sign = 1 if row["a"] == "grpo" else -1
-                    low, high = sorted((sign * row["low"], sign * row["high"]))
-                    p = row["p_value"]
-                    compared.append(
-                        f"| {SYSTEMS[other]} | {row['metric'].replace('f1', 'F1')} | {shown} "
-                        f"| {sign * row['difference']:+.3f} ({low:+.3f} to {high:+.3f}) "
-                        f"| {'' if p is None else '< .001' if p < 0.001 else f'{p:.3f}'} |"
-                    )
+    compared = ["| OP-GRPO less SFT | judge | difference | p |", "|---|---|---|---|"]
+    for judge, shown in JUDGES.items():
+        for row in judges[judge]["comparisons"]:
+            if {row["a"], row["b"]} == {"grpo", "sft"} and row["metric"] in ("coverage", "f1", "uniqueness"):
+                sign = 1 if row["a"] == "grpo" else -1
+                low, high = sorted((sign * row["low"], sign * row["high"]))
+                p = row["p_value"]
+                compared.append(
+                    f"| {row['metric'].replace('f1', 'F1')} | {shown} "
+                    f"| {sign * row['difference']:+.3f} ({low:+.3f} to {high:+.3f}) "
+                    f"| {'' if p is None else '< .001' if p < 0.001 else f'{p:.3f}'} |"
+                )
     return {"pretrained": lines, "pretrained-differences": compared}
 
 
@@ -199,7 +196,6 @@ def main() -> int:
     parser.add_argument("run", type=Path, nargs="?", help="run of recipes/smollm2-135m.yaml, generation included")
     parser.add_argument("--data", type=Path, help="folder of the published files")
     parser.add_argument("--judge", default="sentence-transformers/all-mpnet-base-v2", help="encoder that judges")
-    parser.add_argument("--recipe", default="recipes/smollm2-135m.yaml", help="named in the results file")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--page", action="store_true", help="only write the tables")
     options = parser.parse_args()

@@ -44,7 +44,7 @@ class Stage:
 
 STAGES = (
     Stage("data", "data", ("data", "llm"), ()),
-    # What it is trained on, its section says.
+    # What it is trained on, its section says (`reads`).
     Stage("estimator", "estimator", ("estimator",), ()),
     Stage(
         "training",
@@ -243,7 +243,7 @@ def _help_first(recipe: Recipe, run: RunDir, stages: Sequence[Stage]) -> None:
 
 def _read(recipe: Recipe, run: RunDir, stage: Stage) -> tuple[str, ...]:
     """What the stage reads of other stages; a missing one is an error."""
-    names = (*stage.reads, *_named_by(recipe, stage))
+    names = (*stage.reads, *getattr(getattr(recipe, stage.name), "reads", ()))
     for name in names:
         path = run.path / name
         if not path.exists():
@@ -257,13 +257,6 @@ def _read(recipe: Recipe, run: RunDir, stage: Stage) -> tuple[str, ...]:
                 )
             raise RunError(f"{path}: missing. Run `overton {source.verb} RECIPE` first, or `overton run RECIPE`.")
     return names
-
-
-def _named_by(recipe: Recipe, stage: Stage) -> tuple[str, ...]:
-    """What a stage reads by the recipe's settings."""
-    if stage.name == "estimator":
-        return recipe.estimator.reads
-    return recipe.generation.reads if stage.name == "generation" else ()
 
 
 def _made_from(recipe: Recipe, run: RunDir, stage: Stage) -> dict[str, Any]:

