@@ -24,7 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """All modules of all tests stay in memory; each training would walk through them."""
+    """All modules of all tests stay in memory; each training would walk through them, and through the libraries'."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # it will come to tests that load them
+        preloaded.load()
     gc.collect()
     gc.freeze()
 

@@ -10,6 +10,7 @@ be set for the tests as a whole.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -23,20 +24,25 @@ from pathlib import Path
 
 # See conftest.
 FEW_RESAMPLES = {"overton.estimator.benchmark.RESAMPLES": 50, "overton.estimator.people.RESAMPLES": 50}
+LIBRARIES = [
+    "sentence_transformers",
+    "torch.distributed.launcher.api",
+    "transformers.models.qwen2.modeling_qwen2",
+    "trl.trainer.grpo_trainer",
+    "trl.trainer.sft_trainer",
+    "overton.cli",
+    "overton.estimator.train",
+    "overton.training.grpo",
+    "overton.training.sft",
+]
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "sentence_transformers",
-        "torch.distributed.launcher.api",
-        "transformers.models.qwen2.modeling_qwen2",
-        "trl.trainer.grpo_trainer",
-        "trl.trainer.sft_trainer",
-        "overton.cli",
-        "overton.estimator.train",
-        "overton.training.grpo",
-        "overton.training.sft",
-    ]
-)
+_CONTEXT.set_forkserver_preload(LIBRARIES)
+
+
+def load() -> None:
+    """Load the same libraries in this process."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
 
 
 def start(
@@ -74,6 +80,7 @@ def run(
 
 
 def _become(arguments: list[str], out: Path, err: Path, env: Mapping[str, str], folder: Path, processes: int) -> None:
+    gc.freeze()  # each training collects garbage, and would walk through all modules
     for file, standard in ((out, 1), (err, 2)):
         opened = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(opened, standard)

@@ -142,19 +142,16 @@ def _generate(
     max_new_tokens: int,
     seed: int,
 ) -> Answer:
-    import torch
-
     from overton.generation.sample import sample_answers
     from overton.hub import prefer_cache
     from overton.prompting import prompt_ids
     from overton.training.policy import load_policy
     from overton.types import Situation
+    from overton.weights import ready_to_generate
 
     prefer_cache([str(source)])
     model, tokenizer = load_policy(source)
-    model.eval()
-    if torch.cuda.is_available():
-        model.to("cuda")
+    model = ready_to_generate(model)
     used = len(prompt_ids(question, template, tokenizer))
     room = (getattr(model.config, "max_position_embeddings", None) or used + max_new_tokens) - used
     if room < 1:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from overton.errors import MissingDependencyError, ModelError
+from overton.precision import has_fast_bf16
 
 # Of a whole model, and of a LoRA adapter, which names its base.
 CONFIGS = ("config.json", "adapter_config.json")
+SMALL = 50_000_000  # parameters; a model of fewer is quick anyway
 
 
 def holds_model(folder: Path) -> bool:
@@ -54,6 +56,39 @@ def causal_model(source: str, **options: Any) -> Any:
             f"{len(missing)} of its weights are not saved, {missing[0]} among them: it is an encoder, or not whole"
         )
     return model
+
+
+def ready_to_generate(model: Any, bf16: bool = True) -> Any:
+    """The model for inference: on the first GPU if there is one, its weights in bfloat16 where that is faster.
+
+    Weights that are saved in half precision keep it on a GPU. Small models and quantized ones stay as they are, and so
+    do buffers: the frequencies of rotary embeddings are kept in float32, and rounded to bfloat16 they would be off by
+    .4%, which far down a text is another position.
+
+    Args:
+        model: a causal language model.
+        bf16: ``False`` leaves float32 weights in float32.
+    """
+    import torch
+
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    dtype = best_dtype(model) if bf16 or model.dtype != torch.float32 else torch.float32
+    if dtype != model.dtype:  # of a quantized model it never is, and none may be cast
+        for weights in model.parameters():
+            weights.data = weights.data.to(dtype)
+    return model
+
+
+def best_dtype(model: Any) -> Any:
+    """bfloat16 where the device is fast at it, float32 on other CPUs; small and quantized models stay as they are."""
+    import torch
+
+    saved: torch.dtype = model.dtype
+    if model.num_parameters() < SMALL or getattr(model.config, "quantization_config", None):
+        return saved
+    if model.device.type == "cpu":
+        return torch.bfloat16 if has_fast_bf16("cpu") else torch.float32
+    return torch.bfloat16 if saved == torch.float32 and has_fast_bf16("cuda") else saved
 
 
 def release() -> None:

@@ -27,6 +27,8 @@ from overton.recipe import parse_recipe
 from overton.rundir import RunDir
 from overton.sections import EstimatorSection
 
+pytestmark = pytest.mark.slow
+
 
 def section(base: Path, **changes: Any) -> EstimatorSection:
     settings: dict[str, Any] = {

@@ -12,7 +12,6 @@ import sys
 import time
 from importlib import util
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -168,26 +167,6 @@ def test_a_text_cannot_end_its_turn(scripted: str) -> None:
         assert [m for m in marks if m.startswith("<|im")] == ["<|im_start|>", "<|im_end|>"] * 2 + ["<|im_start|>"]
 
 
-@pytest.mark.parametrize(("parameters", "changes"), [(10**6, False), (10**9, True)])
-def test_weights_take_the_type_that_is_fast_here(parameters: int, changes: bool) -> None:
-    import torch
-
-    from overton.llm.local import best_dtype
-
-    class Model:
-        dtype = torch.float16
-        device = torch.device("cpu")
-        config = SimpleNamespace()
-
-        def num_parameters(self) -> int:
-            return parameters
-
-    fast = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
-    assert best_dtype(Model()) == (fast if changes else torch.float16)
-    Model.config = SimpleNamespace(quantization_config={"bits": 4})
-    assert best_dtype(Model()) == torch.float16
-
-
 def test_what_does_not_fit_the_window_costs_only_its_own_reply(open_llm: Open, model: str) -> None:
     replies = open_llm(model=model).complete(ask("so", "long " * 100, max_tokens=4))
     assert replies[0].completion_tokens == 4
@@ -289,16 +268,3 @@ def wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 120) ->
         except (URLError, OSError):
             time.sleep(0.2)
     raise AssertionError("the server did not start")
-
-
-def test_on_another_device_than_a_cpu_positions_are_not_rounded(model: str) -> None:
-    import torch
-
-    from overton.llm.local import _cast
-    from overton.weights import causal_model
-
-    found = _cast(causal_model(model).to("meta"), torch.bfloat16)
-    assert {weights.dtype for weights in found.parameters()} == {torch.bfloat16}
-    assert found.model.rotary_emb.inv_freq.dtype == torch.float32
-    again = _cast(found, torch.bfloat16)  # saved so
-    assert again.model.rotary_emb.inv_freq.dtype == torch.float32

@@ -29,6 +29,8 @@ from overton.training.adapters import lora_config
 from overton.training.policy import load_policy, save_policy
 from overton.types import Perspective, Situation
 
+pytestmark = pytest.mark.slow
+
 SITUATIONS = [
     Situation("a", "May she read it?", (Perspective("Care", "it hurts her"), Perspective("Duty", "she must know"))),
     Situation("b", "Must he pay?", (Perspective("Debt", "he owes it"), Perspective("Need", "he is poor"))),

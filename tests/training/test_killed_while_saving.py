@@ -21,6 +21,8 @@ from overton.rundir import RunDir
 from overton.training.checkpoints import damage, last_checkpoint, numbered
 from overton.training.parts import finish, is_finished
 
+pytestmark = pytest.mark.slow
+
 TRAININGS: dict[str, Callable[[Path], None]] = {"sft": lambda f: sft(f, "muon", 4), "grpo": lambda f: grpo(f)}
 
 

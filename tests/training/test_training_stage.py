@@ -34,6 +34,8 @@ from overton.training.stage import run
 from overton.types import Perspective, Situation
 from two_processes import SITUATIONS, answer, quick_estimator
 
+pytestmark = pytest.mark.slow
+
 TRAINING = find_stage("training")
 
 

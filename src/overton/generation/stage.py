@@ -19,6 +19,7 @@ from overton.recipe import Recipe
 from overton.rundir import RunDir
 from overton.segment import layout
 from overton.types import Answer, Situation
+from overton.weights import ready_to_generate
 
 
 def check(recipe: Recipe, run: RunDir) -> None:
@@ -111,15 +112,11 @@ def _settings(recipe: Recipe) -> Settings:
 
 def _policy_files(recipe: Recipe, run: RunDir, system: str, situations: Sequence[Situation]) -> None:
     """Answers of a policy as it was trained, sampled and greedy."""
-    import torch
-
     from overton.training.policy import load_policy
 
     options = recipe.generation
     model, tokenizer = load_policy(run.path / "training" / system / "model")
-    model.eval()
-    if torch.cuda.is_available():
-        model.to("cuda")
+    model = ready_to_generate(model, recipe.training.bf16)
     with progress() as bar:
         for suffix, temperature in (("", options.temperature), ("-greedy", 0.0)):
             if suffix and not options.greedy:

@@ -20,12 +20,9 @@ from overton.errors import ModelError, first_line
 from overton.llm.prompt import PromptEncoder
 from overton.llm.types import Reply, Request
 from overton.nucleus import nucleus
-from overton.precision import has_fast_bf16
 from overton.prompting import answer_text, end_turns
 from overton.sections_model import LlmSection
-from overton.weights import causal_model, check_adapter, holds_model
-
-_SMALL = 50_000_000  # parameters; below, a model is quick anyway and keeps the precision it was trained in
+from overton.weights import causal_model, check_adapter, holds_model, ready_to_generate
 
 
 class LocalModel:
@@ -143,29 +140,4 @@ def _load(name: str) -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     end_turns(model, tokenizer)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    return _cast(model, best_dtype(model)), tokenizer
-
-
-def _cast(model: Any, dtype: torch.dtype) -> Any:
-    """The model with weights of that type.
-
-    On a GPU buffers stay as they are: the frequencies of rotary embeddings are kept in float32, and rounded to bfloat16
-    they would be off by .4%, which far down a text is another position.
-    """
-    if model.device.type == "cpu":
-        return model.to(dtype)
-    if dtype != model.dtype:  # of a quantised model it never is, and none may be cast
-        for weights in model.parameters():
-            weights.data = weights.data.to(dtype)
-    return model
-
-
-def best_dtype(model: Any) -> torch.dtype:
-    """bfloat16 where the device is fast at it, float32 on other CPUs; small and quantised models stay as they are."""
-    saved: torch.dtype = model.dtype
-    if model.num_parameters() < _SMALL or getattr(model.config, "quantization_config", None):
-        return saved
-    if model.device.type == "cpu":
-        return torch.bfloat16 if has_fast_bf16("cpu") else torch.float32
-    return torch.bfloat16 if saved == torch.float32 and has_fast_bf16("cuda") else saved
+    return ready_to_generate(model), tokenizer

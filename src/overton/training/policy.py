@@ -13,10 +13,9 @@ from overton.processes import is_first
 from overton.prompting import end_turns
 from overton.sections_training import PolicySection
 from overton.training.adapters import ADAPTER, saved_and_merged
-from overton.weights import CONFIGS, causal_model, check_adapter
+from overton.weights import CONFIGS, SMALL, causal_model, check_adapter
 
 _READ = (".json", ".safetensors", ".model", ".txt", ".jinja")  # what is read of a model's folder
-_SMALL = 50_000_000  # parameters
 
 
 def scratch_config(policy: PolicySection) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def _with_fast_attention(model: Any) -> Any:
     """
     import torch
 
-    if not torch.cuda.is_available() and model.num_parameters() < _SMALL:
+    if not torch.cuda.is_available() and model.num_parameters() < SMALL:
         model.set_attn_implementation("eager")
     return model
 

@@ -22,6 +22,8 @@ from overton.training.policy import save_policy
 
 # Tokens whose logits are computed at once.
 _BLOCK = 256
+# Objects of which a collection takes some milliseconds.
+_SETTLED = 100_000
 
 
 class OvertonSFTTrainer(GuardedTrainer, SFTTrainer):
@@ -69,9 +71,9 @@ def settled_heap() -> Iterator[None]:
     """Leave what is in memory now out of garbage collections.
 
     Tens of thousands of rows are millions of objects. Walking through them again and again took about a fifth of the
-    time of a GRPO step after SFT in the same process. A heap that the caller has frozen stays as it is.
+    time of a GRPO step after SFT in the same process. A small heap, or one that the caller has frozen, stays as it is.
     """
-    if gc.get_freeze_count():
+    if len(gc.get_objects(generation=2)) < _SETTLED:  # `gc.get_freeze_count` walks through all that is frozen
         yield
         return
     gc.collect()
