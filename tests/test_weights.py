@@ -19,15 +19,14 @@ FAST = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float3
 def test_weights_take_the_type_that_is_fast_here(parameters: int, changes: bool) -> None:
     class Model:
         dtype = torch.float16
-        device = torch.device("cpu")
         config = SimpleNamespace()
 
         def num_parameters(self) -> int:
             return parameters
 
-    assert best_dtype(Model()) == (FAST if changes else torch.float16)
+    assert best_dtype(Model(), "cpu") == (FAST if changes else torch.float16)
     Model.config = SimpleNamespace(quantization_config={"bits": 4})
-    assert best_dtype(Model()) == torch.float16
+    assert best_dtype(Model(), "cpu") == torch.float16
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about CPUs")

@@ -71,22 +71,22 @@ def ready_to_generate(model: Any, bf16: bool = True) -> Any:
     """
     import torch
 
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    dtype = best_dtype(model) if bf16 or model.dtype != torch.float32 else torch.float32
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = best_dtype(model, device) if bf16 or model.dtype != torch.float32 else torch.float32
     if dtype != model.dtype:  # of a quantized model it never is, and none may be cast
         for weights in model.parameters():
             weights.data = weights.data.to(dtype)
-    return model
+    return model.to(device).eval()
 
 
-def best_dtype(model: Any) -> Any:
-    """bfloat16 where the device is fast at it, float32 on other CPUs; small and quantized models stay as they are."""
+def best_dtype(model: Any, device: str) -> Any:
+    """bfloat16 where a device is fast at it, float32 on other CPUs; small and quantized models stay as they are."""
     import torch
 
     saved: torch.dtype = model.dtype
     if model.num_parameters() < SMALL or getattr(model.config, "quantization_config", None):
         return saved
-    if model.device.type == "cpu":
+    if device == "cpu":
         return torch.bfloat16 if has_fast_bf16("cpu") else torch.float32
     return torch.bfloat16 if saved == torch.float32 and has_fast_bf16("cuda") else saved
 
