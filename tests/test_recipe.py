@@ -60,6 +60,7 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         ("report: {qqqqqqqq: 1}", ["report.qqqqqqqq: unknown key", "known keys: examples"]),
         ("training: {grpo: {steps: many}}", ["training.grpo.steps:", "integer", "'many'"]),
         ("training: {grpo: {steps: 0}}", ["training.grpo.steps:", "greater than or equal to 1"]),
+        ("evaluation: {nli_model: ''}", ["evaluation.nli_model:", "at least 1 character"]),
         ("training: 5", ["training:", "5"]),
         ("data: {source: table, path: t.csv, pairs: 1}", ["data: pairs:", "2 or more, or 0"]),
         ("data: {train: yes}", ["data.train:", "a number is wanted", "True"]),

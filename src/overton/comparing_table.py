@@ -17,7 +17,7 @@ FILES = ("comparison.json", "table.md", "table.csv", "comparisons.csv", "table.t
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "–": "--", "−": "$-$",
+    "|": r"\textbar{}", "–": "--", "−": "$-$",
 }  # fmt: skip
 _NAME = 30  # characters of a system's name on a line
 _MAIN = ("coverage", "precision", "f1")
@@ -88,10 +88,11 @@ def comparisons_csv(comparison: Mapping[str, Any]) -> str:
 
 
 def latex(comparison: Mapping[str, Any]) -> str:
-    """One ``tabular`` a group of metrics (package booktabs); intervals in brackets."""
+    """One ``tabular`` a group of metrics (package booktabs); intervals in brackets. Notes stand before, as comments."""
     from overton.report.compare import blocks
 
-    parts = ["% \\usepackage{booktabs}"]
+    told = [f"% {' '.join(line.split())}" for line in (*comparison["warnings"], *comparison["notes"])]
+    parts = ["\n".join(["% \\usepackage{booktabs}", *told])]
     for block in blocks(dict(comparison)):
         head = " & ".join(["System", *(_tex(m.label) for m in block.metrics)])
         rows = [

@@ -55,7 +55,9 @@ def judge(
     ] = None,
     pairwise: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="A B", help="Compare these two systems in both orders instead.", show_default=False),
+        typer.Option(
+            metavar="A B", help="Compare these two in both orders instead; one pair a call.", show_default=False
+        ),
     ] = None,
     model: ModelOption = ["gpt-4.1"],  # noqa: B006  typer copies it
     base_url: UrlOption = _OPENAI,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from overton.errors import DataError, OvertonError
 from overton.evaluation.oracle import METRICS as ORACLE
-from overton.scoring_similarity import Row, choose_threshold, item_of, language_note, similarity_rows
+from overton.scoring_similarity import Row, answers_note, choose_threshold, item_of, language_note, similarity_rows
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def score_pairs(
             for i, s in pairs
         ]
         notes += language_note(encoder, shown, items)
+        notes += answers_note(encoder, [answers[i].system for i, _ in pairs], items)
         for (index, _), row in zip(pairs, similarity_rows(encoder, items, used["value"]), strict=True):
             rows[index] |= row
             if not row["units"]:

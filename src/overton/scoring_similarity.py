@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,33 @@ def language_note(encoder: SimilarityEstimator, shown: str, items: Sequence[Item
         f"{foreign} of {len(texts)} questions are not in English, but the threshold of {shown} was measured on English "
         f"texts: {OTHER_LANGUAGES}. Do not go by these similarity scores; train an estimator on labels in that "
         "language (docs/estimator.md) and give it with --estimator"
+    ]
+
+
+def answers_note(encoder: SimilarityEstimator, systems: Sequence[str], items: Sequence[Item]) -> list[str]:
+    """A line where answers are in another language than their English references, else none.
+
+    Args:
+        encoder: the encoder; only of the calibrated English bases is it known that they read nothing else.
+        systems: whose answer each item is; ``""`` = one without a name.
+        items: all that it compares.
+    """
+    from overton.estimator.shipped import is_shipped
+
+    if not is_shipped(encoder.calibration):
+        return []
+    foreign: Counter[str] = Counter()
+    for system, item in zip(systems, items, strict=True):
+        references = " ".join(p.explanation for p in item.situation.perspectives)
+        if references and not may_be_english(" ".join(item.units)) and may_be_english(references):
+            foreign[system] += 1
+    if not foreign:
+        return []
+    names = ", ".join(f"{name} {n}" for name, n in foreign.items() if name)
+    whose = f" ({names})" if names else ""
+    return [
+        f"{foreign.total()} answers are not in English, but their references are{whose}: the encoder reads English "
+        "alone, so their coverage and precision say nothing of what they state"
     ]
 
 

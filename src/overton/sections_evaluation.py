@@ -60,6 +60,7 @@ class EvaluationSection(Section):
 
     nli_model: str = Field(
         "world",
+        min_length=1,
         description="`world`: a small cross-encoder trained on the world's pairs; else the name or folder of "
         "any three-class CrossEncoder (microsoft/deberta-v2-xlarge-mnli)",
     )

@@ -19,7 +19,7 @@ from overton.comparing_table import FILES, comparisons_csv, latex, markdown, tab
 from overton.errors import DataError
 from overton.evaluation.statistics import compare, interval
 from overton.jsonio import read_json, read_jsonl
-from overton.report.compare import build_comparison, pairs
+from overton.report.compare import build_comparison, pairs, split_blocks
 from overton.report.svg import printable
 from overton.scoring import score_files
 from overton.scoring_pairs import Evaluators
@@ -172,7 +172,7 @@ def test_what_models_wrote_is_escaped_everywhere(tmp_path: Path, refs: Path, enc
     assert evil in parsed.text
     assert "<script" not in markdown(found)
     tex = latex(found)
-    assert r"\textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{}\_\%\&|\$x" in tex
+    assert r"\textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{}\_\%\&\textbar{}\$x" in tex
 
 
 def test_names_are_no_formulas_and_no_options(refs: Path, encoder: Path) -> None:
@@ -186,6 +186,7 @@ def test_names_are_no_formulas_and_no_options(refs: Path, encoder: Path) -> None
     assert not any(row[side].startswith(("=", "@")) for row in pairs_of for side in "ab")
     assert all(float(row["difference"] or 0) == 0 for row in pairs_of)  # figures stay figures
     assert "\\\\\n{}[2cm] a b &" in latex(found)
+    assert r"=cmd\textbar{}x!A1" in latex(found)  # a bar is a dash in LaTeX's oldest fonts
     assert printable("\u202e@SUM(1)") == "\ufffd@SUM(1)"
 
 
@@ -302,6 +303,36 @@ def test_one_question_has_one_answer_of_a_system_whatever_the_split(
     path = write_rows(tmp_path / "twice.jsonl", rows)
     said = fails("compare", path, "--references", folder, "--estimator", encoder)
     assert "system 'twice': answers 'a' and 'b' both belong to '5p/q0'; keep one" in said
+
+
+def test_two_answers_to_one_question_are_named_with_their_system(
+    fails: Fails, tmp_path: Path, refs: Path, good: Path, encoder: Path
+) -> None:
+    rows = [{"id": "q1", "answer": "x"}, {"id": "zz", "prompt": QUESTIONS[1], "answer": "y"}]
+    path = write_rows(tmp_path / "twice.jsonl", rows)
+    said = fails("compare", good, path, "--references", refs, "--estimator", encoder)
+    assert "system 'twice': answers 'q1' and 'zz' both belong to 'q1'; keep one" in said
+
+
+def test_figures_say_when_systems_answered_other_questions(good: Path, poor: Path, refs: Path, encoder: Path) -> None:
+    """A curve over questions with few references is steep whatever the system."""
+    said = "over its system’s own questions, which differ"
+    assert said in build_comparison(compare_files([good, poor], refs, strict(encoder)))
+    assert said not in build_comparison(compare_files([good], refs, strict(encoder)))
+
+
+def test_tables_by_group_and_latex_say_over_how_many_questions(
+    good: Path, poor: Path, refs: Path, encoder: Path
+) -> None:
+    found = compare_files([good, poor], refs, strict(encoder))
+    # Questions 0 and 3 have two references; the second system did not answer question 3.
+    assert {(group, n) for _, _, sizes, _ in split_blocks(found) for group, n in sizes} == {
+        ("2p", "1 to 2"), ("3p", "1"), ("4p", "1"),
+    }  # fmt: skip
+    assert '<br><span class="quiet">n = 1 to 2</span>' in build_comparison(found)
+    head = latex(found).split("\n\n")[0].splitlines()
+    assert any(line.startswith("% not every system answered all 4 questions (poor 3)") for line in head)
+    assert all(line.startswith("% ") for line in head)
 
 
 def test_means_over_fewer_answers_are_said(

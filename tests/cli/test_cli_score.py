@@ -330,7 +330,10 @@ GOOD = '{"id": "a", "answer": "Some say yes."}'
         (GOOD + '\n{"id": "b", "answer": NaN}', "line 2: NaN"),
         (GOOD + '\n{"id": "b", "answer": 5}', "row 2: `answer` must be text"),
         (GOOD + "\n" + GOOD, "row 2: id 'a' was used in row 1"),
-        (GOOD + '\n{"prompt": "Is it right to lie?", "answer": "x"}', "answers 1 and 2 both belong to 'a'"),
+        (
+            GOOD + '\n{"prompt": "Is it right to lie?", "answer": "x"}',
+            "answers 'a' and 'Is it right to lie?' both belong to 'a'",
+        ),
         ('{"id": "zzz", "answer": "x"}', "none of its 1 answers belongs to a row of"),
     ],
 )
@@ -408,6 +411,19 @@ def test_a_threshold_of_english_texts_is_told_where_questions_are_not_in_english
     assert any(told in note for note in score_files(answers, references).notes)
     own = score_files(answers, references, estimator=str(calibrated)).notes
     assert not any("English" in note for note in [*own, *score_files(answers, refs).notes])
+
+
+@pytest.mark.parametrize("views", [GERMAN, CHINESE])
+def test_answers_in_another_language_than_their_references_are_counted(
+    tmp_path: Path, refs: Path, views: tuple[str, str], calibrated: Path
+) -> None:
+    said = "\n".join(f"- {view}" for view in views)
+    rows = [{"id": i, "answer": said, "system": "foreign"} for i in ("a", "b")]
+    rows += [{"id": "a", "answer": f"- {ONE}", "system": "english"}, {"id": "b", "answer": "", "system": "english"}]
+    answers = write_rows(tmp_path / "said.jsonl", rows)
+    told = "2 answers are not in English, but their references are (foreign 2): "
+    assert any(told in note for note in score_files(answers, refs).notes)
+    assert not any("English" in note for note in score_files(answers, refs, estimator=str(calibrated)).notes)
 
 
 def test_the_table_counts_answers_and_rounds_no_cost_to_nothing(

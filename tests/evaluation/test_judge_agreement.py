@@ -39,6 +39,11 @@ def test_without_variation_or_pairs_there_is_no_alpha() -> None:
     assert krippendorff_alpha([(1, None), (None, 2)], "ordinal") is None
 
 
+def test_another_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="'nominal' or 'ordinal' is wanted, got 'interval'"):
+        krippendorff_alpha([(1, 2), (2, 2)], "interval")  # type: ignore[arg-type]
+
+
 def test_a_missing_judge_leaves_the_others() -> None:
     pairs = [(1, 1), (2, 3), (5, 4), (3, 3)]
     assert krippendorff_alpha([(*p, None) for p in pairs] + [(None, 5, None)], "ordinal") == krippendorff_alpha(

@@ -42,6 +42,12 @@ def test_coverage_of_a_question() -> None:
     ]
 
 
+def test_a_mean_of_tau_covers_whatever_the_judges_thirds_and_sevenths_add_up_to() -> None:
+    # Sums of seven judges' ratings: 10 + 3 * 34 = 4 * 4 * 7, so the mean is 4, and 3.9999999999999996 in floats.
+    (score,) = question_scores(rows("1", {"a": [total / 7 for total in (10, 34, 34, 34)]}))
+    assert score["unweighted"] == 1
+
+
 def test_scores_are_means_over_questions() -> None:
     found = overton_scores(ONE + TWO + THREE, resamples=200)
     assert list(found["splits"]) == ["full", "prism", "modelslant"]

@@ -62,7 +62,7 @@ def test_answers_are_joined_by_id_or_by_text(situation: Situation) -> None:
 def test_strangers_and_doubles_are_refused(situation: Situation) -> None:
     with pytest.raises(DataError, match=r"answer 2.*'other'.*no situation"):
         assign([Answer("s1", "", "x"), Answer("other", "who?", "x")], [situation])
-    with pytest.raises(DataError, match="answers 1 and 2 both belong"):
+    with pytest.raises(DataError, match="answers 's1' and '7' both belong to 's1'"):
         assign([Answer("s1", "", "x"), Answer("7", situation.text, "x")], [situation])
 
 

@@ -17,4 +17,4 @@ def test_groups_of_questions_say_how_many_they_are() -> None:
     score = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 12}
     groups = {"2": {"a": {"f1": score}, "b": {"f1": score | {"n": 11}}}, "3": {"a": {"f1": score | {"n": 40}}}}
     comparison = {"ranked_by": "f1", "systems": {"a": {}, "b": {}}, "splits": {"references": groups}}
-    assert [sizes for _, _, sizes, _ in split_blocks(comparison)] == [[("2", 12), ("3", 40)]]
+    assert [sizes for _, _, sizes, _ in split_blocks(comparison)] == [[("2", "11 to 12"), ("3", "40")]]

@@ -17,7 +17,7 @@ _Labelled = tuple[TableRow, LabelledPair, str]
 _NO_CLUSTERS = (
     "the {split} split has no situation with two perspectives of one cluster: to train and calibrate an "
     "estimator the table needs a `cluster` column in which perspectives that say the same have the same "
-    "name, in three situations or more"
+    "name, in three situations or more; to only evaluate, or with `estimator.train_on: nothing`, leave the column out"
 )
 _NOT_MEASURED = "What is measured on pairs says nothing about this part, and it gets no threshold of its own"
 

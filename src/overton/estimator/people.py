@@ -204,7 +204,7 @@ def rows_of(systems: Mapping[str, Figures]) -> list[dict[str, Any]]:
         row |= {f"KPA {kind}": argkp.get(kind) for kind in ("strict", "relaxed")}
         for subset, title in (("all", "all"), ("same_stance", "same stance"), ("no_paraphrases", "no paraphrases")):
             row[f"PERSPECTRUM AP, {title}"] = claims.get(subset, {}).get("average_precision")
-        row["F1"] = claims.get("all", {}).get("f1")
+        row["PERSPECTRUM F1"] = claims.get("all", {}).get("f1")
         row["KPA calibration error"] = argkp.get("calibration", {}).get("error")
         row["PERSPECTRUM calibration error"] = claims.get("calibration", {}).get("error")
         row["log: ranking of systems (Kendall)"] = found.get("logged", {}).get("ranking")

@@ -59,7 +59,9 @@ def join(answers: Sequence[Answer], situations: Sequence[Situation]) -> Joined:
                 f"but the prompt is the text of {short(other.id)!r}; correct the ids, or leave them out"
             )
         if (first := taken.setdefault((answer.system, found.id), index)) != index:
-            raise DataError(f"answers {first + 1} and {index + 1} both belong to {short(found.id)!r}; keep one")
+            ids = " and ".join(repr(short(answers[i].id)) for i in (first, index))
+            whose = f"system {answer.system!r}: " if answer.system else ""
+            raise DataError(f"{whose}answers {ids} both belong to {short(found.id)!r}; keep one")
         other_text += bool(prompt) and not same_text
         pairs.append((index, found))
     return Joined(pairs, unmatched, other_text)

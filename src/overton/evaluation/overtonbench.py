@@ -104,7 +104,8 @@ def _question_score(split: str, question: str, groups: Mapping[str, list[float |
     for name, ratings in groups.items():
         rated = [rating for rating in ratings if rating is not None]
         mean = fmean(rated) if rated else None
-        covered = None if mean is None else mean >= tau
+        # Several judges' mean ratings are not exact, and may add up to 3.9999999999999996.
+        covered = None if mean is None else round(mean, 9) >= tau
         clusters.append({"cluster": name, "size": len(ratings), "rated": len(rated), "mean": mean, "covered": covered})
     row: Row = {"question": question, "split": split, "unweighted": None, "weighted": None, "clusters": clusters}
     unknown = [c["cluster"] for c in clusters if c["covered"] is None]

@@ -81,8 +81,11 @@ def pairs(comparison: Row, metrics: Sequence[str] = MAIN) -> list[Pair]:
     ]
 
 
-def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[tuple[str, int]], list[tuple[str, list[Cell]]]]]:
-    """Kind of group, metric, (group, questions), and (system, one cell a group): the tables by group of questions."""
+def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[tuple[str, str]], list[tuple[str, list[Cell]]]]]:
+    """The tables by group of questions: kind of group, metric, (group, questions) and (system, one cell a group).
+
+    Questions are ``20``, or ``14 to 20`` where systems answered different ones.
+    """
     ranked = comparison["ranked_by"]
     found = []
     for kind, groups in mapping(comparison.get("splits")).items():
@@ -94,10 +97,10 @@ def split_blocks(comparison: Row) -> list[tuple[str, Metric, list[tuple[str, int
                     (s, [cell(m, mapping(mapping(mapping(g).get(s)).get(name))) for g in groups.values()])
                     for s in comparison["systems"]
                 ]
-                sizes = [
-                    (group, int(max((number(mapping(own.get(m.name)).get("n")) or 0 for own in g.values()), default=0)))
-                    for group, g in groups.items()
-                ]
+                sizes = []
+                for group, g in groups.items():
+                    known = sorted({int(number(mapping(own.get(m.name)).get("n")) or 0) for own in g.values()} or {0})
+                    sizes.append((group, str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"))
                 found.append((kind, m, sizes, rows))
     return found
 
@@ -149,6 +152,7 @@ def build_comparison(comparison: Row, title: str = "Comparison") -> str:
         "answers": comparison["answers"],
         "scores": scores_figure(comparison["systems"], systems),
         "scored_by": "".join(COMPARED[name].group for name in scored_by(comparison["systems"], systems)[:1]),
+        "own_questions": any(own["with_references"] != own["shared_by_all"] for own in comparison["answers"].values()),
         "curve": curve_figure(comparison["coverage_at_k"], systems),
         "blocks": tables,
         "ranked": m,

@@ -26,7 +26,12 @@ def krippendorff_alpha(
     Returns:
         Alpha, or ``None`` when no two judges valued the same thing, or all values are equal: without any variation
         agreement cannot be told from chance.
+
+    Raises:
+        ValueError: another level.
     """
+    if level not in ("nominal", "ordinal"):
+        raise ValueError(f"level: 'nominal' or 'ordinal' is wanted, got {level!r}")
     pairable = [known for unit in units if len(known := [v for v in unit if v is not None]) > 1]
     present: list[Any] = list({v for unit in pairable for v in unit})
     values = sorted(present) if level == "ordinal" else present
