@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from overton.comparing_files import Saved, distinct, join_saved, read_references, read_saved, tell_apart
+from overton.comparing_files import (
+    Saved,
+    distinct,
+    join_saved,
+    keep_shared,
+    read_references,
+    read_saved,
+    tell_apart,
+)
 from overton.errors import DataError
 from overton.notes import few_note, fewer_note, intervals_in, other_text_note, reasons, short, unmatched_note
 from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
@@ -26,6 +34,8 @@ def compare_files(
     references: Path | None = None,
     evaluators: Evaluators | None = None,
     *,
+    only: Sequence[str] = (),
+    shared: bool = False,
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -36,6 +46,8 @@ def compare_files(
         references: table or folder of tables with the reference perspectives; without it, only form, wording and
             diversity have a value.
         evaluators: encoder, threshold and NLI model; by default those of ``overton score``.
+        only: names of the systems that are looked at; all by default.
+        shared: look at nothing but the questions that every system answered.
         resamples: bootstrap resamples.
         seed: of the resampling.
 
@@ -57,7 +69,7 @@ def compare_files(
     asked = evaluators or Evaluators()
     if asked.nli_model is not None and references is None:
         raise DataError("entailment is of references; give them with --references, or leave --nli-model out")
-    saved = read_saved(paths)
+    saved = _chosen(read_saved(paths), only)
     known = None if references is None else read_references(references)
     pairs, unmatched, other_text = join_saved(saved, known)
     if known is not None and not pairs:
@@ -69,6 +81,10 @@ def compare_files(
         )
     trained, unread = parts_around(paths)
     notes = [*_joined_notes(saved, unmatched, other_text, known is not None), *unread]
+    if shared:
+        count = len(saved)
+        saved, pairs = keep_shared(saved, pairs)
+        notes.append(f"questions that every system answered alone: {len(saved)} of {count} answers")
     answers = [row.answer for row in saved]
     scored, threshold = score_pairs(answers, pairs, asked, notes, [row.sentences for row in saved])
     table = _Table(saved, pairs, scored)
@@ -102,7 +118,7 @@ def compare_files(
         "fault_definitions": FAULTS,
         "unscored": {name: table.unscored(name) for name in order},
         "threshold": threshold,
-        "settings": _settings(paths, references, asked, resamples, seed),
+        "settings": _settings(paths, references, asked, resamples, seed) | {"shared": shared},
         "notes": notes,
         "warnings": shared_with_training(trained, asked, threshold),
     }
@@ -193,7 +209,15 @@ class _Table:
     def notes(self) -> list[str]:
         """Questions that not all systems answered: their means are then no fair comparison."""
         asked = {name: {self.situations[i].id for i in self.of[name] if i in self.situations} for name in self.names}
-        return [f"{line}, comparisons of two systems over those that both answered" for line in fewer_note(asked)]
+        paired = "comparisons of two systems over those that both answered; --shared takes those that all did"
+        return [f"{line}, {paired}" for line in fewer_note(asked)]
+
+
+def _chosen(saved: Sequence[Saved], only: Sequence[str]) -> list[Saved]:
+    known = dict.fromkeys(row.answer.system for row in saved)
+    if missing := [name for name in only if name not in known]:
+        raise DataError(f"no system {missing[0]!r} in these files; they have {', '.join(known)}")
+    return [row for row in saved if not only or row.answer.system in only]
 
 
 def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int, referred: bool) -> list[str]:

@@ -151,6 +151,33 @@ def join_saved(
     return pairs, unmatched, other_text
 
 
+def keep_shared(
+    saved: Sequence[Saved], pairs: Sequence[tuple[int, Situation]]
+) -> tuple[list[Saved], list[tuple[int, Situation]]]:
+    """Answers to the questions that every system answered, and their pairs as of :func:`join_saved`.
+
+    Raises:
+        DataError: there is no such question.
+    """
+    asked: dict[str, set[str]] = {row.answer.system: set() for row in saved}
+    for index, situation in pairs:
+        asked[saved[index].answer.system].add(situation.id)
+    shared = set.intersection(*asked.values())
+    if not shared:
+        counts = ", ".join(f"{name or 'answers'} {len(ids)}" for name, ids in asked.items())
+        without = {
+            name: len(set.intersection(*(ids for other, ids in asked.items() if other != name)))
+            for name in (asked if len(asked) > 1 else ())
+        }
+        best = max(without, key=without.__getitem__, default="")
+        hint = f"; without {best} {without[best]} would be" if without.get(best) else ""
+        raise DataError(
+            f"no question was answered by all of {counts}{hint}. Choose with --system, or leave --shared out"
+        )
+    kept = [(index, situation) for index, situation in pairs if situation.id in shared]
+    return [saved[index] for index, _ in kept], [(place, situation) for place, (_, situation) in enumerate(kept)]
+
+
 def _by_split(
     saved: Sequence[Saved], references: Mapping[str, Mapping[str, Situation]]
 ) -> tuple[list[tuple[int, Situation]], list[int], int]:

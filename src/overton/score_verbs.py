@@ -120,6 +120,11 @@ def compare(
     nli_model: NliOption = None,
     published: PublishedOption = False,
     cache: CacheOption = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this system; may be given several times.", show_default=False),
+    ] = None,
+    shared: Annotated[bool, typer.Option("--shared", help="Only questions that every system answered.")] = False,
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamples of every interval.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
 ) -> None:
@@ -137,7 +142,9 @@ def compare(
     tables = tables_in(references) if references is not None and references.is_dir() else [references]
     keep_inputs([output / name for name in FILES], [*answers, *tables, cache])
     evaluators = Evaluators(estimator, threshold, nli_model, data_set, cache, keep_labels, published)
-    comparison = compare_files(answers, references, evaluators, resamples=bootstrap, seed=seed)
+    comparison = compare_files(
+        answers, references, evaluators, only=system or (), shared=shared, resamples=bootstrap, seed=seed
+    )
     write_comparison(comparison, output, output.name)
     if table_format:
         print(FORMATS[table_format](comparison), end="")

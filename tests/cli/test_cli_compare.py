@@ -233,6 +233,27 @@ def test_the_log_of_a_published_evaluation(tmp_path: Path, encoder: Path) -> Non
     assert any("without labels" in note for note in kept["notes"])
 
 
+def test_shared_takes_the_questions_that_every_system_answered(
+    overton: Call, good: Path, poor: Path, refs: Path, encoder: Path, tmp_path: Path
+) -> None:
+    found = compare_files([poor, good], refs, strict(encoder), shared=True)
+    assert {own["answers"] for own in found["answers"].values()} == {3}
+    assert {own["coverage"]["n"] for own in found["systems"].values()} == {3}
+    # The first of 2, of 3 and of 4 references; the fourth question has 2.
+    assert found["coverage_at_k"]["good"]["1"]["mean"] == pytest.approx(np.mean([1 / 2, 1 / 3, 1 / 4]))
+    assert found["faults"]["poor"]["think"]["of"] == 3
+    assert any("alone: 6 of 7 answers" in note for note in found["notes"])
+    assert not any("not every system" in note for note in found["notes"])
+    other = write_rows(tmp_path / "other.jsonl", [{"prompt": QUESTIONS[3], "answer": answer(VIEWS[:1])}])
+    more = ("--references", refs, "--estimator", encoder, "--format", "json", "--shared")
+    code, _, err = overton("compare", poor, good, other, *more)
+    assert code == 1 and "no question was answered by all of poor 3, good 4, other 1; without other 3 would be" in err
+    code, out, _ = overton("compare", poor, good, other, *more, "--system", "good", "--system", "other")
+    assert code == 0 and {n: own["answers"] for n, own in json.loads(out)["answers"].items()} == {"good": 1, "other": 1}
+    code, _, err = overton("compare", poor, good, *more, "--system", "best")
+    assert code == 1 and "no system 'best' in these files; they have poor, good" in err
+
+
 def test_without_references_form_and_diversity_are_compared(
     overton: Call, good: Path, poor: Path, encoder: Path
 ) -> None:
