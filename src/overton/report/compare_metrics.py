@@ -37,7 +37,8 @@ _DIVERSITY = (
     ),
     Metric(
         "uniqueness", "Uniqueness", "share", "up", DIVERSITY,
-        "Groups of perspectives that match each other, divided by perspectives.",
+        "Groups of perspectives that match each other, divided by perspectives. Two that do not match are one group if "
+        "others between them do, so long answers come out lower: compare those of like length, or the Vendi score.",
     ),
     *(replace(METRICS[name], group=DIVERSITY) for name in ("distinct_1", "distinct_2", "self_bleu")),
 )  # fmt: skip
