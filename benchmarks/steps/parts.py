@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from transformers import TrainerCallback
@@ -38,6 +39,9 @@ class ConstantReward:
 class TimedReward(TrlReward):
     """A :class:`~overton.integrations.trl.TrlReward` that keeps the CPU and wall seconds of each call.
 
+    A call counts as a step: trainers that begin anew at every turn would write their answers at each first step, where
+    a training writes them at every tenth.
+
     Attributes:
         cpu: seconds of processors, one a call.
         wall: seconds by the clock, one a call.
@@ -50,6 +54,7 @@ class TimedReward(TrlReward):
 
     def __call__(self, *args: Any, **kwargs: Any) -> list[float | None]:
         """As the base."""
+        kwargs["trainer_state"] = SimpleNamespace(global_step=len(self.cpu))
         cpu, wall = time.process_time(), time.perf_counter()
         values = super().__call__(*args, **kwargs)
         self.cpu.append(time.process_time() - cpu)

@@ -51,7 +51,7 @@ def test_blocks_hold_every_text_once_and_fill_up() -> None:
     blocks = found.blocks(lengths)
     assert sorted(i for block in blocks for i in block) == list(range(201))
     sizes = [sum(lengths[i] for i in block) for block in blocks]
-    size = found.sizes.block
+    size = found.sizes[-1]
     assert sizes[0] >= 600 and max(sizes[1:]) <= size and len(blocks) <= 2 + 2 * sum(lengths) / size
 
 
@@ -67,7 +67,7 @@ def test_the_real_base_gives_a_text_one_vector_in_any_company(bf16: bool) -> Non
     torch.set_num_threads(1)
     try:
         together = estimator.encode(texts)
-        # Blocks of 512 tokens and of more.
+        # Blocks of few tokens and of more.
         parts = [np.concatenate([estimator.encode(texts[i : i + n]) for i in range(0, 60, n)]) for n in (7, 12, 15)]
         alone = np.concatenate([estimator.encode([text]) for text in texts[::9]])
     finally:
@@ -79,14 +79,30 @@ def test_the_real_base_gives_a_text_one_vector_in_any_company(bf16: bool) -> Non
     np.testing.assert_allclose(together[::9], alone, rtol=0, atol=exact)
 
 
+@pytest.mark.parametrize("width", [384, 768])
+def test_rows_come_out_alike_in_every_size_that_is_taken(width: int) -> None:
+    import torch
+    from transformers.models.bert.modeling_bert import BertConfig, BertLayer
+
+    config = BertConfig(hidden_size=width, intermediate_size=4 * width, num_attention_heads=12)
+    layer = packing._Layer(BertLayer(config), torch.bfloat16, 1024)
+    sizes = layer.alike(range(128, 1025, 128))
+    assert sizes[-1] == 1024
+    with torch.inference_mode():
+        for dense in (layer.mix, layer.out, layer.up, layer.down):
+            rows = torch.randn(1024, dense.weight.shape[1]).bfloat16()
+            whole = dense(rows)
+            for size in sizes:
+                assert torch.equal(dense(rows[1024 - size :]), whole[1024 - size :]), size
+
+
 def test_one_large_size_of_block_gives_the_same_vectors(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     expected = load(tiny_base, bf16=False).encode(TEXTS)
     # A GPU's are of this kind; the first block holds most of the texts, the second few.
-    large = packing._Sizes(block=2048, step=2048, least=2048)
     for device in ("cpu", "cuda"):
-        monkeypatch.setitem(packing._SIZES, (device, torch.float32), large)
+        monkeypatch.setitem(packing._SIZES, (device, torch.float32), range(2048, 2049))
     np.testing.assert_allclose(load(tiny_base, bf16=False).encode(TEXTS), expected, atol=2e-6)
 
 

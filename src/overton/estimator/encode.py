@@ -300,11 +300,13 @@ class SimilarityEstimator:
         return rows
 
     def _short_way(self, bf16: bool) -> PackedBert | None:
-        """The model's packed form, made anew when its weights or its length have changed."""
+        """The model's packed form, made anew when its weights, its length or the number of threads have changed."""
+        import torch
+
         from overton.estimator.packed import packed
 
         weights = tuple((p.data_ptr(), p._version) for p in self.model.parameters())
-        state = (weights, self.model.device, self.model.max_seq_length)
+        state = (weights, self.model.device, self.model.max_seq_length, torch.get_num_threads())
         if bf16 not in self._packed or self._packed[bf16][0] != state:
             self._packed[bf16] = (state, packed(self.model, bf16))
         return self._packed[bf16][1]

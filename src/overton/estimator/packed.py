@@ -7,7 +7,7 @@ to a multiple of 16 tokens and masked. Between layers values stay in float32: bf
 where it is fast.
 
 A text's vector does not depend on the others of its block. That is the other reason for fixed sizes: a long sum is
-cut into parts by the number of rows.
+cut into parts by the number of rows, so only sizes are taken with which it comes out alike.
 """
 
 from __future__ import annotations
@@ -25,25 +25,13 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-class _Sizes(NamedTuple):
-    """Numbers of tokens.
-
-    Attributes:
-        block: at most. On a CPU few enough that what a layer makes of them stays in its cache.
-        step: a block is filled up to the next multiple of it.
-        least: and to no less than this: of fewer rows the sums of bfloat16 may be cut differently.
-    """
-
-    block: int
-    step: int
-    least: int
-
-
+# Tokens of a block: it is filled up to the next of these sizes. The largest is, on a CPU, small enough that what a layer
+# makes of them stays in its cache.
 _SIZES = {
-    ("cpu", torch.bfloat16): _Sizes(1024, 128, 512),
-    ("cpu", torch.float32): _Sizes(512, 64, 64),
-    ("cuda", torch.bfloat16): _Sizes(16_384, 16_384, 16_384),
-    ("cuda", torch.float32): _Sizes(16_384, 16_384, 16_384),
+    ("cpu", torch.bfloat16): range(128, 1025, 128),
+    ("cpu", torch.float32): range(64, 513, 64),
+    ("cuda", torch.bfloat16): range(16_384, 16_385),
+    ("cuda", torch.float32): range(16_384, 16_385),
 }
 _WIDTH = 16  # attention's kernel takes as many numbers at once, and the rest one by one
 _PROBES = ("A text.", "  ONE that is longer,\n with Capitals & spaces. ", "the third text has other words again")
@@ -87,10 +75,11 @@ class PackedBert:
         bert: Any = model[0].auto_model
         self.dtype = torch.bfloat16 if bf16 else torch.float32
         self.device = model.device
-        self.sizes = _SIZES[self.device.type, self.dtype]
+        sizes = _SIZES[self.device.type, self.dtype]
         self.heads = int(bert.config.num_attention_heads)
         self.embeddings = bert.embeddings
-        self.layers = [_Layer(layer, self.dtype, self.sizes.block) for layer in bert.encoder.layer]
+        self.layers = [_Layer(layer, self.dtype, sizes[-1]) for layer in bert.encoder.layer]
+        self.sizes = self.layers[0].alike(sizes) if self.layers else tuple(sizes)
         # A copy, since the model's own is switched between padding and none from call to call.
         self.tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
         self.tokenizer.no_padding()
@@ -107,7 +96,7 @@ class PackedBert:
         for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
             if not blocks or lengths[index] > room:
                 blocks.append([])
-                room = self.sizes.block
+                room = self.sizes[-1]
             blocks[-1].append(index)
             room -= lengths[index]
         return blocks
@@ -147,11 +136,13 @@ class PackedBert:
         return out.index_select(0, places.narrow)
 
 
-def _places(block: Sequence[Sequence[int]], dtype: torch.dtype, sizes: _Sizes, device: torch.device) -> _Places:
+def _places(
+    block: Sequence[Sequence[int]], dtype: torch.dtype, sizes: Sequence[int], device: torch.device
+) -> _Places:
     length = np.array([len(ids) for ids in block])
     width = -(-length // _WIDTH) * _WIDTH
     tokens = int(length.sum())
-    size = max(sizes.least, -(-tokens // sizes.step) * sizes.step)
+    size = next((size for size in sizes if size >= tokens), -(-tokens // _WIDTH) * _WIDTH)
     text = np.repeat(np.arange(len(length)), length)
     first, first_wide = np.cumsum(length) - length, np.cumsum(width) - width
     position, word, narrow = np.zeros((3, size), dtype=np.int64)
@@ -182,6 +173,23 @@ class _Layer:
         self.down = _Dense(dtype, rows, layer.output.dense)
         self.first = layer.attention.output.LayerNorm
         self.second = layer.output.LayerNorm
+
+    @torch.inference_mode()
+    def alike(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """The numbers of rows with which a row of bfloat16 comes out as among the largest number of them, bit for bit.
+
+        A long sum is cut into parts by the number of rows, the layer's widths, the processor and the number of threads:
+        with AMX from 384 rows on alike for a width of 384, from 768 on for one of 768, and without it for all.
+        """
+        if self.mix.weight.dtype != torch.bfloat16 or len(sizes) == 1:
+            return tuple(sizes)
+        found = list(sizes)
+        for dense in (self.mix, self.out, self.up, self.down):
+            rows = torch.randn(sizes[-1], dense.weight.shape[1], generator=torch.Generator().manual_seed(0))
+            rows = rows.to(dense.weight.dtype)
+            whole = dense(rows)
+            found = [size for size in found if torch.equal(dense(rows[:size]), whole[:size])]
+        return tuple(found)
 
 
 class _Dense:
