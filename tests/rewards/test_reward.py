@@ -102,6 +102,8 @@ def test_an_answer_that_is_no_text_is_none_and_an_empty_one_is_scored(preset: st
 
 def test_unknown_presets_and_fields_name_the_known_ones() -> None:
     encoder = FakeEncoder({})
+    with pytest.raises(RecipeError, match=r"found a tuple; give open_estimator\(\)\[0\]"):
+        OvertonReward((FakeEncoder({}), "its name"))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match=r"reward\.preset.*'paper'.*overton, op-grpo"):
         OvertonReward(encoder, "paper")
     with pytest.raises(RecipeError, match=r"overrides\.betta.*beta.*threshold"):
