@@ -240,3 +240,16 @@ def test_references_of_a_group_may_be_texts() -> None:
     found = reward.score([Group("?", texts, (BOTH,)), Group("?", (HERS, HIS), (BOTH,))])  # type: ignore[arg-type]
     assert found[0] == found[1]
     assert found[0][0].terms["coverage"] == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ({"prompt": "Why?", "references": ["a"], "answers": ["b"]}, "takes groups .*, found dict"),
+        (Group([{"role": "user", "content": "Why?"}], ("a",), ("b",)), "must be text, found list; of messages"),  # type: ignore[arg-type]
+        (Group(None, ("a",), ("b",)), "must be text, found NoneType"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_group_with_a_question_is_named(group: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        OvertonReward(FakeEncoder({})).score([group])
