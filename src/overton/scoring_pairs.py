@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from overton.evaluation.nli import NliModel
 
 FORM = ("perspectives", "words", "valid_tags", "distinct_1", "distinct_2", "self_bleu")
+NO_REFERENCE = "no reference for it"  # the reason of an answer to another question
 SPENT = ("tokens", "seconds", "calls", "cost")  # known where the answers say so
 NLI = (
     *("nli_mean", "nli_accuracy", "nli_reverse_mean", "nli_reverse_accuracy"),
@@ -207,7 +208,7 @@ def _add_published(
 
 
 def _empty_row(answer: Answer) -> Row:
-    return {"id": answer.id, "system": answer.system, "reason": "no reference for it"}
+    return {"id": answer.id, "system": answer.system, "reason": NO_REFERENCE}
 
 
 def _add_reason(row: Row, reason: str) -> None:

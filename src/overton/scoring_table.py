@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from overton.notes import reasons
 from overton.scoring import ScoreReport
-from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT
+from overton.scoring_pairs import FORM, NLI, NO_REFERENCE, ORACLE, PUBLISHED, SPENT
 from overton.scoring_similarity import SIMILARITY, Row
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _table(report: ScoreReport, names: Sequence[str], last: bool) -> Table:
         ("entailment, as published", PUBLISHED),
         ("form", (*FORM, *SPENT)),
     )
-    counts = Counter(row["system"] for row in report.rows)
+    counts = Counter(row["system"] for row in report.rows if row["reason"] != NO_REFERENCE)
     table.add_row("answers with a reference", *(str(counts[name]) for name in names))
     for head, metrics in heads:
         present = [m for m in metrics if any(m in scores for scores in systems)]

@@ -123,7 +123,7 @@ class RewardSection(Section):
     @model_validator(mode="after")
     def _check(self) -> RewardSection:
         if self.remote:
-            check_address(self.placement, "placement")
+            check_address(self.placement, "placement", 8311, "")
         elif not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.placement):
             raise ValueError("placement is auto, cpu, cuda, cuda:1 or the like, or a URL")
         if self.background and (self.remote or self.preset != "overton"):

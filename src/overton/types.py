@@ -192,11 +192,12 @@ class Score:
         value: the reward, or ``None`` when the answer could not be scored (never 0 for that).
         reason: why it could not be scored, ``""`` otherwise.
         terms: every term by name (``coverage``, ``precision``, ``uniqueness``, ``form``, ...).
-        matches: references covered, one segment each.
+        matches: references covered, one segment each; with ``matching="many-to-one"`` every segment that matches, so
+            one reference may have several.
         repeated: indices of segments that repeat a perspective of the same answer.
         clusters: groups of two or more segments (indices) that say the same: where the repetition is.
         credits: one number a segment, for trainers that take advantages per token:
-            +1 a new match, -1 a repetition or a segment that matches nothing.
+            +1 a new match (``many-to-one``: or what works it out), -1 a repetition or a segment that matches nothing.
         segments: the segments themselves, in the order of ``credits``.
     """
 
@@ -211,8 +212,9 @@ class Score:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Whole numbers behind the terms: ``perspectives``, ``matched``, ``repeated``."""
-        return {"perspectives": len(self.segments), "matched": len(self.matches), "repeated": len(self.repeated)}
+        """Whole numbers behind the terms: ``perspectives``, ``matched`` (references), ``repeated``."""
+        matched = len({match.reference for match in self.matches})
+        return {"perspectives": len(self.segments), "matched": matched, "repeated": len(self.repeated)}
 
     @property
     def spans(self) -> tuple[tuple[int, int, float], ...]:

@@ -434,3 +434,11 @@ def test_the_table_counts_answers_and_rounds_no_cost_to_nothing(
     _, out, _ = overton("score", "answers.jsonl", "--references", refs, "--estimator", encoder)
     assert re.search(r"answers with a reference\W+1\W+1\W", out)
     assert "0.00012" in out and "0.004" in out
+
+
+def test_answers_to_other_questions_are_not_counted_as_having_a_reference(
+    overton: Call, answers: Path, refs: Path, encoder: Path
+) -> None:
+    _, out, _ = overton("score", answers, "--references", refs, "--estimator", encoder)
+    assert re.search(r"answers with a reference\W+2\W", out)
+    assert re.search(r"unscored: no reference for it\W+1\W", out)

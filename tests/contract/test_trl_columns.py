@@ -16,6 +16,7 @@ from overton.integrations import trl_batch
 from overton.integrations.common import FirstRows
 from overton.integrations.trl import TrlReward
 from overton.rewards import OvertonReward
+from overton.training.tokenizer import train_tokenizer
 from overton.types import Group
 
 
@@ -72,6 +73,38 @@ def test_what_is_no_answer_has_no_score(shared: OvertonReward) -> None:
     assert [s.reason for s in found.last_scores[1:]] == ["the answer is NoneType, not text"] * 4
     silent = [{"role": "assistant", "content": None, "tool_calls": []}]
     assert found(**call([silent])) == found(**call([""]))  # type: ignore[list-item]
+
+
+class Thinker:
+    """What the reward asks a trainer for; its chat template opens a thought unless it is told not to."""
+
+    def __init__(self, **options: Any) -> None:
+        self.processing_class = train_tokenizer(["a tiny model for tests"], 300)
+        self.processing_class.chat_template = (
+            "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}{% if add_generation_prompt %}"
+            "assistant: <think>\n{% if enable_thinking is false %}</think>{% endif %}{% endif %}"
+        )
+        self.chat_template_kwargs = options
+
+    def log_metric(self, name: str, value: float) -> None: ...
+
+
+def test_a_thought_that_the_prompt_opened_and_nothing_ends_is_no_answer() -> None:
+    thought = "Ann means well, it is not hers"
+    reward = TrlReward(OvertonReward(HashEncoder(), tag_penalty=0))
+    texts = [thought, f"{thought}</think>\n\n{CARE}", CARE]
+
+    def segments(**arguments: Any) -> list[int]:
+        reward(**call(texts, **arguments))
+        return [len(score.segments) for score in reward.last_scores]
+
+    assert segments() == [1, 1, 1]
+    assert segments(prompts=["May Ann read it?<think>\n"] * 3) == [0, 1, 0]
+    asked = [[{"role": "user", "content": "May Ann read it?"}]] * 3
+    assert segments(prompts=asked) == [1, 1, 1]
+    assert segments(prompts=[[*asked[0], {"role": "assistant", "content": "<think>"}]] * 3) == [0, 1, 0]
+    assert segments(prompts=asked, log_metric=Thinker().log_metric) == [0, 1, 0]
+    assert segments(prompts=asked, log_metric=Thinker(enable_thinking=False).log_metric) == [1, 1, 1]
 
 
 def test_a_tools_output_is_no_answer(shared: OvertonReward) -> None:

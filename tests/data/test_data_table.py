@@ -106,6 +106,7 @@ GOOD = ["a", "Why?", "Trust", "it hurts"]
         (["a", "Why?", "Safety"], "3 cells, the header has 4"),
         (["a", "Why?", ",,", "x"], "`label` must have 1 to 120"),
         (["a", "Why?", "Safety", "see <summary> here"], "part of the answer's template"),
+        (["a", "Why?", "Safety", "In the perspective of Safety, x"], "the name of the view as `label`"),
     ],
 )
 def test_a_bad_row_is_refused_with_file_and_line(tmp_path: Path, bad: list[str], message: str) -> None:

@@ -33,6 +33,14 @@ def test_one_tensor_entry_an_answer_with_every_term() -> None:
     assert found["extra_logs"]["unscored"].tolist() == [0, 0, 0]
 
 
+def test_a_thought_that_the_prompt_opened_and_nothing_ends_is_no_answer() -> None:
+    prompt = PROMPT + "<think>\n"
+    found = reward_func([f"{prompt}Let me see. {GOOD}", f"{prompt}Hm.</think>\n{GOOD}"], [prompt] * 2, [LABEL] * 2)
+    empty, good = expected(""), expected(GOOD)
+    assert found["rewards"].tolist() == pytest.approx([empty.value, good.value], abs=1e-6)
+    assert found["extra_logs"]["perspectives"].tolist() == [0, good.terms["perspectives"]]
+
+
 def test_no_answers() -> None:
     found = reward_func([], [], [])
     assert found["rewards"].shape == found["scores"].shape == (0,)

@@ -144,9 +144,11 @@ def test_a_full_queue_and_a_worker_that_restarts_are_waited_for(monkeypatch: pyt
 
 def test_what_cannot_succeed_is_refused_at_once_with_the_servers_words() -> None:
     with replies((401, {"detail": "the token is missing"}, {})) as (url, seen):
-        with pytest.raises(RunError, match="refused with 401: the token is missing"):
+        with pytest.raises(RunError, match="refused with 401: the token is missing; `token_env` names"):
             RemoteReward(url).score([ASKED])
         assert len(seen) == 1
+    with replies((404, {"detail": "Not Found"}, {})) as (url, _), pytest.raises(RunError, match="ends with its port"):
+        RemoteReward(url + "/score").score([ASKED])
     with replies((200, b"<html>", {})) as (url, _), pytest.raises(RunError, match="not that of an overton"):
         RemoteReward(url).check()
     with replies((200, {"groups": []}, {})) as (url, _):
@@ -203,8 +205,10 @@ def test_addresses_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match="NO_TOKEN is not set"):
         RemoteReward("http://localhost:1", "NO_TOKEN")
     for url in ("http://elsewhere:8311", "localhost:8311", "https://user:word@host"):
-        with pytest.raises(RecipeError, match="placement"):
+        with pytest.raises(RecipeError, match="the reward server's address"):
             RemoteReward(url)
+    with pytest.raises(RecipeError, match=r"https://host or http://localhost:8311$"):
+        RemoteReward("localhost:8311")
 
 
 CARE = (Perspective("Care", "it hurts"),)

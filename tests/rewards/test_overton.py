@@ -137,6 +137,9 @@ def test_many_to_one_passes_over_a_line_that_works_out_a_view_and_charges_a_copy
     group = Group("?", REFERENCES[:1], texts)
     plain, worked_out, copied = OvertonReward(encoder, matching="many-to-one").score([group])[0]
     assert plain.value == worked_out.value and worked_out.repeated == ()
+    # Both lines match, one reference is covered.
+    assert len(worked_out.matches) == 2 and worked_out.counts["matched"] == 1
+    assert worked_out.credits == (1.0, 1.0, -1.0)
     assert worked_out.terms["precision"] == pytest.approx(1 / 2)
     assert copied.repeated == (2,) and copied.terms["uniqueness"] == pytest.approx(1 / 2)
     assert copied.terms["relevance"] == pytest.approx(2 / 3)

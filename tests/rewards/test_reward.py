@@ -102,6 +102,8 @@ def test_an_answer_that_is_no_text_is_none_and_an_empty_one_is_scored(preset: st
 
 def test_unknown_presets_and_fields_name_the_known_ones() -> None:
     encoder = FakeEncoder({})
+    with pytest.raises(RecipeError, match=r"found a tuple; give open_estimator\(\)\[0\]"):
+        OvertonReward((FakeEncoder({}), "its name"))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match=r"reward\.preset.*'paper'.*overton, op-grpo"):
         OvertonReward(encoder, "paper")
     with pytest.raises(RecipeError, match=r"overrides\.betta.*beta.*threshold"):
@@ -238,3 +240,16 @@ def test_references_of_a_group_may_be_texts() -> None:
     found = reward.score([Group("?", texts, (BOTH,)), Group("?", (HERS, HIS), (BOTH,))])  # type: ignore[arg-type]
     assert found[0] == found[1]
     assert found[0][0].terms["coverage"] == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ({"prompt": "Why?", "references": ["a"], "answers": ["b"]}, "takes groups .*, found dict"),
+        (Group([{"role": "user", "content": "Why?"}], ("a",), ("b",)), "must be text, found list; of messages"),  # type: ignore[arg-type]
+        (Group(None, ("a",), ("b",)), "must be text, found NoneType"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_group_with_a_question_is_named(group: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        OvertonReward(FakeEncoder({})).score([group])

@@ -100,7 +100,10 @@ def view_of(
         raise DataError(f"{where}: `label` must have 1 to {MAX_LABEL} characters beside punctuation, found {shown!r}")
     text = " ".join(worded_text(explanation, "explanation", where).split())
     if clash := TEMPLATE.search(text):
-        raise DataError(f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template")
+        raise DataError(
+            f"{where}: `explanation` contains {clash.group()!r}, which is part of the answer's template. Give what "
+            "follows it alone, and the name of the view as `label`"
+        )
     if changed is not None and given and name != given.strip():
         changed.append(f"{where}: {given.strip()!r} is {name!r}")
     return Perspective(name, text, stance, cluster_value(cluster, where), provenance)

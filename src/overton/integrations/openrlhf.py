@@ -23,6 +23,7 @@ from overton.integrations.common import (
     situation_text,
 )
 from overton.rewards import parse_references
+from overton.segment import closes_thought, opens_thought
 from overton.types import Group, Score
 
 _log = logging.getLogger("overton.integrations")
@@ -114,6 +115,8 @@ def read_sample(query: Any, prompt: Any, label: Any) -> Group:
     if is_missing(situation):
         situation = _SPECIAL.sub(" ", prompt).strip()
     answer = response_text(query, prompt)
+    if opens_thought(prompt) and not closes_thought(answer):
+        answer = f"<think>{answer}"  # the mark of a thought without an end: nothing of it is read
     return Group(situation_text(situation, "label"), parse_references(references, "label"), (answer,))
 
 

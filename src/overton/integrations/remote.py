@@ -46,9 +46,9 @@ class RemoteReward:
 
     def __init__(self, url: str, token_env: str = "", timeout: float = 180.0, retries: int = 8) -> None:
         try:
-            check_address(url, "placement")
+            check_address(url, "the reward server's address", 8311, "")
         except ValueError as error:
-            raise RecipeError(f"reward: {error}") from None
+            raise RecipeError(str(error)) from None
         token = os.environ.get(token_env, "").strip() if token_env else ""  # files of secrets end with a line break
         if token_env and not token:
             raise RecipeError(f"reward.token_env: the environment variable {token_env} is not set")

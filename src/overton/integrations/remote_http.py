@@ -17,6 +17,10 @@ from overton.errors import RunError
 AT_ONCE = 4
 _AGAIN = {408, 429, 500, 502, 503, 504}
 _SLOW = {503, 504}
+_HINTS = {
+    401: "; `token_env` names the environment variable that holds it",
+    404: "; the server's address ends with its port, as in http://localhost:8311",
+}
 
 
 class TooLarge(RunError):
@@ -100,7 +104,7 @@ def post(url: str, data: bytes, token: str, timeout: float) -> Any:
             raise Again(reason, error.code in _SLOW, _seconds(error.headers.get("Retry-After"))) from None
         if 300 <= error.code < 400:
             reason += f"; it sends to {error.headers.get('Location')}, and another address is not followed"
-        raise RunError(f"{home}: refused with {error.code}: {reason}") from None
+        raise RunError(f"{home}: refused with {error.code}: {reason}{_HINTS.get(error.code, '')}") from None
     except (OSError, http.client.HTTPException) as error:
         cause = getattr(error, "reason", None) or error
         reason = str(cause) or type(cause).__name__

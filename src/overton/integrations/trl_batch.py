@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from overton.errors import DataError
 from overton.integrations.common import MOST_UNREADABLE, first_rows
+from overton.integrations.trl_thoughts import ends_in_thought
 from overton.prompting import completion_text, plain_text
 from overton.rewards import parse_references
 from overton.rewards.reward import Scorer
@@ -73,6 +74,7 @@ def read_call(
     columns: dict[str, Any],
     max_tokens: int,
     ends: Collection[int] = (),
+    trainer: Any = None,
 ) -> Batch:
     """TRL's arguments as a batch.
 
@@ -85,6 +87,7 @@ def read_call(
         max_tokens: completions of this many tokens count as cut off, unless they end as the template does or with one
             of ``ends``; 0 = never.
         ends: tokens that end an answer.
+        trainer: TRL's, which knows whether its chat template opens a thought; ``None`` when unknown.
 
     Raises:
         DataError: ``references`` is missing, a column has another length than ``completions``, or no row's references
@@ -104,7 +107,12 @@ def read_call(
         if rows is not None and len(rows) != size:
             raise DataError(f"{name} has {len(rows)} rows for {size} completions")
     said = (completion_text(completion) for completion in completions)
-    texts = tuple(None if text is None else plain_text(text) for text in said)
+    plain = (None if text is None else plain_text(text) for text in said)
+    # The mark of a thought without an end: nothing of it is read.
+    texts = tuple(
+        f"<think>{text}" if ends_in_thought(text, prompt, trainer) else text
+        for text, prompt in zip(plain, prompts, strict=True)
+    )
     named, ids = (columns.get(name, [None] * size) for name in ("situation", "situation_id"))
     finished = None
     if max_tokens and completion_ids is not None:

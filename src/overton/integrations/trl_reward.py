@@ -104,7 +104,7 @@ class TrlReward:
         if limit is None:
             limit = int(getattr(trainer, "max_completion_length", 0) or 0)
         ends = getattr(trainer, "eos_token_ids", None) or ()
-        batch = read_call(prompts, completions, completion_ids, columns, limit, ends)
+        batch = read_call(prompts, completions, completion_ids, columns, limit, ends, trainer)
         self._check_groups(batch, trainer)
         scores, seconds, first = shared_scores(self.reward, batch, self.__name__, trainer)
         self.last_scores = list(scores)

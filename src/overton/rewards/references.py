@@ -85,13 +85,18 @@ def checked_groups(groups: Sequence[Group]) -> list[Group]:
     """Groups that can be scored; references that are texts become perspectives.
 
     Raises:
-        DataError: a group alone, answers that are one text, references of another form (:func:`parse_references`), or
-            ``finished`` of another length than the answers.
+        DataError: a group alone, something else than groups, a prompt that is no text, answers that are one text,
+            references of another form (:func:`parse_references`), or ``finished`` of another length than the answers.
     """
     if isinstance(groups, Group):
         raise DataError("`score` takes a list of groups, found one; put it into a list")
     found = []
     for group in groups:
+        if not isinstance(group, Group):
+            raise DataError(f"`score` takes groups (overton.types.Group), found {type(group).__name__}")
+        if not isinstance(group.prompt, str):
+            kind = type(group.prompt).__name__
+            raise DataError(f"`prompt` of a group must be text, found {kind}; of messages give the last one's content")
         if isinstance(group.answers, str):
             raise DataError("`answers` of a group is one text; put it into a tuple, as (text,)")
         if isinstance(group.references, str) or not all(isinstance(p, Perspective) for p in group.references):

@@ -64,7 +64,7 @@ class OvertonReward:
 
     Raises:
         RecipeError: unknown preset or field, a file that cannot be read or names a background that is not given, a path
-            in place of an estimator, or a background for a preset that looks at none.
+            or a tuple in place of an estimator, or a background for a preset that looks at none.
         DataError: a background that is too small, or holds something else than situations.
         ModelError: the estimator has no calibration, and nothing else gives a threshold.
     """
@@ -82,6 +82,8 @@ class OvertonReward:
                 f"OvertonReward wants an estimator, found the name {str(estimator)!r}; give "
                 f"SimilarityEstimator.load({str(estimator)!r}), or take load_reward for a run"
             )
+        if isinstance(estimator, tuple):
+            raise RecipeError("OvertonReward wants an estimator, found a tuple; give open_estimator()[0]")
         self.estimator = estimator
         self.preset = make_preset(preset, overrides)
         check_background(self.preset, preset, bool(background))

@@ -30,6 +30,8 @@ OPENER = "In the perspective of"
 MAX_LABEL = 120  # characters; the longest of the 5,400 labels of OP-GRPO's published test files has 90
 
 _THINK_OPEN = re.compile(r"\s*+<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_THINK_LAST = re.compile(r"<(?:think|thinking|thought|reasoning)>\s*\Z", re.IGNORECASE)
+_LAST = 50  # characters: white space beyond them is none that a template writes
 _THINK_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _MORE = re.compile(r"\s*+<(?P<close>/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _OPENER = re.compile(r"\b(?:in|from) the perspective of\b", re.IGNORECASE)
@@ -103,6 +105,16 @@ def blocks(text: str) -> tuple[bool, Span, Span, bool]:
     opened = next((end for name, _, end in tags if name == SUMMARY_OPEN), len(text))
     closed = next((s for _, s, _ in tags if s >= opened), len(text))
     return False, (start, stop), (opened, closed), bool(tags)
+
+
+def opens_thought(prompt: str) -> bool:
+    """Whether a text ends where a thought begins, as prompts of some thinking models do."""
+    return _THINK_LAST.search(prompt[-_LAST:]) is not None
+
+
+def closes_thought(text: str) -> bool:
+    """Whether a thought ends in a text."""
+    return _THINK_CLOSE.search(text) is not None
 
 
 def _after_thinking(answer: str) -> int:
