@@ -35,6 +35,7 @@ GROUND = {
     "rundir",
     "sections",
     "spelling",
+    "thoughts",
     "sections_evaluation",
     "sections_generation",
     "sections_model",

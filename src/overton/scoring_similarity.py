@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from overton.english import OTHER_LANGUAGES, may_be_english
+from overton.thoughts import THOUGHT_CLOSE
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
@@ -53,14 +54,13 @@ def item_of(
             what stands before the end of a thought; those with fewer than three letters (numbers of lists) are dropped.
         keep_labels: leave "In the perspective of LABEL," in front of units and references.
     """
-    from overton.evaluation.coverage import THOUGHT
     from overton.segment import segment, strip_label
 
     if sentences is None:
         found = segment(answer.answer)
         texts = [answer.answer[s.start : s.end] if keep_labels else s.explanation or s.label for s in found]
     else:
-        said = [re.split(f"</{THOUGHT}>", s, flags=re.IGNORECASE)[-1].strip() for s in sentences]
+        said = [re.split(THOUGHT_CLOSE, s, flags=re.IGNORECASE)[-1].strip() for s in sentences]
         said = [s for s in said if sum(c.isalpha() for c in s) >= _LETTERS]
         texts = said if keep_labels else [strip_label(s) for s in said]
     if keep_labels:

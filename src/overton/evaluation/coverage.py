@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overton.evaluation.markup import plain
+from overton.thoughts import THOUGHT_CLOSE, THOUGHT_OPEN
 from overton.types import Perspective
 
 ENTAILED = 0.5  # lowest P(entailment) that counts as stated
@@ -22,9 +23,8 @@ Matrix = npt.NDArray[np.floating]
 
 # Parts of an answer that are no statement of a perspective: thoughts, the summary, and the tags. The beginning of a
 # thought is often part of the prompt, so its end alone tells; one without an end goes on to the end of the text.
-THOUGHT = r"(?:think|thinking|thought|reasoning)"
 _DEBRIS = re.compile(
-    rf"\A.*</{THOUGHT}>|<{THOUGHT}>.*|<summary>.*?(?:</summary>|\Z)|</?(?:core perspectives|summary)>",
+    rf"\A.*{THOUGHT_CLOSE}|{THOUGHT_OPEN}.*|<summary>.*?(?:</summary>|\Z)|</?(?:core perspectives|summary)>",
     re.DOTALL | re.I,
 )
 _LEAD = re.compile(r"\b(?:in|from) the perspective of\b(?P<label>[^,:.\n]{1,80}[,:])?[ \t]*", re.I)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overton.evaluation.coverage import THOUGHT, cut
+from overton.evaluation.coverage import cut
 from overton.evaluation.form import valid_tags
+from overton.thoughts import THOUGHT_CLOSE, THOUGHT_OPEN
 from overton.types import Answer
 
 FAULTS: dict[str, str] = {
@@ -25,8 +26,8 @@ FAULTS: dict[str, str] = {
     "repeated": "a sentence of it occurs twice, word for word",
 }
 _WORD = re.compile(r"[^\W\d_]")
-_THINK = re.compile(rf"</?{THOUGHT}>", re.I)
-_THOUGHT = re.compile(rf"\A.*</{THOUGHT}>\s*|<{THOUGHT}>.*", re.I | re.DOTALL)
+_THINK = re.compile(rf"{THOUGHT_OPEN}|{THOUGHT_CLOSE}", re.I)
+_THOUGHT = re.compile(rf"\A.*{THOUGHT_CLOSE}\s*|{THOUGHT_OPEN}.*", re.I | re.DOTALL)
 _TAG = re.compile(r"</?(?:core perspectives|summary)>", re.I)
 _OPENER = re.compile(r"\b(?:in|from) the perspective of\b", re.I)
 _NUMBER = re.compile(r"[ \t]*\(?\d{1,3}[.):]?[ \t]*")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-_THOUGHT = r"(?:think|thinking|thought|reasoning)"
+from overton.thoughts import THOUGHT_CLOSE, THOUGHT_OPEN
+
 # The beginning of a thought is often part of the prompt, so its end alone tells.
-_THOUGHT_END = re.compile(rf"</{_THOUGHT}>", re.IGNORECASE)
+_THOUGHT_END = re.compile(THOUGHT_CLOSE, re.IGNORECASE)
 _SPACE = re.compile(r"\s*+")
 # gpt-oss names its channels; the answer is in the last one.
 _CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>")
@@ -21,7 +22,7 @@ _HEAD = re.compile(
 # What ends it: a special token, another turn's role alone on a line, or a thought without an end; no struck-out words.
 _TAIL = re.compile(
     rf"<s>[^<\n]+</s>|(?P<end>{_SPECIAL}|\n[ \t]*(?:assistant|user)[ \t]*:[ \t]*(?=\n|\Z)"
-    rf"|\n[ \t]*(?-i:assistant|user)[ \t]*(?=\n|\Z)|<{_THOUGHT}>)",
+    rf"|\n[ \t]*(?-i:assistant|user)[ \t]*(?=\n|\Z)|{THOUGHT_OPEN})",
     re.IGNORECASE,
 )
 

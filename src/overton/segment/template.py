@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from overton.segment.stops import within_label
 from overton.segment.visible import Visible, visible
+from overton.thoughts import THOUGHT_CLOSE, THOUGHT_OPEN
 from overton.types import Perspective
 
 Span = tuple[int, int]  # start and end of a part of a text
@@ -29,11 +30,11 @@ SUMMARY_OPEN, SUMMARY_CLOSE = "<summary>", "</summary>"
 OPENER = "In the perspective of"
 MAX_LABEL = 120  # characters; the longest of the 5,400 labels of OP-GRPO's published test files has 90
 
-_THINK_OPEN = re.compile(r"\s*+<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-_THINK_LAST = re.compile(r"<(?:think|thinking|thought|reasoning)>\s*\Z", re.IGNORECASE)
+_THINK_OPEN = re.compile(rf"\s*+{THOUGHT_OPEN}", re.IGNORECASE)
+_THINK_LAST = re.compile(rf"{THOUGHT_OPEN}\s*\Z", re.IGNORECASE)
 _LAST = 50  # characters: white space beyond them is none that a template writes
-_THINK_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-_MORE = re.compile(r"\s*+<(?P<close>/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_THINK_CLOSE = re.compile(THOUGHT_CLOSE, re.IGNORECASE)
+_MORE = re.compile(rf"\s*+(?:{THOUGHT_OPEN}|(?P<close>{THOUGHT_CLOSE}))", re.IGNORECASE)
 _OPENER = re.compile(r"\b(?:in|from) the perspective of\b", re.IGNORECASE)
 # Possessive quantifiers (*+) never backtrack: a page of spaces must not cost a minute.
 _LABEL = re.compile(rf"\s*+([^,\n:]{{0,{MAX_LABEL}}}+)\s*+[,:]\s*")
