@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from trl import GRPOConfig, SFTConfig
 
 from overton.jsonio import read_jsonl, write_jsonl
 from overton.recipe import load_recipe
 from overton.testing import tiny_policy
+from overton.training import fitting
 from overton.training.arguments import grpo_arguments, sft_arguments
 from overton.training.sft import train_sft
 
@@ -326,6 +328,27 @@ def test_for_people(overton: Call) -> None:
     assert "use_cpu" not in out and "0 errors, 1 warning; nothing" in out
     code, out, _ = overton("train", "plan.yaml", "--dry-run", "--processes", "4")
     assert code == 1 and "ERROR training.grpo.prompts_per_step" in out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
+def test_what_this_machine_cannot_hold_is_told_where_no_other_is_meant(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*arguments: str) -> list[str]:
+        code, found = plan("--set", "policy.model=Qwen/Qwen2.5-1.5B-Instruct", *arguments)
+        assert code == 0
+        return [p["text"] for p in found["problems"] if "of this machine" in p["text"]]
+
+    _, found = plan("--set", "policy.model=Qwen/Qwen2.5-1.5B-Instruct")
+    needed = max(found["memory"][part]["total"] for part in ("sft", "grpo"))
+    monkeypatch.setattr(fitting, "machine_memory", lambda: (needed - 0.1) * 1e9)
+    (message,) = told()
+    assert f"{needed:.1f} GB" in message and "--gpu" in message
+    assert told("--memory-gb", "200") == []
+    monkeypatch.setattr(fitting, "machine_memory", lambda: (needed + 0.1) * 1e9)
+    assert told() == []
+    monkeypatch.setattr(fitting, "machine_memory", lambda: 0.0)  # not known
+    assert told() == []
 
 
 def test_usage(overton: Call) -> None:

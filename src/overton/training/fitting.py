@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from overton.recipe import Recipe
@@ -38,6 +39,8 @@ def fit_problems(
     load = loads["grpo"]
     if load.memory:
         problems += _memory_problems(recipe, shape, load, found["memory"])
+    else:
+        problems += _machine_problems(load.processes, found["memory"])
     disk = found["disk"]
     if disk["wanted_gb"] > disk["free_gb"]:
         problems.append(
@@ -49,6 +52,31 @@ def fit_problems(
             )
         )
     return problems
+
+
+def _machine_problems(processes: int, estimates: dict[str, Any]) -> list[Problem]:
+    """Without a GPU the processes share the memory of this machine, which need not be the one that is meant."""
+    wanted = max(estimates[name]["total"] for name in ("sft", "grpo")) * processes
+    size = machine_memory() / GB
+    if not size or wanted <= size:
+        return []
+    return [
+        Problem(
+            "warning",
+            "training",
+            f"an estimated {wanted:.1f} GB do not fit into the {size:.1f} GB of this machine, which has no GPU. Give "
+            "--gpu or --memory-gb of the one that is meant; to train here, turn training.gradient_checkpointing on, or "
+            "lower training.sft.batch_size and training.grpo.micro_batch_size.",
+        )
+    ]
+
+
+def machine_memory() -> float:
+    """Bytes of this machine's memory; 0 = not known."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return 0.0
 
 
 def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[str, Any]) -> list[Problem]:
