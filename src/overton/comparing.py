@@ -56,7 +56,10 @@ def compare_files(
         system their numbers; ``comparisons`` of every two systems
         (:func:`overton.evaluation.statistics.compare_systems`); ``splits`` (``references`` and ``split`` -> group ->
         system -> metric -> interval); ``coverage_at_k``; ``faults`` and ``fault_definitions``; ``unscored`` (system ->
-        reason -> answers); ``threshold``, ``settings``, ``notes`` and ``warnings``. JSON values only.
+        reason -> answers); ``threshold``, ``settings``, ``notes`` and ``warnings``; ``rows``, one an answer:
+        ``system``, ``id`` (of its question, where one is known), ``split``, its metrics and the ``reason`` of those
+        without a value.
+        JSON values only.
 
     Raises:
         DataError: a file is unusable, or no answer belongs to any reference.
@@ -121,6 +124,7 @@ def compare_files(
         "settings": _settings(paths, references, asked, resamples, seed) | {"shared": shared},
         "notes": notes,
         "warnings": shared_with_training(trained, asked, threshold),
+        "rows": table.listed(),
     }
 
 
@@ -142,6 +146,21 @@ class _Table:
             return {}
         known = [m for m in self.metrics if m not in SPENT or any(self.rows[i].get(m) is not None for i in own)]
         return {m: [self.rows[i].get(m) for i in own] for m in known}
+
+    def listed(self) -> list[Row]:
+        """Every answer's scores, by system."""
+        ids = {i: s.id for i, s in self.situations.items()}
+        return [
+            {
+                "system": name,
+                "id": ids.get(i, self.saved[i].answer.id),
+                "split": self.saved[i].split,
+                **{m: self.rows[i].get(m) for m in self.metrics},
+                "reason": self.rows[i].get("reason", ""),
+            }
+            for name in self.names
+            for i in self.of[name]
+        ]
 
     def values(self, name: str) -> dict[str, dict[str, float | None]]:
         """Metric -> situation -> value."""

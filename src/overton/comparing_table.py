@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-FILES = ("comparison.json", "table.md", "table.csv", "comparisons.csv", "table.tex", "index.html")
+FILES = ("comparison.json", "table.md", "table.csv", "comparisons.csv", "rows.csv", "table.tex", "index.html")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -41,10 +41,10 @@ def write_comparison(comparison: Mapping[str, Any], folder: Path, title: str) ->
     from overton.report.stage import writable
 
     page = build_comparison(dict(comparison), title)
-    texts = (markdown(comparison), table_csv(comparison), comparisons_csv(comparison), latex(comparison), page)
+    tables = (markdown(comparison), table_csv(comparison), comparisons_csv(comparison), rows_csv(comparison))
     paths = [folder / name for name in FILES]
-    write_json(paths[0], comparison)
-    for path, text in zip(paths[1:], texts, strict=True):
+    write_json(paths[0], _summary(comparison))
+    for path, text in zip(paths[1:], (*tables, latex(comparison), page), strict=True):
         write_text(path, writable(text))
     return paths
 
@@ -85,6 +85,16 @@ def table_csv(comparison: Mapping[str, Any]) -> str:
 def comparisons_csv(comparison: Mapping[str, Any]) -> str:
     """One row a pair of systems and metric."""
     return _csv(_PAIR, [[row[k] for k in _PAIR] for row in comparison["comparisons"]])
+
+
+def rows_csv(comparison: Mapping[str, Any]) -> str:
+    """One row an answer: what all figures are made of."""
+    rows = comparison["rows"]
+    return _csv(tuple(rows[0]), [list(row.values()) for row in rows])
+
+
+def _summary(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in comparison.items() if key != "rows"}
 
 
 def latex(comparison: Mapping[str, Any]) -> str:
@@ -155,7 +165,7 @@ FORMATS = {
     "markdown": markdown,
     "csv": table_csv,
     "latex": latex,
-    "json": lambda comparison: json.dumps(comparison, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    "json": lambda comparison: json.dumps(_summary(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
 }
 
 

@@ -121,6 +121,14 @@ def test_all_files_are_written_and_agree(overton: Call, good: Path, poor: Path, 
     assert len(rows) == sum(len(own) for own in stored["systems"].values())
     tests = list(csv.DictReader(io.StringIO(Path("out/comparisons.csv").read_text())))
     assert len(tests) == len(stored["comparisons"]) > 10
+    answers = list(csv.DictReader(io.StringIO(Path("out/rows.csv").read_text())))
+    assert len(answers) == sum(own["answers"] for own in stored["answers"].values()) == 7
+    assert len({(row["system"], row["id"]) for row in answers}) == 7
+    for system, own in stored["systems"].items():
+        for metric, score in own.items():
+            known = [float(row[metric]) for row in answers if row["system"] == system and row[metric] != ""]
+            assert score["n"] == len(known) and score["mean"] == pytest.approx(np.mean(known) if known else None)
+    assert "rows" not in stored
     assert Path("out/table.md").read_text() == markdown(stored)
     assert Path("out/table.tex").read_text() == latex(stored)
     assert Path("out/index.html").read_text() == build_comparison(stored, "out")
