@@ -7,7 +7,7 @@ import pytest
 from overton.evaluation.coverage import cut
 from overton.evaluation.faults import find_faults
 from overton.generation.clean import clean_answer
-from overton.segment import closes_thought, opens_thought, segment
+from overton.segment import behind, segment
 from overton.types import Answer
 
 MARKS = [(f"<{n}>", f"</{n}>") for n in ("think", "Thinking", "thought", "reasoning", "seed:think")]
@@ -24,8 +24,10 @@ def test_a_thought_is_left_out_by_all_who_read(opened: str, closed: str) -> None
         assert "think" in find_faults(Answer("a", "Q?", text))
     without_end = f"{opened}He may lie here."
     assert segment(without_end) == [] and clean_answer(without_end) == "" and not cut(without_end)
-    assert opens_thought(f"Q?\nAssistant: {opened}\n") and not opens_thought(f"{opened}He may lie here.{closed}")
-    assert closes_thought(f"lie.{closed}") and not closes_thought(without_end)
+    begun = f"Q?\nAssistant: {opened}\n"
+    assert segment(behind(begun, said)) == []
+    assert behind(begun, f"lie.{closed}{said}") == f"lie.{closed}{said}"
+    assert behind(f"{opened}He may lie here.{closed}", said) == said
 
 
 def test_brackets_in_prose_are_words() -> None:

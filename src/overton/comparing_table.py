@@ -88,7 +88,7 @@ def comparisons_csv(comparison: Mapping[str, Any]) -> str:
 
 
 def rows_csv(comparison: Mapping[str, Any]) -> str:
-    """One row an answer: what all figures are made of."""
+    """One row an answer: what means, intervals and tests are made of."""
     rows = comparison["rows"]
     return _csv(tuple(rows[0]), [list(row.values()) for row in rows])
 

@@ -23,7 +23,7 @@ from overton.integrations.common import (
     situation_text,
 )
 from overton.rewards import parse_references
-from overton.segment import closes_thought, opens_thought
+from overton.segment import behind
 from overton.types import Group, Score
 
 _log = logging.getLogger("overton.integrations")
@@ -114,9 +114,7 @@ def read_sample(query: Any, prompt: Any, label: Any) -> Group:
         references, situation = found, None
     if is_missing(situation):
         situation = _SPECIAL.sub(" ", prompt).strip()
-    answer = response_text(query, prompt)
-    if opens_thought(prompt) and not closes_thought(answer):
-        answer = f"<think>{answer}"  # the mark of a thought without an end: nothing of it is read
+    answer = behind(prompt, response_text(query, prompt))
     return Group(situation_text(situation, "label"), parse_references(references, "label"), (answer,))
 
 

@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 
 from overton.errors import DataError
 from overton.integrations.common import MOST_UNREADABLE, first_rows
-from overton.integrations.trl_thoughts import ends_in_thought
+from overton.integrations.trl_thoughts import prompt_end
 from overton.prompting import completion_text, plain_text
 from overton.rewards import parse_references
 from overton.rewards.reward import Scorer
-from overton.segment import SUMMARY_CLOSE
+from overton.segment import SUMMARY_CLOSE, behind
 from overton.types import Group, Perspective, Score
 
 # Arguments of TRL's call that are no columns of the data set.
@@ -108,10 +108,11 @@ def read_call(
             raise DataError(f"{name} has {len(rows)} rows for {size} completions")
     said = (completion_text(completion) for completion in completions)
     plain = (None if text is None else plain_text(text) for text in said)
-    # The mark of a thought without an end: nothing of it is read.
+    # A template takes its time, and the prompts of a group are alike.
+    keys = [repr(prompt) for prompt in prompts]
+    ends_of = {key: prompt_end(prompt, trainer) for key, prompt in dict(zip(keys, prompts, strict=True)).items()}
     texts = tuple(
-        f"<think>{text}" if ends_in_thought(text, prompt, trainer) else text
-        for text, prompt in zip(plain, prompts, strict=True)
+        behind(ends_of[key], text) if isinstance(text, str) else text for key, text in zip(keys, plain, strict=True)
     )
     named, ids = (columns.get(name, [None] * size) for name in ("situation", "situation_id"))
     finished = None

@@ -1,30 +1,20 @@
-"""Prompts that open a thought: chat templates of some thinking models end with ``<think>``.
-
-The model's text then begins within the thought, and only ``</think>`` tells where the answer begins.
-"""
+"""What a model read before it wrote: chat templates of some thinking models end with ``<think>``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from overton.prompting import plain_text
-from overton.segment import closes_thought, opens_thought
 
 
-def ends_in_thought(text: Any, prompt: Any, trainer: Any) -> bool:
-    """Whether a completion never ends the thought in which its prompt ended.
+def prompt_end(prompt: Any, trainer: Any) -> str:
+    """A text that ends as what the model read; ``""`` where that is not known.
 
     Args:
-        text: what the model wrote.
         prompt: text, or messages.
         trainer: TRL's, whose chat template counts for messages; of ``None`` nothing is known. One whose tokenizer
             parses replies hands over answers without thoughts, so its template does not matter.
     """
-    return isinstance(text, str) and not closes_thought(text) and opens_thought(_asked(prompt, trainer))
-
-
-def _asked(prompt: Any, trainer: Any) -> str:
-    """The end of what the model read; ``""`` where it is not known."""
     if isinstance(prompt, str):
         return prompt
     if not isinstance(prompt, list) or not prompt:

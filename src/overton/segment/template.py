@@ -108,14 +108,15 @@ def blocks(text: str) -> tuple[bool, Span, Span, bool]:
     return False, (start, stop), (opened, closed), bool(tags)
 
 
-def opens_thought(prompt: str) -> bool:
-    """Whether a text ends where a thought begins, as prompts of some thinking models do."""
-    return _THINK_LAST.search(prompt[-_LAST:]) is not None
+def behind(prompt: str, answer: str) -> str:
+    """The answer as it reads behind its prompt.
 
-
-def closes_thought(text: str) -> bool:
-    """Whether a thought ends in a text."""
-    return _THINK_CLOSE.search(text) is not None
+    Prompts of some thinking models end where a thought begins. An answer that never ends it gets the mark of a thought
+    in front, so that nothing of it is read.
+    """
+    if _THINK_LAST.search(prompt[-_LAST:]) and not _THINK_CLOSE.search(answer):
+        return f"<think>{answer}"
+    return answer
 
 
 def _after_thinking(answer: str) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
+
+import psutil
 
 from overton.recipe import Recipe
 from overton.training.cost import at_once
@@ -57,8 +58,8 @@ def fit_problems(
 def _machine_problems(processes: int, estimates: dict[str, Any]) -> list[Problem]:
     """Without a GPU the processes share the memory of this machine, which need not be the one that is meant."""
     wanted = max(estimates[name]["total"] for name in ("sft", "grpo")) * processes
-    size = machine_memory() / GB
-    if not size or wanted <= size:
+    size = psutil.virtual_memory().total / GB
+    if wanted <= size:
         return []
     return [
         Problem(
@@ -69,14 +70,6 @@ def _machine_problems(processes: int, estimates: dict[str, Any]) -> list[Problem
             "lower training.sft.batch_size and training.grpo.micro_batch_size.",
         )
     ]
-
-
-def machine_memory() -> float:
-    """Bytes of this machine's memory; 0 = not known."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return 0.0
 
 
 def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[str, Any]) -> list[Problem]:
