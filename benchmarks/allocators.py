@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from origin import made_by
-from overton.allocator import ALLOCATORS
+from overton.commands.allocator import ALLOCATORS
 from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
 from overton.precision import has_fast_bf16
 from overton.recipe import load_recipe

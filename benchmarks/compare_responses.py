@@ -31,11 +31,11 @@ def measure(responses: Path, references: Path, cache: Path | None, estimator: st
     """Everything that the stored result holds."""
     import torch
 
-    from overton.comparing import compare_files
-    from overton.comparing_files import join_saved, read_references, read_saved
+    from overton.commands.comparing import compare_files
+    from overton.commands.comparing_files import join_saved, read_references, read_saved
+    from overton.commands.scoring_pairs import Evaluators
+    from overton.commands.scoring_similarity import item_of, similarity_rows
     from overton.estimator.open import open_estimator
-    from overton.scoring_pairs import Evaluators
-    from overton.scoring_similarity import item_of, similarity_rows
 
     torch.set_num_threads(1)
     kept = cache is not None and cache.is_file()

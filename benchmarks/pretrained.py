@@ -27,13 +27,13 @@ from typing import Any
 import torch
 
 from origin import made_by
-from overton.comparing import compare_files
-from overton.comparing_files import join_saved, read_references, read_saved
+from overton.commands.comparing import compare_files
+from overton.commands.comparing_files import join_saved, read_references, read_saved
+from overton.commands.scoring_pairs import Evaluators
 from overton.data import read_situations
 from overton.evaluation.coverage import score_coverage, split_sentences
 from overton.evaluation.statistics import compare_systems, intervals
 from overton.jsonio import read_json, read_jsonl, write_json, write_jsonl
-from overton.scoring_pairs import Evaluators
 from pages import fill
 from realtext.matcher import Matcher, labelled_pairs
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from overton.init import _describe, _yaml
+from overton.commands.init import _describe, _yaml
 from overton.recipe import Recipe, _section_in
 from overton.rewards.presets import PRESETS
 from overton.sections_model import Section

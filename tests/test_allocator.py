@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from overton import allocator
+from overton.commands import allocator
 
 MAPS = """7f0000000000-7f0000100000 r-xp 00000000 fe:00 1  /usr/lib/x86_64-linux-gnu/libc.so.6
 7f0000200000-7f0000300000 r-xp 00000000 fe:00 2  /usr/lib/x86_64-linux-gnu/{}

@@ -11,18 +11,18 @@ from typing import Annotated
 
 import typer
 
-from overton.data_verbs import data_command
-from overton.estimator_verbs import estimator_app
-from overton.generate_verbs import generate_command
-from overton.judge_verbs import judge, overtonbench
+from overton.commands.data import data_command
+from overton.commands.estimator import estimator_app
+from overton.commands.generate import generate_command
+from overton.commands.judge import judge, overtonbench
+from overton.commands.options import JsonOption, check_lines_file, print_json
+from overton.commands.score import compare, score
+from overton.commands.serve import serve_app
+from overton.commands.stages import run_recipe
+from overton.commands.train import train_command
 from overton.printing import harmless, output_fault, print_anything
 from overton.processes import hold_back, is_first
-from overton.score_verbs import compare, score
-from overton.serve_verbs import serve_app
-from overton.stage_verbs import run_recipe
 from overton.threads import wait_shortly
-from overton.train_verbs import train_command
-from overton.verb_options import JsonOption, check_lines_file, print_json
 
 # One verb a stage; a test keeps them in step with overton.pipeline.
 STAGE_HELP = {
@@ -165,7 +165,7 @@ def ask(
     ] = None,
 ) -> None:
     """Ask a model one question and print the perspectives and the summary of its answer."""
-    from overton.ask import ask_model, to_json, to_text
+    from overton.commands.ask import ask_model, to_json, to_text
 
     if question == "-":
         question = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
@@ -193,7 +193,7 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where to write it.")] = Path("recipe.yaml"),
 ) -> None:
     """Write a recipe with every key, its default and what it means."""
-    from overton.init import write_recipe
+    from overton.commands.init import write_recipe
 
     write_recipe(path)
     print(f"wrote {path}; run it with: overton run {shlex.quote(str(path))}")
@@ -205,7 +205,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
     Exits with 1 when something that `overton run` needs is missing.
     """
-    from overton.doctor import examine, to_text
+    from overton.commands.doctor import examine, to_text
 
     findings = examine()
     print_json(findings) if as_json else print(to_text(findings))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cli_material import ANSWER
 
-from overton.ask import Reply, find_model, to_text
+from overton.commands.ask import Reply, find_model, to_text
 from overton.errors import ModelError
 from overton.jsonio import read_jsonl
 from overton.sections_training import PolicySection

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from cli_material import ANSWER, write_rows
 
-from overton.comparing import compare_files
-from overton.comparing_files import join_saved, read_references, read_saved
-from overton.comparing_table import FILES, comparisons_csv, latex, markdown, table_csv
+from overton.commands.comparing import compare_files
+from overton.commands.comparing_files import join_saved, read_references, read_saved
+from overton.commands.comparing_table import FILES, comparisons_csv, latex, markdown, table_csv
+from overton.commands.scoring import score_files
+from overton.commands.scoring_pairs import Evaluators
 from overton.errors import DataError
 from overton.evaluation.statistics import compare, interval
 from overton.jsonio import read_json, read_jsonl
 from overton.report.compare import build_comparison, pairs, split_blocks
 from overton.report.svg import printable
-from overton.scoring import score_files
-from overton.scoring_pairs import Evaluators
 from overton.testing import tiny_nli
 
 Call = Callable[..., tuple[int, str, str]]

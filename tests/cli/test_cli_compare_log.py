@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from overton.comparing_files import join_saved, read_references, read_saved
+from overton.commands.comparing_files import join_saved, read_references, read_saved
 from overton.jsonio import read_jsonl
 
 RESPONSES = Path(__file__).parents[3] / "shared" / "data" / "responses" / "responses_5p_7p.jsonl.gz"

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from overton.doctor import PARTS
-from overton.init import recipe_text
+from overton.commands.doctor import PARTS
+from overton.commands.init import recipe_text
 from overton.recipe import Recipe, load_recipe
 from overton.sections import Section
 

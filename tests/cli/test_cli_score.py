@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from cli_material import ANSWER, write_rows
 
+from overton.commands.scoring import score_files
+from overton.commands.scoring_pairs import FORM
 from overton.data.io import read_situations
 from overton.estimator import Calibration, SimilarityEstimator
 from overton.estimator.models import model_hash
 from overton.evaluation.nli import load_nli, nli_rows
 from overton.evaluation.published import published_scores
 from overton.jsonio import read_jsonl, write_json
-from overton.scoring import score_files
-from overton.scoring_pairs import FORM
 from overton.testing import tiny_nli
 from overton.types import Answer
 

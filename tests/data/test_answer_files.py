@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from overton.comparing_files import read_saved
+from overton.commands.comparing_files import read_saved
 from overton.data import read_answers
 from overton.data.answer_files import answer_rows
 from overton.errors import DataError

@@ -397,7 +397,7 @@ def test_what_cannot_be_trained_costs_no_finished_model(
 
 
 def test_a_run_is_asked_and_rewards_as_it_was_trained(copied: RunDir) -> None:
-    from overton.ask import run_template
+    from overton.commands.ask import run_template
     from overton.rewards import load_reward
 
     write_text(

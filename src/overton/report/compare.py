@@ -130,7 +130,7 @@ def build_comparison(comparison: Row, title: str = "Comparison") -> str:
     """The whole page.
 
     Args:
-        comparison: what :func:`overton.comparing.compare_files` returns.
+        comparison: what :func:`overton.commands.comparing.compare_files` returns.
         title: heading.
 
     Returns:

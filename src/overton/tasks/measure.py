@@ -122,7 +122,7 @@ def score_answer(situation: Situation, text: str, evaluator: Evaluator) -> dict[
 
         (row,) = nli_rows(_nli(evaluator.nli_model), [answer], {situation.id: situation})
         return {name: row[name] for name in (*METRICS, "reason")}
-    from overton.scoring_similarity import item_of, similarity_row
+    from overton.commands.scoring_similarity import item_of, similarity_row
 
     encoder, threshold = _encoder(evaluator.estimator)
     units, references = item_of(answer, situation).units, [p.explanation for p in situation.perspectives]
@@ -135,8 +135,8 @@ def score_answer(situation: Situation, text: str, evaluator: Evaluator) -> dict[
 
 @cache
 def _encoder(name: str) -> tuple[SimilarityEstimator, float]:
+    from overton.commands.scoring_similarity import choose_threshold
     from overton.estimator.open import open_estimator
-    from overton.scoring_similarity import choose_threshold
 
     encoder, shown = open_estimator(name or None)
     return encoder, float(choose_threshold(encoder, shown, None, [])["value"])

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from overton.verb_options import JsonOption, check_lines_file, print_json
+from overton.commands.options import JsonOption, check_lines_file, print_json
 
 if TYPE_CHECKING:
-    from overton.judging_asking import Asking
+    from overton.commands.judging_asking import Asking
 
 _OPENAI = "https://api.openai.com/v1"
 
@@ -72,9 +72,9 @@ def judge(
 
     The same command goes on after a kill: no call that was answered is made twice.
     """
-    from overton.judging import judge_files
-    from overton.judging_asking import Asking
-    from overton.judging_table import judge_tables
+    from overton.commands.judging import judge_files
+    from overton.commands.judging_asking import Asking
+    from overton.commands.judging_table import judge_tables
 
     asking = Asking(model, base_url, overrides or (), output, dry_run, write_batch, tuple(read_batch or ()))
     _one_way(asking)
@@ -125,11 +125,16 @@ def overtonbench(
     as_json: JsonOption = False,
 ) -> None:
     """Measure OvertonScores: of the models that people rated, and of your answers, rated by a judge in their place."""
+    from overton.commands.judging_asking import Asking
+    from overton.commands.judging_overtonbench import (
+        files_among,
+        overtonbench_files,
+        overtonbench_tables,
+        question_rows,
+    )
     from overton.evaluation.overtonbench_data import DATASET
     from overton.hub import prefer_cache
     from overton.jsonio import keep_inputs, write_jsonl
-    from overton.judging_asking import Asking
-    from overton.judging_overtonbench import files_among, overtonbench_files, overtonbench_tables, question_rows
 
     sources = data or [DATASET]
     prefer_cache(sources)

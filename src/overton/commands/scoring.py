@@ -6,10 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from overton.commands.scoring_pairs import (
+    FORM,
+    NLI,
+    ORACLE,
+    PUBLISHED,
+    SPENT,
+    Evaluators,
+    score_pairs,
+    shared_with_training,
+)
+from overton.commands.scoring_similarity import SIMILARITY, Row
 from overton.errors import DataError
 from overton.notes import few_note, fewer_note, intervals_in, other_text_note, short, unmatched_note
-from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
-from overton.scoring_similarity import SIMILARITY, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ def score_files(
     """Score a file of answers.
 
     Form (perspectives, words, valid tags, distinct-n, self-BLEU) is always counted, and so are tokens, seconds, calls
-    and cost where the answers have them. With an estimator: :func:`overton.scoring_similarity.similarity_row`.
+    and cost where the answers have them. With an estimator: :func:`overton.commands.scoring_similarity.similarity_row`.
     Situations of the bundled world are also judged by its oracle.
 
     Args:

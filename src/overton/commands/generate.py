@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from overton.verb_options import check_lines_file
+from overton.commands.options import check_lines_file
 
 if TYPE_CHECKING:
     from overton.recipe import Recipe
@@ -153,7 +153,7 @@ def answer_questions(asked: Answering) -> None:
         ModelError: the model cannot be had.
         RunError: the output is the questions' own file, or some questions could not be answered; what came is written.
     """
-    from overton.ask import find_model, run_template
+    from overton.commands.ask import find_model, run_template
     from overton.data.questions import questions_of
     from overton.errors import RunError
     from overton.generation.session import Settings

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overton.verb_options import JsonOption, check_lines_file, print_json
+from overton.commands.options import JsonOption, check_lines_file, print_json
 
 EstimatorOption = Annotated[
     str | None, typer.Option(metavar="DIR", help="Run directory, or folder or hub name of a Sentence Transformer.")
@@ -61,9 +61,9 @@ def score(
     ] = None,
 ) -> None:
     """Score any file of answers against reference perspectives. Nothing is trained."""
+    from overton.commands.scoring import score_files
+    from overton.commands.scoring_table import print_report, report_json
     from overton.jsonio import keep_inputs, write_jsonl
-    from overton.scoring import score_files
-    from overton.scoring_table import print_report, report_json
 
     if output is not None:
         keep_inputs([output], [answers, references, cache])
@@ -129,12 +129,12 @@ def compare(
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
 ) -> None:
     """Compare systems by their saved answers: tables, tests, faults and a page. Nothing is generated or trained."""
-    from overton.comparing import compare_files
-    from overton.comparing_files import tables_in
-    from overton.comparing_table import FILES, FORMATS, print_main, write_comparison
+    from overton.commands.comparing import compare_files
+    from overton.commands.comparing_files import tables_in
+    from overton.commands.comparing_table import FILES, FORMATS, print_main, write_comparison
+    from overton.commands.scoring_pairs import Evaluators
     from overton.jsonio import keep_inputs
     from overton.report.svg import need_matplotlib
-    from overton.scoring_pairs import Evaluators
 
     need_matplotlib()
     if table_format and table_format not in FORMATS:

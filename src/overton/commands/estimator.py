@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from overton.verb_options import JsonOption, print_json
+from overton.commands.options import JsonOption, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table

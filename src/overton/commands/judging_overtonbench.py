@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from overton.commands.judging import RESAMPLES, read_systems, show
+from overton.commands.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
+from overton.commands.judging_table import interval_cell, scored_cell
 from overton.errors import DataError, RunError
-from overton.judging import RESAMPLES, read_systems, show
-from overton.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
-from overton.judging_table import interval_cell, scored_cell
 from overton.notes import few_note, intervals_in, other_text_note, reasons, short
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from overton.verb_options import JsonOption, print_json
+from overton.commands.options import JsonOption, print_json
 
 RunStages = Callable[[Path, Path | None, list[str] | None, str, str], None]
 _PLAN = "With --dry-run"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from overton import __version__
-from overton.allocator import allocator_advice, loaded_allocator
+from overton.commands.allocator import allocator_advice, loaded_allocator
 from overton.hub import hub_state
 from overton.versions import installed, together
 

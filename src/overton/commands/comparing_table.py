@@ -133,10 +133,10 @@ def print_main(comparison: Mapping[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from overton.commands.scoring_table import print_fitted
     from overton.report.compare import blocks
     from overton.report.compare_metrics import DIVERSITY, FORM
     from overton.report.svg import printable
-    from overton.scoring_table import print_fitted
 
     figures: list[tuple[str, list[str]]] = []
     for block in blocks(dict(comparison)):

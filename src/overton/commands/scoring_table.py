@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from overton.commands.scoring import ScoreReport
+from overton.commands.scoring_pairs import FORM, NLI, NO_REFERENCE, ORACLE, PUBLISHED, SPENT
+from overton.commands.scoring_similarity import SIMILARITY, Row
 from overton.notes import reasons
-from overton.scoring import ScoreReport
-from overton.scoring_pairs import FORM, NLI, NO_REFERENCE, ORACLE, PUBLISHED, SPENT
-from overton.scoring_similarity import SIMILARITY, Row
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,9 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from overton.commands.scoring_similarity import (
+    Row,
+    answers_note,
+    choose_threshold,
+    item_of,
+    language_note,
+    similarity_rows,
+)
 from overton.errors import DataError, OvertonError
 from overton.evaluation.oracle import METRICS as ORACLE
-from overton.scoring_similarity import Row, answers_note, choose_threshold, item_of, language_note, similarity_rows
 from overton.types import Answer, Situation
 
 if TYPE_CHECKING:
@@ -34,7 +41,7 @@ _WORLD_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class Evaluators:
-    """What judges answers beside form; see :func:`~overton.scoring.score_files`.
+    """What judges answers beside form; see :func:`~overton.commands.scoring.score_files`.
 
     Attributes:
         estimator: encoder, ``None`` = the untuned base.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from overton.comparing_files import (
+from overton.commands.comparing_files import (
     Saved,
     distinct,
     join_saved,
@@ -16,10 +16,19 @@ from overton.comparing_files import (
     read_saved,
     tell_apart,
 )
+from overton.commands.scoring_pairs import (
+    FORM,
+    NLI,
+    ORACLE,
+    PUBLISHED,
+    SPENT,
+    Evaluators,
+    score_pairs,
+    shared_with_training,
+)
+from overton.commands.scoring_similarity import SIMILARITY, Row
 from overton.errors import DataError
 from overton.notes import few_note, fewer_note, intervals_in, other_text_note, reasons, short, unmatched_note
-from overton.scoring_pairs import FORM, NLI, ORACLE, PUBLISHED, SPENT, Evaluators, score_pairs, shared_with_training
-from overton.scoring_similarity import SIMILARITY, Row
 from overton.types import Situation
 
 _JUDGED = (*SIMILARITY, *ORACLE, *NLI, *PUBLISHED)
@@ -42,7 +51,7 @@ def compare_files(
     """Score saved answers and compare their systems.
 
     Args:
-        paths: files of answers, see :func:`overton.comparing_files.read_saved`.
+        paths: files of answers, see :func:`overton.commands.comparing_files.read_saved`.
         references: table or folder of tables with the reference perspectives; without it, only form, wording and
             diversity have a value.
         evaluators: encoder, threshold and NLI model; by default those of ``overton score``.

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from overton.commands.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
 from overton.errors import DataError
-from overton.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
 from overton.notes import few_note, fewer_note, intervals_in, other_text_note, reasons, short
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def judge_files(
     """Score answers, or compare two systems, and write rows, transcript and figures.
 
     Args:
-        paths: answers, see :func:`~overton.comparing_files.read_saved`; rows without ``system`` are of the system that
-            the file is named after. Systems of two files are two systems: where their names are the same, the file's
-            name, or its folder's, stands before them.
+        paths: answers, see :func:`~overton.commands.comparing_files.read_saved`; rows without ``system`` are of the
+            system that the file is named after. Systems of two files are two systems: where their names are the same,
+            the file's name, or its folder's, stands before them.
         questions: their questions, as :func:`~overton.data.questions.questions_of` reads them; ``None`` when each
             answer's ``prompt`` is its question.
         asking: who is asked, and how.
@@ -89,12 +89,12 @@ def judge_files(
 
 
 def read_systems(paths: Sequence[Path]) -> list[Answer]:
-    """Answers of several files, each under its system, named by :func:`~overton.comparing_files.read_saved`.
+    """Answers of several files, each under its system, named by :func:`~overton.commands.comparing_files.read_saved`.
 
     Raises:
         DataError: a file cannot be read, or a system has two answers with one id.
     """
-    from overton.comparing_files import read_saved
+    from overton.commands.comparing_files import read_saved
 
     answers = [row.answer for row in read_saved(paths)]
     twice = [key for key, count in Counter((a.system, a.id) for a in answers).items() if count > 1]

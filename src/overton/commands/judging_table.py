@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 def judge_tables(figures: Row) -> list[Table]:
-    """Tables of :func:`~overton.judging.judge_files`' figures for the terminal."""
+    """Tables of :func:`~overton.commands.judging.judge_files`' figures for the terminal."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,0 +1,1 @@
+"""What single verbs of the command line do; nothing else imports it."""
