@@ -254,7 +254,7 @@ def test_fewer_situations_than_a_step_asks(plan: Plan) -> None:
         (["--processes", "4"], "training.grpo.prompts_per_step", "4 or 8"),
         (["--set", "training.grpo.micro_batch_size=7"], "training.grpo.micro_batch_size", "does not divide"),
         (["--set", "training.grpo.max_completion_length=900"], "training.grpo.max_completion_length", "1024 positions"),
-        (["--memory-gb", "0.5"], "training.grpo", "do not fit into 0 GB"),
+        (["--memory-gb", "0.5"], "training.grpo", "do not fit into 0.5 GB"),
         (["--set", "policy.model=./nosuch"], "policy.model", "no such folder"),
         (["--set", "reward.overrides.nonsense=1"], "reward.overrides.nonsense", "no such field"),
         (["--set", "training.report_to=[nothing]"], "training.report_to", "unknown tracker"),
@@ -343,10 +343,27 @@ def test_what_this_machine_cannot_hold_is_told_where_no_other_is_meant(
     needed = max(found["memory"][part]["total"] for part in ("sft", "grpo"))
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=(needed - 0.1) * 1e9))
     (message,) = told()
-    assert f"{needed:.1f} GB" in message and "--gpu" in message
+    assert f"{needed:.1f} GB" in message and "--gpu" in message and message.endswith("train with policy.lora_rank.")
     assert told("--memory-gb", "200") == []
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=(needed + 0.1) * 1e9))
     assert told() == []
+
+
+def test_what_is_set_already_is_no_remedy(plan: Plan) -> None:
+    def told(*sets: str, memory: str) -> str:
+        keys = [part for key in ("policy.model=Qwen/Qwen2.5-1.5B-Instruct", *sets) for part in ("--set", key)]
+        found = plan("--memory-gb", memory, *keys)[1]
+        return next(p["text"].split("To make it fit: ")[1] for p in found["problems"] if p["key"] == "training.sft")
+
+    # The states are 16 of 18 bytes a weight, with an adapter nothing but the weights.
+    assert told(memory="8").startswith("train with policy.lora_rank, or spread the states")
+    assert told("policy.lora_rank=8", "training.sft.batch_size=1", memory="4").startswith("spread the states")
+    long = ("policy.lora_rank=8", "training.sft.batch_size=64", "training.sft.packing=4096")
+    assert told(*long, memory="20").startswith(
+        "turn training.gradient_checkpointing on, or lower training.sft.batch_size"
+    )
+    less = (*long, "training.gradient_checkpointing=true")
+    assert told(*less, memory="20").startswith("lower training.sft.batch_size")
 
 
 def test_usage(overton: Call) -> None:

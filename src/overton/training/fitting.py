@@ -41,7 +41,7 @@ def fit_problems(
     if load.memory:
         problems += _memory_problems(recipe, shape, load, found["memory"])
     else:
-        problems += _machine_problems(load.processes, found["memory"])
+        problems += _machine_problems(recipe, load, found["memory"])
     disk = found["disk"]
     if disk["wanted_gb"] > disk["free_gb"]:
         problems.append(
@@ -55,21 +55,58 @@ def fit_problems(
     return problems
 
 
-def _machine_problems(processes: int, estimates: dict[str, Any]) -> list[Problem]:
+def _machine_problems(recipe: Recipe, load: Load, estimates: dict[str, Any]) -> list[Problem]:
     """Without a GPU the processes share the memory of this machine, which need not be the one that is meant."""
-    wanted = max(estimates[name]["total"] for name in ("sft", "grpo")) * processes
+    name = max(("sft", "grpo"), key=lambda stage: float(estimates[stage]["total"]))
+    wanted = estimates[name]["total"] * load.processes
     size = psutil.virtual_memory().total / GB
     if wanted <= size:
         return []
+    remedy = _remedy(recipe, load, name, _largest(estimates[name]), spread=False)
     return [
         Problem(
             "warning",
             "training",
             f"an estimated {wanted:.1f} GB do not fit into the {size:.1f} GB of this machine, which has no GPU. Give "
-            "--gpu or --memory-gb of the one that is meant; to train here, turn training.gradient_checkpointing on, or "
-            "lower training.sft.batch_size and training.grpo.micro_batch_size.",
+            f"--gpu or --memory-gb of the one that is meant. To train here: {remedy}.",
         )
     ]
+
+
+def _largest(parts: dict[str, float]) -> str:
+    """Where most of the memory goes, of what a setting can change."""
+    kinds = ("weights", "optimizer", "reference", "vllm", "gradients", "buckets", "copies", "activations", "logits")
+    return max((*kinds, "cache"), key=lambda kind: parts[kind])
+
+
+def _remedy(recipe: Recipe, load: Load, name: str, largest: str, spread: bool) -> str:
+    """What makes the largest part smaller, and is not set already.
+
+    Args:
+        recipe: the resolved recipe.
+        load: of GRPO on one device.
+        name: ``sft`` or ``grpo``.
+        largest: of :func:`_largest`.
+        spread: whether more processes bring more memory.
+    """
+    options, policy = recipe.training, recipe.policy
+    if largest == "cache":
+        ways = ["take rollout vllm, which queues them", "more processes"] if spread else []
+        ways += ["take fewer prompts_per_step"]
+        return f"{load.sampled} answers are generated at once on a device: {', or '.join(ways)}"
+    if largest == "vllm":
+        return "lower training.grpo.vllm_gpu_memory_utilization, or take a vLLM server"
+    if largest in ("activations", "logits"):
+        batches = {"sft.batch_size": options.sft.batch_size, "grpo.micro_batch_size": options.grpo.micro_batch_size}
+        key = next(key for key in batches if key.startswith(name))
+        ways = ["take shorter answers" if batches[key] == 1 else f"lower training.{key}"]
+        if largest == "activations" and not options.gradient_checkpointing:
+            ways.insert(0, "turn training.gradient_checkpointing on")
+        return ", or ".join(ways)
+    ways = ["spread the states: fsdp2 or zero3 on more processes"] if spread else []
+    if policy.model != "scratch" and not policy.lora_rank:
+        ways.insert(0, "train with policy.lora_rank")
+    return ", or ".join(ways or ["take a smaller model"])
 
 
 def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[str, Any]) -> list[Problem]:
@@ -83,24 +120,16 @@ def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[s
                 Problem(
                     "error",
                     "training.grpo.vllm_gpu_memory_utilization",
-                    f"{options.vllm_gpu_memory_utilization} of {size / GB:.0f} GB hold the weights ({weights:.2f}) and "
+                    f"{options.vllm_gpu_memory_utilization} of {size / GB:.3g} GB hold the weights ({weights:.2f}) and "
                     "not one answer beside them. Raise it, or vllm_tensor_parallel_size.",
                 )
             )
-    adapters = "Spread" if recipe.policy.model == "scratch" else "Train with policy.lora_rank, or spread"
     for name in ("sft", "grpo"):
         parts = estimates[name]
         if parts["total"] * GB <= size:
             continue
-        kinds = ("weights", "optimizer", "reference", "vllm", "gradients", "buckets", "copies", "activations", "logits")
-        largest = max((*kinds, "cache"), key=lambda kind: parts[kind])
-        remedy = {
-            "cache": f"{load.sampled} answers are generated at once on a device: take rollout vllm, which queues "
-            "them, more processes, or fewer prompts_per_step",
-            "activations": "Turn training.gradient_checkpointing on, or lower "
-            + ("training.grpo.micro_batch_size" if name == "grpo" else "training.sft.batch_size"),
-            "vllm": "Lower training.grpo.vllm_gpu_memory_utilization, or take a vLLM server",
-        }.get(largest, f"{adapters} the states: fsdp2 or zero3 on more processes")
+        largest = _largest(parts)
+        remedy = _remedy(recipe, load, name, largest, spread=True)
         fits = [
             next((f"{method} with {s} ({total} GB)" for s, total in totals.items() if total * GB <= size), "")
             for method, by in estimates["total_by_method"].items()
@@ -112,7 +141,8 @@ def _memory_problems(recipe: Recipe, shape: Shape, load: Load, estimates: dict[s
                 "error",
                 f"training.{name}",
                 f"an estimated {parts['total']} GB a device, of which {parts[largest]} for {largest}, do not fit into "
-                f"{size / GB:.0f} GB. {remedy}.{' These fit: ' + ', '.join(fits) + '.' if fits else ''}",
+                f"{size / GB:.3g} GB. To make it fit: {remedy}."
+                f"{' These fit: ' + ', '.join(fits) + '.' if fits else ''}",
             )
         )
     return problems
