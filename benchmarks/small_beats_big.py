@@ -2,6 +2,7 @@
 
     python benchmarks/small_beats_big.py                       # everything; goes on where it was killed
     python benchmarks/small_beats_big.py --seeds 0 --systems sft op-grpo big
+    python benchmarks/small_beats_big.py --seeds 3 4 5 --ablations --runs runs/more-seeds --out MORE   # other seeds
     python benchmarks/small_beats_big.py --page                # docs/results.md, README.md and the figure from --out
 
 For each seed: data and estimator as in recipes/small-beats-big.yaml, then each system's policies and answers, judged on
@@ -30,11 +31,14 @@ from headline.parts import Part, made, missing_lengths, parts_of
 from headline.report import collect, markdown, write_page
 from headline.systems import SYSTEMS
 from headline.train import Seed
+from headline.trainings import trainings_table
 from overton.jsonio import read_json, write_json
 from overton.recipe import load_recipe
 from overton.rundir import versions
+from pages import fill
 
 ROOT = Path(__file__).resolve().parents[1]
+MORE = ROOT / "benchmarks" / "results" / "small_beats_big_more_seeds.json"
 REPORT_SECONDS = 180
 
 
@@ -50,9 +54,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/small-beats-big"))
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "small_beats_big.json")
     parser.add_argument("--page", action="store_true", help="write the pages and the figure from --out; then stop")
+    parser.add_argument("--more", type=Path, default=MORE, help="results of other seeds, which the page sets beside")
     options = parser.parse_args()
     if options.page:
-        write_page(read_json(options.out), ROOT)
+        report, more = read_json(options.out), read_json(options.more)
+        write_page(report, ROOT)
+        fill(ROOT / "docs" / "results.md", "trainings", trainings_table([report, more]))
         return
     if options.ablations is None:
         options.ablations = options.seeds[:1]

@@ -244,7 +244,7 @@ def goals(report: Report) -> list[str]:
         wanted = f"{goal['least']:+.1%}" if goal["least"] else "above"
         bounds = f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         lines.append(
-            f"| {title} | {NAMES[goal['metric']]} | {wanted} | {_gain(row['relative'])} | {bounds} | "
+            f"| {title} | {NAMES[goal['metric']]} | {wanted} | {gain(row['relative'])} | {bounds} | "
             f"{_p(row['p_holm'])} | {verdict} |"
         )
     saturated = sorted({report["systems"][g["system"]]["title"] for g in report["goals"] if g["saturated"]})
@@ -253,7 +253,8 @@ def goals(report: Report) -> list[str]:
     return lines
 
 
-def _gain(value: float | None) -> str:
+def gain(value: float | None) -> str:
+    """A relative gain in percent."""
     return "" if value is None else f"{value:+.1%}"
 
 
