@@ -129,7 +129,8 @@ def overtonbench(
     from overton.hub import prefer_cache
     from overton.jsonio import keep_inputs, write_jsonl
     from overton.judging_asking import Asking
-    from overton.judging_overtonbench import files_among, overtonbench_files, overtonbench_tables, question_rows
+    from overton.judging_overtonbench import files_among, overtonbench_files, question_rows
+    from overton.judging_table import overtonbench_tables
 
     sources = data or [DATASET]
     prefer_cache(sources)
