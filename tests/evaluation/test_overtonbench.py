@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overton.errors import DataError
-from overton.evaluation.overtonbench import TAUS, overton_scores, people_rows, question_scores
+from overton.evaluation.overtonbench import TAUS, overton_comparisons, overton_scores, people_rows, question_scores
 from overton.evaluation.overtonbench_data import read_overtonbench
 from overton.jsonio import write_jsonl
 
@@ -76,6 +76,37 @@ def test_a_missing_rating_leaves_the_others_and_a_missing_cluster_the_question()
     found = overton_scores(ONE + gap, resamples=100)["splits"]["full"]["unweighted"]
     assert (found["mean"], found["n"], found["unscored"]) == (pytest.approx(2 / 3), 1, 1)
     assert overton_scores(gap, resamples=100)["splits"]["full"]["weighted"]["mean"] is None
+
+
+def test_two_systems_are_compared_over_the_questions_with_a_score_for_both() -> None:
+    # Of clusters of 3 and 1 people the first covers the large one, then none; the second both, then the small one.
+    first = rows("1", {"a": [5, 5, 5], "b": [1]}) + rows("2", {"a": [1, 1, 1], "b": [1]})
+    second = rows("1", {"a": [5, 5, 5], "b": [5]}) + rows("2", {"a": [1, 1, 1], "b": [5]})
+    gap, known = rows("3", {"a": [None], "b": [5]}), rows("3", {"a": [5], "b": [5]})
+    found = overton_comparisons({"first": first + gap, "second": second + known})
+    assert [(r["a"], r["b"], r["metric"]) for r in found] == [
+        ("second", "first", "unweighted"),
+        ("second", "first", "weighted"),
+    ]
+    # 2/2 - 1/2 and 1/2 - 0; 4/4 - 3/4 and 1/4 - 0.
+    assert [(r["difference"], r["low"], r["high"]) for r in found] == [(0.5, 0.5, 0.5), (0.25, 0.25, 0.25)]
+    assert [(r["n"], r["unscored"]) for r in found] == [(2, 1), (2, 1)]
+    # Both differences are positive, as under one of the four choices of signs; and there are two tests.
+    assert [(r["p_value"], r["p_holm"]) for r in found] == [(0.5, 1.0), (0.5, 1.0)]
+    at_two = overton_comparisons({"first": rows("1", {"a": [1]}) + rows("2", {"a": [1]}),
+                                  "second": rows("1", {"a": [2]}) + rows("2", {"a": [1]})}, tau=2)  # fmt: skip
+    assert [(r["difference"], r["low"], r["high"]) for r in at_two] == [(0.5, 0.0, 1.0)] * 2
+
+
+def test_the_p_values_of_all_pairs_and_both_scores_are_corrected_together() -> None:
+    covers = {"none": [1, 1], "one": [5, 1], "both": [5, 5]}
+    systems = {
+        name: [row for i in range(6) for row in rows(str(i), {"a": ratings[:1], "b": ratings[1:]})]
+        for name, ratings in covers.items()
+    }
+    found = overton_comparisons(systems)
+    assert len(found) == 6
+    assert {r["p_value"] for r in found} == {2 / 2**6} and {r["p_holm"] for r in found} == {6 * 2 / 2**6}
 
 
 clusters = st.dictionaries(st.sampled_from("abcd"), st.lists(st.integers(1, 5), min_size=1, max_size=5), min_size=1)

@@ -17,10 +17,17 @@ from overton.jsonio import read_json, read_jsonl, write_jsonl
 
 def test_overtonbench_without_answers_scores_people(bench: list[str], tmp_path: Path, capsys: Any) -> None:
     assert main(bench) == 0
-    people = read_json(tmp_path / "out" / "overtonbench.json")["people"]
+    figures = read_json(tmp_path / "out" / "overtonbench.json")
+    people, pairs = figures["people"], figures["comparisons"]
     full = {m: tuple(p["splits"]["full"][k]["mean"] for k in ("unweighted", "weighted")) for m, p in people.items()}
     assert full == {"m1": (0.5, pytest.approx(2 / 3)), "m2": (0.5, pytest.approx(1 / 3))}
-    assert "people's own ratings" in " ".join(capsys.readouterr().out.split())
+    assert [(r["a"], r["b"], r["metric"], r["difference"], r["n"]) for r in pairs["people"]] == [
+        ("m2", "m1", "unweighted", 0, 2),
+        ("m2", "m1", "weighted", pytest.approx(-1 / 3), 2),
+    ]
+    assert pairs["judged"] == []
+    said = " ".join(capsys.readouterr().out.split())
+    assert "people's own ratings" in said and "m2 - m1" in said
     assert main([*bench, "--write-questions", str(tmp_path / "q.jsonl")]) == 0
     assert read_jsonl(tmp_path / "q.jsonl") == [{"id": str(i), "text": f"Question {i}?"} for i in (1, 2)]
 
@@ -35,6 +42,7 @@ def test_overtonbench_with_answers_and_a_check(bench: list[str], tmp_path: Path,
         assert main([*call, "--check", "nobody"]) == 1
     found = read_json(tmp_path / "out" / "overtonbench.json")
     full = found["judged"]["mine"]["splits"]["full"]
+    assert {(r["a"], r["b"]) for r in found["comparisons"]["judged"]} == {("m1 (check)", "mine")}
     assert (full["unweighted"]["mean"], full["weighted"]["mean"]) == (0.75, pytest.approx((1 + 2 / 3) / 2))
     assert found["check"]["m1"]["n"] == 6
     assert found["check"]["m1"]["mae"] == pytest.approx((0 + 1 + 1) / 3)  # 5 5 2 against 5 4 1

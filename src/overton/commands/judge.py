@@ -126,12 +126,8 @@ def overtonbench(
 ) -> None:
     """Measure OvertonScores: of the models that people rated, and of your answers, rated by a judge in their place."""
     from overton.commands.judging_asking import Asking
-    from overton.commands.judging_overtonbench import (
-        files_among,
-        overtonbench_files,
-        overtonbench_tables,
-        question_rows,
-    )
+    from overton.commands.judging_overtonbench import files_among, overtonbench_files, question_rows
+    from overton.commands.judging_table import overtonbench_tables
     from overton.evaluation.overtonbench_data import DATASET
     from overton.hub import prefer_cache
     from overton.jsonio import keep_inputs, write_jsonl

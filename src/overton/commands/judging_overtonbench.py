@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from overton.commands.judging import RESAMPLES, read_systems, show
 from overton.commands.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
-from overton.commands.judging_table import interval_cell, scored_cell
 from overton.errors import DataError, RunError
 from overton.notes import few_note, intervals_in, other_text_note, reasons, short
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from overton.evaluation.overtonbench_data import Opinion
     from overton.types import Answer
 
@@ -47,7 +44,8 @@ def overtonbench_files(
 
     Returns:
         ``people`` and ``judged`` (OvertonScores by model and by system; of a model in ``check`` as ``MODEL (check)``
-        over all participants and as ``MODEL (check, rated)`` over those who rated it), ``check``, ``prompt``,
+        over all participants and as ``MODEL (check, rated)`` over those who rated it), ``comparisons`` (rows of
+        ``overton_comparisons`` of ``people`` and of ``judged``, without ``(check, rated)``), ``check``, ``prompt``,
         ``judges``, ``agreement`` of the judges, ``unscored`` and ``failed`` (reasons), ``unanswered`` (questions, by
         system) and ``notes``; ``None`` when nothing was asked.
 
@@ -59,7 +57,7 @@ def overtonbench_files(
             folder cannot be written to.
     """
     from overton.evaluation.judge.summary import failures
-    from overton.evaluation.overtonbench import overton_scores, people_rows, question_scores
+    from overton.evaluation.overtonbench import overton_comparisons, overton_scores, people_rows, question_scores
     from overton.evaluation.overtonbench_data import read_overtonbench
     from overton.evaluation.overtonbench_judge import (
         check_figures,
@@ -107,6 +105,11 @@ def overtonbench_files(
     for model in check:  # beside the predictions for all, those that people's own score compares with
         scored[f"{model} (check, rated)"] = rated_alone(by_system[f"{model} (check)"], opinions, model)
     figures["judged"] = {name: overton_scores(found, tau, RESAMPLES, seed) for name, found in scored.items()}
+    # Predictions for those alone who rated a model are over other participants than those of the other systems.
+    figures["comparisons"] = {
+        whose: overton_comparisons(systems, tau, RESAMPLES, seed)
+        for whose, systems in (("people", people), ("judged", by_system))
+    }
     few = few_note(intervals_in(figures))
     show(few)
     notes += few
@@ -134,34 +137,6 @@ def overtonbench_files(
         write_jsonl(asking.folder / _FILES[2], transcript)
     write_json(asking.folder / _FILES[3], figures)
     return figures
-
-
-def overtonbench_tables(figures: Row) -> list[Table]:
-    """Tables of those figures for the terminal."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    judge = f"ratings predicted by {escape(', '.join(figures['judges']))}, {figures['prompt']}"
-    tables = []
-    for title, systems in (("people's own ratings", figures["people"]), (judge, figures["judged"])):
-        if not systems:
-            continue
-        tau = next(iter(systems.values()))["tau"]
-        table = Table(
-            "", "split", "unweighted", "weighted", "questions", title=f"OvertonScore, tau = {tau:g}: {title} (95%)"
-        )
-        for name, found in systems.items():
-            for split, scores in found["splits"].items():
-                cells = (interval_cell(scores[kind], digits=3) for kind in ("unweighted", "weighted"))
-                table.add_row(escape(name), split, *cells, scored_cell(scores["unweighted"]))
-        tables.append(table)
-    if figures["check"]:
-        names = ("n", "mae", "baseline_mae", "spearman", "baseline_spearman")
-        table = Table("", *names, title="The judge against people; baseline: mean of the participant's other ratings")
-        for model, found in figures["check"].items():
-            table.add_row(escape(model), *(_number(found[name]) for name in names))
-        tables.append(table)
-    return tables
 
 
 def files_among(sources: Sequence[str]) -> list[Path]:
@@ -202,7 +177,3 @@ def _by_question(answers: Sequence[Answer], opinions: Sequence[Opinion]) -> tupl
 def _own_answers(opinions: Sequence[Opinion], model: str) -> dict[str, str]:
     """A model's answers in the data, one a question: the first."""
     return {o.question: r.response for o in reversed(opinions) for r in o.ratings if r.model == model}
-
-
-def _number(value: float | int | None) -> str:
-    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -1,7 +1,8 @@
-"""The tables of ``overton judge``, and the cells that ``overton overtonbench`` shares."""
+"""The tables of ``overton judge`` and ``overton overtonbench`` for the terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +43,37 @@ def judge_tables(figures: Row) -> list[Table]:
     return tables
 
 
+def overtonbench_tables(figures: Row) -> list[Table]:
+    """Tables of :func:`~overton.commands.judging_overtonbench.overtonbench_files`' figures for the terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    judge = f"ratings predicted by {escape(', '.join(figures['judges']))}, {figures['prompt']}"
+    tables = []
+    for whose, title in (("people", "people's own ratings"), ("judged", judge)):
+        systems, pairs = figures[whose], figures["comparisons"][whose]
+        if not systems:
+            continue
+        tau = next(iter(systems.values()))["tau"]
+        table = Table(
+            "", "split", "unweighted", "weighted", "questions", title=f"OvertonScore, tau = {tau:g}: {title} (95%)"
+        )
+        for name, found in systems.items():
+            for split, scores in found["splits"].items():
+                cells = (interval_cell(scores[kind], digits=3) for kind in ("unweighted", "weighted"))
+                table.add_row(escape(name), split, *cells, scored_cell(scores["unweighted"]))
+        tables.append(table)
+        if pairs:
+            tables.append(_pairs_table(pairs, title))
+    if figures["check"]:
+        names = ("n", "mae", "baseline_mae", "spearman", "baseline_spearman")
+        table = Table("", *names, title="The judge against people; baseline: mean of the participant's other ratings")
+        for model, found in figures["check"].items():
+            table.add_row(escape(model), *(_number(found[name]) for name in names))
+        tables.append(table)
+    return tables
+
+
 def interval_cell(value: Row, scale: float = 1, digits: int = 2, unit: str = "") -> str:
     """A mean with its bounds: ``4.12 (3.98 to 4.25)``."""
     if value["mean"] is None:
@@ -55,3 +87,24 @@ def interval_cell(value: Row, scale: float = 1, digits: int = 2, unit: str = "")
 def scored_cell(value: Row) -> str:
     """How many were scored: ``98 of 100``."""
     return f"{value['n']} of {value['n'] + value['unscored']}"
+
+
+def _pairs_table(pairs: Sequence[Row], title: str) -> Table:
+    """Differences of OvertonScores, p corrected for all of the table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from overton.report.metrics import p_text
+
+    columns = ("", "metric", "difference", "p (Holm)", "questions")
+    table = Table(*columns, title=f"Differences of OvertonScores, paired by question: {title} (95%)")
+    for row in pairs:
+        cell = interval_cell({**row, "mean": row["difference"]}, digits=3)
+        names = f"{escape(row['a'])} - {escape(row['b'])}"
+        p = "-" if row["p_holm"] is None else p_text(row["p_holm"])
+        table.add_row(names, row["metric"], cell, p, scored_cell(row))
+    return table
+
+
+def _number(value: float | int | None) -> str:
+    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -136,11 +136,14 @@ def load_nli(name: str | Path, *, offline: bool = True, batch_size: int = 32, bf
     return NliModel(encoder, str(name), index, batch_size, bf16 and has_fast_bf16(encoder.device.type))
 
 
-def check_nli(name: str | Path) -> None:
+def check_nli(name: str | Path) -> str:
     """Find a cross-encoder's config, here or at the hub, without its weights, which take long.
 
     Args:
         name: as for :func:`load_nli`.
+
+    Returns:
+        The hub's commit; ``""`` for a folder.
 
     Raises:
         ModelError: as there, but for damaged weights.
@@ -148,8 +151,9 @@ def check_nli(name: str | Path) -> None:
     from transformers import AutoConfig
 
     with _loading(name) as source:
-        labels = AutoConfig.from_pretrained(source, trust_remote_code=False).id2label
-    entailment_index(labels, str(name))
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    entailment_index(config.id2label, str(name))
+    return getattr(config, "_commit_hash", None) or ""
 
 
 @contextmanager

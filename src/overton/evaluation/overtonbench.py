@@ -12,10 +12,11 @@ from statistics import fmean
 from typing import Any
 
 from overton.evaluation.overtonbench_data import Opinion
-from overton.evaluation.statistics import intervals, seed_of
+from overton.evaluation.statistics import compare_systems, intervals, seed_of
 
 TAU = 4.0
 TAUS = tuple(2.5 + 0.25 * step for step in range(11))
+KINDS = ("unweighted", "weighted")
 Row = dict[str, Any]
 
 
@@ -89,14 +90,35 @@ def overton_scores(
     found = {}
     for split in splits:
         own = _of_split(scored, split)
-        columns = {name: [row[name] for row in own] for name in ("unweighted", "weighted")}
+        columns = {name: [row[name] for row in own] for name in KINDS}
         found[split] = intervals(columns, resamples, seed_of(seed, split))
     sweep = []
     for step in TAUS:
         at = question_scores(rows, step)
-        means = {s: {n: _mean(_of_split(at, s), n) for n in ("unweighted", "weighted")} for s in splits}
+        means = {s: {n: _mean(_of_split(at, s), n) for n in KINDS} for s in splits}
         sweep.append({"tau": step, "splits": means})
     return {"tau": tau, "splits": found, "sweep": sweep}
+
+
+def overton_comparisons(
+    systems: Mapping[str, Sequence[Mapping[str, Any]]], tau: float = TAU, resamples: int = 2000, seed: int = 0
+) -> list[Row]:
+    """Every two systems' OvertonScores of the full set, paired by question.
+
+    Args:
+        systems: rows as for :func:`question_scores`, by system. Ratings of people and of judges are two scales: give
+            the systems of one of them.
+        tau: the threshold.
+        resamples: bootstrap resamples, over questions.
+        seed: of the resampling.
+
+    Returns:
+        Rows of :func:`~overton.evaluation.statistics.compare_systems` with metric ``unweighted`` or ``weighted``:
+        later systems against earlier ones, over the questions that have a score for both.
+    """
+    scored = {name: question_scores(rows, tau) for name, rows in systems.items()}
+    values = {name: {kind: {q["question"]: q[kind] for q in own} for kind in KINDS} for name, own in scored.items()}
+    return compare_systems(values, resamples, seed)
 
 
 def _question_score(split: str, question: str, groups: Mapping[str, list[float | None]], tau: float) -> Row:

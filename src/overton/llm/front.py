@@ -11,6 +11,7 @@ from overton.llm.endpoint import longest_reply, request_body
 from overton.llm.types import Backend, Reply, Request
 from overton.progress import progress, say
 from overton.sections_model import LlmSection
+from overton.weights import release
 
 _BYTES_A_TOKEN = 4  # of English; other languages and code differ, so what is made of it is an estimate
 _TURN_TOKENS = 4  # marks around a message
@@ -50,6 +51,8 @@ class CarefulModel:
         open_backend: makes the back end; called when something is asked that the cache does not hold.
         name: what the cache and the messages call the model; ``""`` = the section's.
         budget: shared with other models; ``None`` = one of its own, of the section's caps.
+        keep: whether the back end stays between calls of :meth:`complete`; ``False`` gives its memory back, for the
+            next model.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class CarefulModel:
         open_backend: Callable[[], Backend],
         name: str = "",
         budget: Budget | None = None,
+        keep: bool = True,
     ) -> None:
         self.name = name or section.model
+        self._keep = keep
         self.budget = budget or Budget(section.max_calls, section.max_budget_tokens)
         self._section = section
         self._cache = cache
@@ -91,6 +96,9 @@ class CarefulModel:
                 for key, reply in self._answers(self._backend, asked):
                     replies[key] = reply
                     bar.advance(task)
+        if self._backend is not None and not self._keep:
+            self._backend = None
+            release()
         unasked = Reply(None, self.budget.exhausted())
         replies |= {key: unasked for key in asked if key not in replies}
         self._report(replies)

@@ -21,6 +21,7 @@ def load_llm(
     template: str | None = None,
     trained: bool = False,
     budget: Budget | None = None,
+    keep: bool = True,
 ) -> LanguageModel:
     """The language model of the recipe, with its cache, budget and dry run.
 
@@ -35,6 +36,7 @@ def load_llm(
         template: see :class:`~overton.llm.prompt.PromptEncoder`; models on this machine only.
         trained: see there.
         budget: shared with other models; ``None`` = one of its own, of the section's caps.
+        keep: ``False`` = a model on this machine is loaded for each call of ``complete``, and then its memory is free.
 
     Raises:
         RecipeError: the section names no model.
@@ -61,7 +63,7 @@ def load_llm(
 
         return LocalModel(section, template, trained)
 
-    return CarefulModel(section, ReplyCache(cache), open_backend, known_as, budget)
+    return CarefulModel(section, ReplyCache(cache), open_backend, known_as, budget, keep or bool(section.base_url))
 
 
 def _known_as(section: LlmSection) -> str:

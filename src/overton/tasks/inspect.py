@@ -38,6 +38,7 @@ def overton(references: str = "", prompt: str = "implicit", estimator: str = "",
         dataset=MemoryDataset(samples, name="overton"),
         solver=generate(),
         scorer=spectrum(estimator, nli_model),
+        metadata={"evaluator": check_evaluator(Evaluator(estimator, nli_model))},
         config=GenerateConfig(temperature=0.0, max_tokens=1024),  # as overton.yaml
         version="1.0",  # as there
     )
@@ -47,7 +48,7 @@ def overton(references: str = "", prompt: str = "implicit", estimator: str = "",
 def spectrum(estimator: str = "", nli_model: str = "") -> Scorer:
     """Coverage, precision, uniqueness and F1 of an answer against the references; arguments as of the task."""
     evaluator = Evaluator(estimator, nli_model)
-    check_evaluator(evaluator)
+    told = {"evaluator": check_evaluator(evaluator)}  # in each score too: a log may be scored again by another one
     turn = asyncio.Lock()  # one answer at a time: the encoder uses all cores, and Inspect scores many samples at once
 
     async def score(state: TaskState, target: Target) -> Score:
@@ -55,12 +56,13 @@ def spectrum(estimator: str = "", nli_model: str = "") -> Scorer:
         async with turn:
             found = await asyncio.to_thread(score_answer, situation, state.output.completion, evaluator)
         if all(found[name] is None for name in METRICS):
-            return Score.unscored(reason=found["reason"], answer=state.output.completion)
+            return Score.unscored(reason=found["reason"], answer=state.output.completion, metadata=told)
         return Score(
             # Inspect leaves NaN out of the mean, and counts it as unscored.
             value={name: math.nan if found[name] is None else float(found[name]) for name in METRICS},
             answer=state.output.completion,
             explanation=found["reason"] or None,
+            metadata=told,
         )
 
     return score

@@ -80,21 +80,40 @@ def _prompt(prompt: str) -> Any:
     return load_prompts(system)[strategy]
 
 
-def check_evaluator(evaluator: Evaluator) -> None:
+@cache
+def check_evaluator(evaluator: Evaluator) -> dict[str, Any]:
     """See that the judging model can be had, before answers are paid for that nothing could score.
 
     Args:
         evaluator: what is to judge.
 
+    Returns:
+        What the harness's log has to tell of it: ``judge`` (``encoder`` or ``nli``), ``model`` (a folder without the
+        path to it), ``version`` (hash of its files; of an NLI model of the hub its commit, ``""`` = not known),
+        ``threshold`` (cosine, or P(entailment), from which a sentence states a reference) and ``overton`` (release).
+
     Raises:
         ModelError: a model cannot be had, or is not of its kind.
     """
-    if evaluator.nli_model:
-        from overton.evaluation.nli_model import check_nli
+    from overton.estimator.models import model_folder, model_hash
+    from overton.estimator.open import DEFAULT_BASE
+    from overton.evaluation.coverage import ENTAILED
+    from overton.evaluation.nli_model import check_nli
+    from overton.folders import shown_model
+    from overton.rundir import versions
 
-        check_nli(evaluator.nli_model)  # its weights may have no room beside the model that answers
+    release = versions().get("overton", "")
+    if name := evaluator.nli_model:
+        version = check_nli(name)  # its weights may have no room beside the model that answers
+        if (folder := Path(name).expanduser()).is_dir():
+            version = model_hash(folder)
+        found = {"judge": "nli", "model": shown_model(name), "version": version, "threshold": ENTAILED}
     else:
-        _encoder(evaluator.estimator)
+        name = evaluator.estimator or DEFAULT_BASE
+        _, threshold = _encoder(evaluator.estimator)
+        version = model_hash(model_folder(name))
+        found = {"judge": "encoder", "model": shown_model(name), "version": version, "threshold": threshold}
+    return {**found, "overton": release}
 
 
 def score_answer(situation: Situation, text: str, evaluator: Evaluator) -> dict[str, Any]:

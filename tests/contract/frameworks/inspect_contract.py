@@ -16,7 +16,7 @@ from inspect_ai.log import list_eval_logs, read_eval_log
 
 from overton.tasks import FOLDER
 from overton.tasks.inspect import overton
-from overton.tasks.measure import METRICS
+from overton.tasks.measure import METRICS, Evaluator, check_evaluator
 from overton.testing import tiny_nli
 
 
@@ -43,6 +43,8 @@ def evaluate(folder: Path, logs: str, *arguments: str) -> Any:
 def test_scores_are_those_without_inspect(folder: Path) -> None:
     log = evaluate(folder, "encoder", "-T", f"references={folder / 'questions.csv'}")
     assert log.status == "success"
+    assert log.eval.metadata["evaluator"] == check_evaluator(Evaluator())
+    assert all(s.scores["spectrum"].metadata == log.eval.metadata for s in log.samples)
     wanted = expected(folder / "questions.csv")
     assert {s.id for s in log.samples} == set(wanted)
     assert all(s.scores["spectrum"].value == pytest.approx(wanted[s.id]) for s in log.samples)
@@ -62,6 +64,7 @@ def test_entailment_judges_instead_and_the_question_can_ask_for_all_views(folder
         *("-T", f"references={folder / 'questions.csv'}", "-T", f"nli_model={nli}", "-T", "prompt=explicit"),
     )
     wanted = expected(folder / "questions.csv", str(nli))
+    assert log.eval.metadata["evaluator"] == check_evaluator(Evaluator(nli_model=str(nli)))
     for sample in log.samples:
         for name, value in sample.scores["spectrum"].value.items():
             want = wanted[sample.id][name]

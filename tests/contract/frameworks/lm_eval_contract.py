@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from harness_parts import ANSWER, ROWS, expected, write_policy, write_questions
 
-from overton.tasks.measure import METRICS
+from overton.tasks.measure import METRICS, Evaluator, check_evaluator
 from overton.testing import tiny_nli
 
 
@@ -49,6 +49,7 @@ def test_scores_are_those_without_the_harness(folder: Path) -> None:
     results, samples = evaluate(folder, "encoder", {"references": str(folder / "questions.csv")})
     wanted = expected(folder / "questions.csv")
     assert {s["doc"]["id"] for s in samples} == set(wanted)
+    assert all(json.loads(s["doc"]["evaluator"]) == check_evaluator(Evaluator()) for s in samples)
     assert all({m: s[m] for m in METRICS} == pytest.approx(wanted[s["doc"]["id"]]) for s in samples)
     assert {s["doc"]["prompt"] for s in samples} == set(ROWS)
     assert all(s["resps"] == [[ANSWER]] for s in samples)

@@ -63,14 +63,17 @@ class Verdict(Generic[T]):
 
 
 def load_judges(models: Mapping[str, JudgeModel], cache: Path, budget: Budget | None = None) -> list[Judge]:
-    """The judges of a recipe, over one cache of replies.
+    """The judges of a recipe, over one cache of replies. Of several on this machine one at a time is in memory.
 
     Args:
         models: ``evaluation.judge.models`` of the recipe.
         cache: folder of the replies; see :func:`overton.llm.load_llm`.
         budget: what all of them together may spend; ``None`` = each what its own section says.
     """
-    return [Judge(name, load_llm(section, cache, budget=budget), section) for name, section in models.items()]
+    alone = sum(not section.base_url for section in models.values()) < 2
+    return [
+        Judge(name, load_llm(section, cache, budget=budget, keep=alone), section) for name, section in models.items()
+    ]
 
 
 def ask(
