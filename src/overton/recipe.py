@@ -36,7 +36,7 @@ class Recipe(Section):
     )
     # numpy takes 32 bits, and libraries add the number of a process or of a try.
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of everything random")
-    threads: int = Field(0, ge=0, description="CPU threads for torch; 0 = let torch choose")
+    threads: int = Field(0, ge=0, le=4096, description="CPU threads for torch; 0 = let torch choose")
     data: DataSection = Field(default_factory=DataSection)
     llm: LlmSection = Field(default_factory=LlmSection)
     estimator: EstimatorSection = Field(default_factory=EstimatorSection)
