@@ -100,7 +100,7 @@ def _data_set(source: DataSection) -> tuple[str, str]:
     parts: list[DataPart | DataSection] = [*source.parts.values()] or [source]
     kinds, names = dict[str, None](), dict[str, None]()
     for part in parts:
-        kind, name = part.source, _DATA.get(part.source, "")
+        kind, name = str(part.source), _DATA.get(part.source, "")
         if part.source == "hub" or (part.source == "valueprism" and part.dataset):
             kind = name = shown_model(part.dataset)
         kinds[kind], names[name] = None, None
