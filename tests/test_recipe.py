@@ -57,9 +57,31 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
             "training: {grpo: {stepz: 1}}",
             ["training.grpo.stepz: unknown key", "did you mean training.grpo.steps?"],
         ),
+        ("training: {learning_rate: 1}", ["did you mean training.sft.learning_rate or training.grpo.learning_rate?"]),
+        ("training: {sft: {steps: 1}}", ["training.sft.steps: unknown key; did you mean training.grpo.steps?"]),
+        ("lora_rank: 8", ["lora_rank: unknown key; did you mean policy.lora_rank?"]),
+        ("pairwise: true", ["did you mean evaluation.judge.pairwise?"]),
+        ("shots: 2", ["did you mean generation.systems[].shots?"]),
+        ("DATA: {train: 3}", ["did you mean data?"]),
+        (
+            "{data: {source: several, parts: {argkp: {source: argkp}}}, reward: {data_set: argpk}}",
+            ["reward.data_set: `data.parts` has no argpk; did you mean argkp?"],
+        ),
+        (
+            "{data: {source: several, parts: {argkp: {source: argkp}}}, estimator: {train_on: pairs, epoch_shares: "
+            "{arg: 1}}}",
+            ["estimator.epoch_shares: `data.parts` has no arg; did you mean argkp?"],
+        ),
         ("report: {qqqqqqqq: 1}", ["report.qqqqqqqq: unknown key", "known keys: examples"]),
         ("training: {grpo: {steps: many}}", ["training.grpo.steps:", "integer", "'many'"]),
         ("training: {grpo: {steps: 0}}", ["training.grpo.steps:", "greater than or equal to 1"]),
+        ("threads: 1000000", ["threads:", "less than or equal to 4096", "1000000"]),
+        ("policy: {model: a/b, lora_rank: 1000000}", ["policy.lora_rank:", "less than or equal to 16384"]),
+        ("estimator: {learning_rate: 100}", ["estimator.learning_rate:", "less than or equal to 1 "]),
+        ("training: {sft: {epochs: 0}}", ["training.sft.epochs:", "greater than 0"]),
+        ("training: {grpo: {num_generations: 1000000}}", ["num_generations:", "less than or equal to 10000"]),
+        ("llm: {timeout: 1.0e+12}", ["llm.timeout:", "less than or equal to 1000000"]),
+        ("generation: {systems: [{name: a, model: m, temperature: 1000}]}", ["systems.0.temperature:", "equal to 100"]),
         ("evaluation: {nli_model: ''}", ["evaluation.nli_model:", "at least 1 character"]),
         ("training: 5", ["training:", "5"]),
         ("data: {source: table, path: t.csv, pairs: 1}", ["data: pairs:", "2 or more, or 0"]),
@@ -169,12 +191,14 @@ def test_the_last_override_wins(tmp_path: Path) -> None:
         ("=3", "KEY=VALUE"),
         ("seed=[", "not YAML"),
         ("seed.x=1", "seed is a value, not a section"),
+        ("data..train=1", "a part of data..train is empty"),
+        ("llm.extra.a.0=1", "a is a list, which is given whole"),
         ("estimator.epocs=1", "did you mean estimator.epochs?"),
     ],
 )
 def test_a_bad_override_is_named(tmp_path: Path, item: str, wanted: str) -> None:
     with pytest.raises(OvertonError) as caught:
-        load_recipe(write(tmp_path, "seed: 1"), [item])
+        load_recipe(write(tmp_path, "{seed: 1, llm: {extra: {a: [2]}}}"), [item])
     assert wanted in str(caught.value)
 
 

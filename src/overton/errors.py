@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class OvertonError(Exception):
     """Base class. The command line prints its message without a traceback and exits with 1."""
@@ -38,3 +41,16 @@ class MissingDependencyError(OvertonError, ImportError):
 def first_line(error: BaseException) -> str:
     """What another library's error says, without the pages that may follow; its class where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def nearest(name: str, known: Iterable[str], what: str = "known") -> str:
+    """A hint for a name that is not known.
+
+    Args:
+        name: as it was written.
+        known: names it may be meant for.
+        what: they are called, where none is near and all are listed.
+    """
+    names = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    return f"did you mean {names[near[0]]}?" if near else f"{what}: {', '.join(names.values())}"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from overton.errors import RecipeError
+from overton.errors import RecipeError, nearest
 from overton.sections import DataSection, EstimatorSection, ReportSection
 from overton.sections_evaluation import EvaluationSection
 from overton.sections_generation import GenerationSection
@@ -36,7 +36,7 @@ class Recipe(Section):
     )
     # numpy takes 32 bits, and libraries add the number of a process or of a try.
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of everything random")
-    threads: int = Field(0, ge=0, description="CPU threads for torch; 0 = let torch choose")
+    threads: int = Field(0, ge=0, le=4096, description="CPU threads for torch; 0 = let torch choose")
     data: DataSection = Field(default_factory=DataSection)
     llm: LlmSection = Field(default_factory=LlmSection)
     estimator: EstimatorSection = Field(default_factory=EstimatorSection)
@@ -46,6 +46,17 @@ class Recipe(Section):
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     report: ReportSection = Field(default_factory=ReportSection)
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Recipe:
+        """Names of data sets, which would otherwise be looked for when the estimator is trained, and after."""
+        parts, calibrated = self.data.parts, self.estimator.train_on != "nothing"
+        named = {"estimator.epoch_shares": list(self.estimator.epoch_shares)}
+        named |= {"reward.data_set": [self.reward.data_set] if self.reward.data_set and calibrated else []}
+        for key, names in named.items():
+            if parts and (unknown := [name for name in names if name not in parts]):
+                raise ValueError(f"{key}: `data.parts` has no {unknown[0]}; {nearest(unknown[0], parts)}")
+        return self
 
 
 def load_recipe(path: Path, overrides: typing.Sequence[str] = ()) -> Recipe:
@@ -130,6 +141,8 @@ def override(raw: dict[str, Any], item: str, example: str = "estimator.epochs=2"
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {item!r}: the value is not YAML: {error}") from None
     node, parts = raw, key.strip().split(".")
+    if not all(parts):
+        raise RecipeError(f"--set {item!r}: a part of {key.strip()} is empty; for example --set {example}")
     while parts:
         # A name of the user's own may hold dots, as that of a judge called gpt-4.1.
         count = next((n for n in range(len(parts), 1, -1) if ".".join(parts[:n]) in node), 1)
@@ -138,6 +151,8 @@ def override(raw: dict[str, Any], item: str, example: str = "estimator.epochs=2"
             node[part] = value
             return
         child = node.get(part, {})
+        if isinstance(child, list):
+            raise RecipeError(f"--set {item!r}: {part} is a list, which is given whole: --set '...{part}=[...]'")
         if not isinstance(child, dict):
             raise RecipeError(f"--set {item!r}: {part} is a value, not a section")
         node[part] = dict(child)  # an anchor's mapping is one object in all its places
@@ -153,22 +168,45 @@ def _explain(error: Any) -> str:
         # A list may hold one anchor many times over, and so on inwards: written out it would fill the memory.
         shown = "" if isinstance(given, dict | list) else f" (given: {given!r})"
         return f"{path}: {message}{shown}"
-    siblings = _keys_at(location[:-1])
-    near = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.4)
-    if near:
-        hint = f"did you mean {'.'.join([*location[:-1], near[0]])}?"
-    else:
-        hint = f"known keys: {', '.join(siblings)}"
-    return f"{path}: unknown key; {hint}"
+    return f"{path}: unknown key; {_meant(location)}"
+
+
+def _meant(location: list[str]) -> str:
+    """The nearest name beside an unknown key, else the places that have this very key, else all names beside it."""
+    *above, key = location
+    beside = _keys_at(above)
+    names = {name.lower(): name for name in beside}
+    near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.75)
+    if not near:
+        for depth in range(len(above), -1, -1):
+            if found := list(_places_of(key, _section_at(above[:depth]), above[:depth])):
+                return f"did you mean {' or '.join(found[:3])}?"
+        near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.4)
+    return f"did you mean {'.'.join([*above, names[near[0]]])}?" if near else f"known keys: {', '.join(beside)}"
+
+
+def _places_of(key: str, model: type[BaseModel] | None, above: list[str]) -> typing.Iterator[str]:
+    """Paths of a key in a section and the sections below it."""
+    for name, field in model.model_fields.items() if model else ():
+        if name == key.lower():
+            yield ".".join([*above, name])
+        origin = typing.get_origin(field.annotation)
+        inner = [f"{name}[]"] if origin is list else [name, "NAME"] if origin is dict else [name]
+        yield from _places_of(key, _section_in(field.annotation), [*above, *inner])
 
 
 def _keys_at(location: list[str]) -> list[str]:
+    model = _section_at(location)
+    return list(model.model_fields) if model else []
+
+
+def _section_at(location: list[str]) -> type[BaseModel] | None:
     model: type[BaseModel] | None = Recipe
     for part in location:
         # The number of a list's item, or a name of the user's own, leads no further down.
         if model is not None and part in model.model_fields:
             model = _section_in(model.model_fields[part].annotation)
-    return list(model.model_fields) if model else []
+    return model
 
 
 def _section_in(annotation: typing.Any) -> type[BaseModel] | None:

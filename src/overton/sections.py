@@ -171,11 +171,11 @@ class EstimatorSection(Section):
         "`base` is taken as it is, with its calibration (another run's estimator, or a base whose calibration comes "
         "along), and the keys below have no effect",
     )
-    epochs: float = Field(3.0, gt=0, description="passes over the distinct texts, or triplets, by loss")
+    epochs: float = Field(3.0, gt=0, le=100_000, description="passes over the distinct texts, or triplets, by loss")
     batch_size: int = Field(32, ge=2, description="triplets a step")
-    learning_rate: float = Field(3e-4, gt=0, description="peak learning rate")
+    learning_rate: float = Field(3e-4, gt=0, le=1, description="peak learning rate")
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps that warm up")
-    scale: float = Field(20.0, gt=0, description="factor on the cosines in the loss (1 / temperature)")
+    scale: float = Field(20.0, gt=0, le=10_000, description="factor on the cosines in the loss (1 / temperature)")
     loss: Literal["supcon", "cosent", "angle", "mnrl", "cached_mnrl", "gist"] = Field(
         "supcon",
         description="supervised contrastive, CoSENT or AnglE on all pairs of a batch; on triplets alone: "
@@ -184,6 +184,7 @@ class EstimatorSection(Section):
     stance_weight: float = Field(
         0.0,
         ge=0,
+        le=1000,
         description="`train_on: pairs`: also rank different views of one stance before views of opposite stances, with "
         "this weight",
     )
@@ -192,14 +193,17 @@ class EstimatorSection(Section):
         description="`train_on: pairs`: part of `data.parts` -> share of its labelled pairs an epoch takes, drawn anew",
     )
     soup: int = Field(
-        1, ge=1, description="trainings with different seeds whose weights are averaged; each takes the whole time"
+        1,
+        ge=1,
+        le=1000,
+        description="trainings with different seeds whose weights are averaged; each takes the whole time",
     )
     freeze_layers: int = Field(0, ge=0, description="encoder layers, from the bottom, that stay as they are")
     freeze_words: bool = Field(
         False,
         description="word embeddings stay as they are: words that training lacks keep their place among the others",
     )
-    max_seq_length: int = Field(64, ge=8, description="longest text, in tokens; the rest is cut off")
+    max_seq_length: int = Field(64, ge=8, le=10_000_000, description="longest text, in tokens; the rest is cut off")
     situation: Literal["mask", "prepend", "ignore"] = Field(
         "mask", description="leave the situation's words out on both sides, or write it before both, or neither"
     )
@@ -214,6 +218,7 @@ class EstimatorSection(Section):
     different_per_same: float = Field(
         6.0,
         ge=0,
+        le=1_000_000,
         description="different pairs for each same pair in use, where a line meets all references of its "
         "situation; threshold, probabilities and benchmark are for this mix; 0 = as in the files",
     )

@@ -15,7 +15,7 @@ class JudgeModel(LlmSection):
 
     model: str = Field("gpt-4.1", min_length=1, description="as in `llm.model`")
     base_url: str = Field("https://api.openai.com/v1", description="as in `llm.base_url`")
-    max_tokens: int = Field(1000, ge=1, description="longest reply, in tokens")
+    max_tokens: int = Field(1000, ge=1, le=10_000_000, description="longest reply, in tokens")
     concurrency: int = Field(32, ge=1, le=256, description="endpoint only: calls under way at once")
 
     def deciding(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class EvaluationSection(Section):
         False, description="also the figures of the published evaluation code; needs `pip install sentence-splitter`"
     )
     nli_threshold: float = Field(0.33, ge=0, le=1, description="for Accuracy@threshold")
-    bootstrap: int = Field(2000, ge=100, description="resamples of every interval")
+    bootstrap: int = Field(2000, ge=100, le=10_000_000, description="resamples of every interval")
     judge: JudgeSection = Field(default_factory=JudgeSection)
 
     @property

@@ -34,7 +34,7 @@ class SystemSection(ModelSection):
     strategy: Literal["implicit", "explicit", "few-shot", "verbalized", "parallel", "modular", "self-refine"] = Field(
         "implicit", description="how the model is asked"
     )
-    temperature: float | None = Field(None, ge=0, description="of sampling; nothing = `generation.temperature`")
+    temperature: float | None = Field(None, ge=0, le=100, description="of sampling; nothing = `generation.temperature`")
     samples: int = Field(4, ge=2, le=64, description="`parallel`: answers that are merged; `verbalized`: in one reply")
     sampled: Literal["implicit", "explicit", "few-shot"] = Field(
         "implicit", description="`parallel`: how each of its answers is asked for"
@@ -114,13 +114,13 @@ class GenerationSection(Section):
         description="who answers: `sft` and `grpo`, the models of this run asked as they were trained, and others, "
         "each with the keys of `generation.systems[]`",
     )
-    temperature: float = Field(0.7, gt=0, description="of sampling")
+    temperature: float = Field(0.7, gt=0, le=100, description="of sampling")
     top_p: float = Field(0.9, gt=0, le=1, description="nucleus of sampling; 1 = all tokens")
     greedy: bool = Field(True, description="also one greedy answer each of `sft` and `grpo`, as SYSTEM-greedy")
     limit: int = Field(0, ge=0, description="0 = all test situations")
     batch_size: int = Field(100, ge=1, description="answers of `sft` and `grpo` generated side by side")
     max_new_tokens: int = Field(
-        256, ge=8, description="longest answer of every system, and of each of its calls, in tokens"
+        256, ge=8, le=10_000_000, description="longest answer of every system, and of each of its calls, in tokens"
     )
     format_retries: int = Field(
         0, ge=0, le=20, description="further tries, for every system alike, when an answer breaks the format asked for"

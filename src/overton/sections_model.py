@@ -51,7 +51,7 @@ class ModelSection(Section):
         description="more fields of the endpoint's request, e.g. `reasoning_effort`; null leaves one out",
     )
     concurrency: int = Field(8, ge=1, le=256, description="endpoint only: calls under way at once")
-    timeout: float = Field(120.0, gt=0, description="endpoint only: seconds to wait for one answer")
+    timeout: float = Field(120.0, gt=0, le=1_000_000, description="endpoint only: seconds to wait for one answer")
     retries: int = Field(5, ge=0, le=20, description="endpoint only: after 429, 5xx, a timeout or a lost connection")
     batch_size: int = Field(8, ge=1, description="model here only: replies generated side by side")
     max_calls: int = Field(0, ge=0, description="no more calls than these in one go; 0 = no cap")
@@ -87,8 +87,8 @@ FETCHING = {"base_url", "backend", "api_key_env", "concurrency", "timeout", "ret
 class LlmSection(ModelSection):
     """A language model that data preparation asks, where a part of it wants one; see docs/llm.md."""
 
-    temperature: float = Field(0.0, ge=0, description="of sampling; 0 = the likeliest token")
-    max_tokens: int = Field(256, ge=1, description="longest reply, in tokens")
+    temperature: float = Field(0.0, ge=0, le=100, description="of sampling; 0 = the likeliest token")
+    max_tokens: int = Field(256, ge=1, le=10_000_000, description="longest reply, in tokens")
     dry_run: bool = Field(False, description="count the calls and their tokens, and make none")
 
     @property

@@ -19,20 +19,27 @@ class PolicySection(Section):
         "scratch",
         description="`scratch`: a small Qwen2 trained from nothing; else a hub name or folder",
     )
-    vocab_size: int = Field(3000, ge=300, description="`scratch` only: size of the byte-level BPE")
+    vocab_size: int = Field(3000, ge=300, le=10_000_000, description="`scratch` only: size of the byte-level BPE")
     phrases: int = Field(
         2500,
         ge=0,
         description="`scratch` only: frequent phrases that may become single tokens; mere steps to longer ones do not",
     )
-    hidden_size: int = Field(192, ge=8, description="`scratch` only: width, `heads` times an even number")
-    layers: int = Field(3, ge=1, description="`scratch` only: transformer layers")
+    hidden_size: int = Field(192, ge=8, le=100_000, description="`scratch` only: width, `heads` times an even number")
+    layers: int = Field(3, ge=1, le=1000, description="`scratch` only: transformer layers")
     heads: int = Field(6, ge=1, description="`scratch` only: attention heads, a multiple of `kv_heads`")
     kv_heads: int = Field(2, ge=1, description="`scratch` only: key-value heads")
-    intermediate_size: int = Field(512, ge=8, description="`scratch` only: width of the feed-forward part")
-    max_length: int = Field(384, ge=32, description="`scratch` only: longest prompt plus answer, in tokens")
+    intermediate_size: int = Field(
+        512, ge=8, le=1_000_000, description="`scratch` only: width of the feed-forward part"
+    )
+    max_length: int = Field(
+        384, ge=32, le=10_000_000, description="`scratch` only: longest prompt plus answer, in tokens"
+    )
     lora_rank: int = Field(
-        0, ge=0, description="0 trains all weights; above 0 a LoRA adapter of this rank, for a pretrained model"
+        0,
+        ge=0,
+        le=16_384,
+        description="0 trains all weights; above 0 a LoRA adapter of this rank, for a pretrained model",
     )
     load_in_4bit: bool = Field(
         False, description="with `lora_rank`: the frozen weights in 4 bits (QLoRA); needs bitsandbytes"
@@ -97,7 +104,7 @@ class RewardSection(Section):
         "everything has to be nearer to one of its own (500 are enough, 11 are needed; preset `overton`); 0 = none",
     )
     credit_weight: float = Field(
-        1.0, ge=0, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
+        1.0, ge=0, le=1000, description="weight of the credit per perspective beside the answer's advantage; 0 = off"
     )
     credit_discount: float = Field(
         0.9, ge=0, le=1, description="weight of what comes after a perspective in its credit"
@@ -138,7 +145,7 @@ class RewardSection(Section):
 class SftSection(Section):
     """Supervised fine-tuning (TRL's SFTTrainer)."""
 
-    epochs: float = Field(1.0, gt=0, description="passes over the answers")
+    epochs: float = Field(1.0, gt=0, le=100_000, description="passes over the answers")
     batch_size: int = Field(16, ge=1, description="answers a forward pass")
     gradient_accumulation: int = Field(
         1, ge=1, description="forward passes a step; several processes share the answers of a step"
@@ -146,13 +153,13 @@ class SftSection(Section):
     packing: int = Field(
         0, ge=0, description="tokens of a row that whole answers are packed into; 0 = one answer a row, padded"
     )
-    learning_rate: float = Field(1e-5, gt=0, description="peak learning rate (from random weights about 1e-2)")
+    learning_rate: float = Field(1e-5, gt=0, le=1, description="peak learning rate (from random weights about 1e-2)")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="muon learns much faster from random weights; keep adamw for a pretrained model"
     )
-    muon_learning_rate: float = Field(0.02, gt=0, description="peak, for the matrices of the layers; muon only")
+    muon_learning_rate: float = Field(0.02, gt=0, le=10, description="peak, for the matrices of the layers; muon only")
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
-    weight_decay: float = Field(0.01, ge=0, description="weight decay")
+    weight_decay: float = Field(0.01, ge=0, le=100, description="weight decay")
     save_steps: int = Field(100, ge=1, description="steps between checkpoints; a killed run loses at most these")
 
     def deciding(self) -> dict[str, Any]:
@@ -175,9 +182,9 @@ _ON_THE_WAY = {
 class GrpoSection(Section):
     """OP-GRPO (TRL's GRPOTrainer)."""
 
-    steps: int = Field(100, ge=1, description="optimizer steps")
-    prompts_per_step: int = Field(16, ge=1, description="situations a step")
-    num_generations: int = Field(8, ge=2, description="answers a prompt: the group")
+    steps: int = Field(100, ge=1, le=100_000_000, description="optimizer steps")
+    prompts_per_step: int = Field(16, ge=1, le=1_000_000, description="situations a step")
+    num_generations: int = Field(8, ge=2, le=10_000, description="answers a prompt: the group")
     steps_per_generation: int = Field(
         1,
         ge=1,
@@ -187,17 +194,19 @@ class GrpoSection(Section):
     micro_batch_size: int = Field(
         0, ge=0, description="answers a process takes through the model at once; 0 = its whole share of the step"
     )
-    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate (a pretrained model wants about 1e-6)")
+    learning_rate: float = Field(
+        5e-4, gt=0, le=1, description="peak learning rate (a pretrained model wants about 1e-6)"
+    )
     optimizer: Literal["adamw", "muon"] = Field("adamw", description="as for SFT")
-    muon_learning_rate: float = Field(0.002, gt=0, description="peak, for the matrices of the layers; muon only")
+    muon_learning_rate: float = Field(0.002, gt=0, le=10, description="peak, for the matrices of the layers; muon only")
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps that warm up")
     lr_scheduler: Literal[
         "linear", "cosine", "cosine_with_restarts", "constant", "constant_with_warmup", "inverse_sqrt"
     ] = Field("cosine", description="how the learning rate changes, by transformers' names; `constant` never warms up")
-    beta: float = Field(0.0, ge=0, description="weight of the KL term")
-    entropy_coef: float = Field(0.0, description="weight of the entropy bonus")
-    temperature: float = Field(1.0, gt=0, description="of sampling while training")
-    max_completion_length: int = Field(256, ge=8, description="longest answer, in tokens")
+    beta: float = Field(0.0, ge=0, le=1000, description="weight of the KL term")
+    entropy_coef: float = Field(0.0, ge=-1000, le=1000, description="weight of the entropy bonus")
+    temperature: float = Field(1.0, gt=0, le=100, description="of sampling while training")
+    max_completion_length: int = Field(256, ge=8, le=10_000_000, description="longest answer, in tokens")
     save_steps: int = Field(
         20, ge=1, description="steps between checkpoints, whole generations; a killed run loses at most these"
     )

@@ -131,6 +131,11 @@ def test_a_stage_without_its_input_names_what_to_run(fails: Fails, fake_stages: 
         ("seed: 1", ["--set", "training.grpo.step=1"], "did you mean training.grpo.steps?"),
         ("reward: {overrides: {betta: 2}}", [], "reward.overrides.betta: preset 'overton' has no such field"),
         ("seed: 1", ["--set", "reward.overrides.beta=two"], "reward.overrides.beta: a number is wanted"),
+        (
+            "generation: {systems: [{name: a, model: sft, strategy: explicit, prompts: {explict: b.txt}}]}",
+            [],
+            "generation.systems, a: prompts.explict: strategy explicit asks only explicit",
+        ),
         ("seed: 1", ["--from", "trian"], "no stage named 'trian'"),
         ("seed: 1", ["--from", "report", "--until", "data"], "comes after"),
     ],

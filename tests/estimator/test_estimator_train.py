@@ -13,6 +13,7 @@ import pytest
 import sentence_transformers
 import torch
 from estimator_tiny import make_pairs, make_triplets
+from huggingface_hub import ModelCard
 
 from overton.errors import DataError, ModelError, RecipeError
 from overton.estimator import Calibration, SimilarityEstimator, batches, train_estimator
@@ -239,6 +240,15 @@ def test_the_stage_from_data_to_benchmark(tiny_base: Path, tmp_path: Path) -> No
     benchmark = json.loads((run.stage("estimator") / "benchmark.json").read_text())
     assert benchmark["differences"]["roc_auc"]["mean"] > 0.1
     assert benchmark["training"]["steps"] > 0
+    results = ModelCard.load(run.stage("estimator") / "model" / "README.md").data.eval_results
+    tuned = benchmark["systems"]["tuned"]
+    assert {r.metric_type: r.metric_value for r in results} == {
+        name: round(tuned[name]["mean"], 4) for name in ("average_precision", "roc_auc", "f1", "accuracy")
+    }
+    assert {(r.dataset_type, r.dataset_name, r.dataset_split) for r in results} == {
+        ("world", "labelled pairs of the bundled world of Overton", "test")
+    }
+    assert results[0].dataset_args == {"different_per_same": 6.0}
     assert sorted(p.name for p in run.stage("estimator").iterdir()) == [
         "benchmark.json",
         "calibration.json",

@@ -106,7 +106,7 @@ def test_unknown_presets_and_fields_name_the_known_ones() -> None:
         OvertonReward((FakeEncoder({}), "its name"))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match=r"reward\.preset.*'paper'.*overton, op-grpo"):
         OvertonReward(encoder, "paper")
-    with pytest.raises(RecipeError, match=r"overrides\.betta.*beta.*threshold"):
+    with pytest.raises(RecipeError, match=r"overrides\.betta: .*did you mean beta\?"):
         OvertonReward(encoder, betta=1.0)
     with pytest.raises(RecipeError, match=r"overrides\.beta.*op-grpo.*unique_threshold"):
         OvertonReward(encoder, "op-grpo", beta=1.0)

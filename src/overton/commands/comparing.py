@@ -81,7 +81,8 @@ def compare_files(
     asked = evaluators or Evaluators()
     if asked.nli_model is not None and references is None:
         raise DataError("entailment is of references; give them with --references, or leave --nli-model out")
-    saved = _chosen(read_saved(paths), only)
+    read = read_saved(paths)
+    saved = _chosen(read, only)
     known = None if references is None else read_references(references)
     pairs, unmatched, other_text = join_saved(saved, known)
     if known is not None and not pairs:
@@ -130,7 +131,9 @@ def compare_files(
         "fault_definitions": FAULTS,
         "unscored": {name: table.unscored(name) for name in order},
         "threshold": threshold,
-        "settings": _settings(paths, references, asked, resamples, seed) | {"shared": shared},
+        "settings": _settings(paths, references, asked, resamples, seed)
+        | {"shared": shared, "system": list(dict.fromkeys(only))}
+        | _named(read, table.names),
         "notes": notes,
         "warnings": shared_with_training(trained, asked, threshold),
         "rows": table.listed(),
@@ -246,6 +249,15 @@ def _chosen(saved: Sequence[Saved], only: Sequence[str]) -> list[Saved]:
     if missing := [name for name in only if name not in known]:
         raise DataError(f"no system {missing[0]!r} in these files; they have {', '.join(known)}")
     return [row for row in saved if not only or row.answer.system in only]
+
+
+def _named(read: Sequence[Saved], kept: Sequence[str]) -> Row:
+    """Systems of the files that ``--system`` left out, and those whose names are not the files' own."""
+    names = {row.answer.system: row.own for row in read}
+    return {
+        "left_out": [name for name in names if name not in kept],
+        "renamed": {name: own for name, own in names.items() if own and own != name and name in kept},
+    }
 
 
 def _joined_notes(saved: Sequence[Saved], unmatched: Sequence[int], other_text: int, referred: bool) -> list[str]:

@@ -30,11 +30,13 @@ class Saved:
         answer: with the name of its system.
         split: of the file's column ``split``, ``""`` when it has none.
         sentences: where the file holds sentences instead of the text, else ``None``.
+        own: the system's name in the file, which may be another, or ``""``.
     """
 
     answer: Answer
     split: str = ""
     sentences: tuple[str, ...] | None = None
+    own: str = ""
 
 
 def read_saved(paths: Sequence[Path]) -> list[Saved]:
@@ -52,7 +54,7 @@ def read_saved(paths: Sequence[Path]) -> list[Saved]:
     systems = dict.fromkeys((path, row.answer.system) for path, rows in files.items() for row in rows)
     names = tell_apart({(path, name): (*_place(path), *([name] if name else [])) for path, name in systems})
     found = [
-        replace(row, answer=replace(row.answer, system=names[path, row.answer.system]))
+        replace(row, answer=replace(row.answer, system=names[path, row.answer.system]), own=row.answer.system)
         for path, rows in files.items()
         for row in rows
     ]

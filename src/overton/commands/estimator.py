@@ -50,7 +50,7 @@ def benchmark(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="First questions of each file; 0 = all.")] = 50,
     split: Annotated[str, typer.Option(help="Which official split: train, dev or test.")] = "dev",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and of the halves.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the bootstrap and of the halves.")] = 0,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all figures here as JSON.", show_default=False)
     ] = None,

@@ -38,7 +38,7 @@ ReadOption = Annotated[
         "--read-batch", metavar="FILE", help="Take replies from these results; ask nothing.", show_default=False
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Of the bootstrap.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the bootstrap.")]
 
 
 def judge(

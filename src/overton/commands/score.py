@@ -125,8 +125,8 @@ def compare(
         typer.Option(metavar="NAME", help="Only this system; may be given several times.", show_default=False),
     ] = None,
     shared: Annotated[bool, typer.Option("--shared", help="Only questions that every system answered.")] = False,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Resamples of every interval.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
+    bootstrap: Annotated[int, typer.Option(min=100, max=10_000_000, help="Resamples of every interval.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the resampling.")] = 0,
 ) -> None:
     """Compare systems by their saved answers: tables, tests, faults and a page. Nothing is generated or trained."""
     from overton.commands.comparing import compare_files

@@ -40,8 +40,14 @@ def run_recipe(recipe: Path, run_dir: Path | None, overrides: list[str] | None, 
         make_preset(settings.reward.preset, settings.reward.overrides)
     folder = RunDir(run_dir or Path("runs") / settings.name)
     trained = (folder.manifest("training") or {}).get("status") == "complete"
-    if "training" in [stage.name for stage in stages_between(settings, first, last)] and not trained:
-        # Hours of other stages may come before it.
+    # Hours of other stages may come before these.
+    asked_for = [stage.name for stage in stages_between(settings, first, last)]
+    if "generation" in asked_for and settings.generation.others:
+        from overton.generation.prompts import templates_of
+
+        for system in settings.generation.others:
+            templates_of(system)
+    if "training" in asked_for and not trained:
         from overton.training.preflight import check_start
 
         check_start(settings, count())

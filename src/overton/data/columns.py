@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from overton.data.cells import check_columns, is_nan
-from overton.errors import DataError
+from overton.errors import DataError, nearest
 
 SITUATION_COLUMNS = ("id", "text", "perspectives", "metadata")
 PERSPECTIVE_COLUMNS = ("id", "situation", "label", "explanation", "cluster", "stance")
@@ -102,9 +102,7 @@ def our_columns(
 def _check_names(columns: Mapping[str, str]) -> None:
     for ours in columns:
         if ours not in _OURS:
-            near = difflib.get_close_matches(ours, _OURS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(_OURS)}"
-            raise DataError(f"data.columns.{ours}: unknown name; {hint}")
+            raise DataError(f"data.columns.{ours}: unknown name; {nearest(ours, _OURS, 'known names')}")
 
 
 def _renamed(row: dict[str, Any], columns: Mapping[str, str], where: str) -> tuple[dict[str, Any], dict[str, Any]]:

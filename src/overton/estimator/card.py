@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from overton.folders import shown_model
 from overton.notes import threshold_interval
 
 if TYPE_CHECKING:
     from overton.estimator.calibration import Calibration
-    from overton.sections import EstimatorSection
+    from overton.sections import DataPart, DataSection, EstimatorSection
 
 _SITUATION = {"mask": "the situation's words masked", "prepend": "the situation in front", "ignore": "nothing masked"}
-_METRICS = {"average_precision": "average precision", "roc_auc": "ROC AUC", "f1": "F1"}
+_METRICS = {"average_precision": "average precision", "roc_auc": "ROC AUC", "f1": "F1", "accuracy": "accuracy"}
+_DATA = {
+    "world": "the bundled world of Overton",
+    "perspectrum": "PERSPECTRUM",
+    "argkp": "Key Point Analysis 2021",
+    "valueprism": "ValuePrism",
+    "table": "a table of the author's own",
+}
 
 
 def write_card(
@@ -22,6 +30,7 @@ def write_card(
     calibration: Calibration | None = None,
     benchmark: Mapping[str, Any] | None = None,
     sets: Mapping[str, Mapping[str, Any]] | None = None,
+    source: DataSection | None = None,
 ) -> None:
     """Write ``README.md`` as the hub reads it. It holds no times, so equal runs write equal cards.
 
@@ -31,11 +40,13 @@ def write_card(
         calibration: its threshold, when measured.
         benchmark: what :func:`overton.estimator.benchmark.benchmark` gives, when measured.
         sets: calibrations of single data sets, as :func:`overton.estimator.calibrate.calibrate` gives them.
+        source: what the pairs come from; without it, the card has figures for readers but none for the hub.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
     systems: Mapping[str, Any] = (benchmark or {}).get("systems", {})
     tuned = systems.get("tuned", {})
+    kind, named = _data_set(source) if source else ("", "")
     data = ModelCardData(
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
@@ -45,14 +56,16 @@ def write_card(
         eval_results=[
             EvalResult(
                 task_type="sentence-similarity",
-                dataset_type="pairs.test.jsonl",
-                dataset_name="test pairs of its run",
+                dataset_type=kind,
+                dataset_name=f"labelled pairs of {named}",
+                dataset_split="test",
+                dataset_args={"different_per_same": benchmark["different_per_same"]} if benchmark else None,
                 metric_type=name,
                 metric_name=shown,
                 metric_value=round(float(tuned[name]["mean"]), 4),
             )
             for name, shown in _METRICS.items()
-            if tuned.get(name)
+            if source and tuned.get(name)
         ]
         or None,
     )
@@ -80,6 +93,18 @@ probabilities do not hold for them.
         text += "\n" + _table(systems)
         text += f"\nF1 is at a threshold of each model's own, chosen on dev pairs by one rule: {_rule(section)}.\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _data_set(source: DataSection) -> tuple[str, str]:
+    """A name for programs and one for readers; a folder's path is nobody else's."""
+    parts: list[DataPart | DataSection] = [*source.parts.values()] or [source]
+    kinds, names = dict[str, None](), dict[str, None]()
+    for part in parts:
+        kind, name = str(part.source), _DATA.get(part.source, "")
+        if part.source == "hub" or (part.source == "valueprism" and part.dataset):
+            kind = name = shown_model(part.dataset)
+        kinds[kind], names[name] = None, None
+    return "+".join(kinds), " and ".join(names)
 
 
 def _snippet(calibrated: bool) -> str:

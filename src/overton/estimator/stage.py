@@ -86,7 +86,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
         seed=seed,
     )
     seconds = {"training": trained.pop("seconds"), "measuring": round(time.monotonic() - start, 1)}
-    write_card(out / "model", section, calibration, result, quality.get("sets"))
+    write_card(out / "model", section, calibration, result, quality.get("sets"), recipe.data)
     write_json(out / "benchmark.json", {**result, "training": trained, "seconds": seconds})
 
     precision = {name: result["systems"][name]["average_precision"]["mean"] for name in ("base", "tuned")}

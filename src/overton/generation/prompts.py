@@ -78,18 +78,27 @@ def load_prompts(system: SystemSection, sft: Path | None = None, seed: int = 0) 
             place in it.
         DataError: ``sft`` cannot be read, or a row has no ``prompt`` or no ``completion``.
     """
-    names = USED[system.sampled if system.strategy == "parallel" else system.strategy]
-    where = f"generation.systems, {system.name}: prompts"
-    for name in system.prompts:
-        if name not in names:
-            raise RecipeError(f"{where}.{name}: strategy {system.strategy} asks only {', '.join(names)}")
-    found = {name: _load(name, system.prompts.get(name, name), where) for name in names}
+    found = templates_of(system)
     if "few-shot" in found:
         examples = _examples(system, sft, seed)
         found["few-shot"] = replace(found["few-shot"], given={"examples": examples})
     if "verbalized" in found:
         found["verbalized"] = replace(found["verbalized"], given={"samples": str(system.samples)})
     return found
+
+
+def templates_of(system: SystemSection) -> dict[str, Prompt]:
+    """The same as their files say them, without examples; quick, so that faults are told before a run begins.
+
+    Raises:
+        RecipeError: as :func:`load_prompts`.
+    """
+    names = USED[system.sampled if system.strategy == "parallel" else system.strategy]
+    where = f"generation.systems, {system.name}: prompts"
+    for name in system.prompts:
+        if name not in names:
+            raise RecipeError(f"{where}.{name}: strategy {system.strategy} asks only {', '.join(names)}")
+    return {name: _load(name, system.prompts.get(name, name), where) for name in names}
 
 
 def _load(name: str, source: str, where: str) -> Prompt:

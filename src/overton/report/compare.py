@@ -210,5 +210,8 @@ def _details(comparison: Row) -> list[tuple[str, str]]:
         rows.append(("label prefix", settings["labels"]))
     if settings["nli_model"]:
         rows.append(("entailment by", settings["nli_model"]))
+    if settings["left_out"]:
+        rows.append(("systems left out", ", ".join(settings["left_out"])))
+    rows += [(f"called {own} in its file", name) for name, own in settings["renamed"].items()]
     rows += [("bootstrap resamples", str(settings["bootstrap"])), ("seed", str(settings["seed"]))]
     return rows + list(settings["versions"].items())

@@ -89,6 +89,10 @@ def _settings(source: str | Path | None) -> tuple[str | Path | None, dict[str, A
     preset = path.parent / Path(settings.get("preset", "")).expanduser()
     if preset.suffix and preset.is_file():  # beside the file, as the estimator may be
         settings["preset"] = str(preset)
+    try:
+        make_preset(settings.get("preset", "overton"), settings.get("overrides", {}))
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
     name = settings.get("estimator")
     if name is not None:
         beside = path.parent / name

@@ -6,11 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from overton.errors import RecipeError
+from overton.errors import RecipeError, nearest
 from overton.rewards.bounds import LARGEST
 from overton.rewards.op_grpo import OpGrpoPreset
 from overton.rewards.overton import OvertonPreset
 from overton.rewards.quality_diversity import QualityDiversityPreset
+from overton.sections_training import RewardSection
 
 Preset = OpGrpoPreset | OvertonPreset | QualityDiversityPreset
 PRESETS: dict[str, type[Preset]] = {
@@ -47,9 +48,9 @@ def make_preset(name: str | Path, overrides: dict[str, Any]) -> Preset:
     defaults = {f.name: f.default for f in dataclasses.fields(PRESETS[name])}
     for key, value in overrides.items():
         if key not in defaults:
-            beside = f"; `{key}` is a key of a settings file, beside `overrides`" if key in FILE_KEYS else ""
-            known = ", ".join(sorted(defaults))
-            raise RecipeError(f"{where}.overrides.{key}: preset {name!r} has no such field; known: {known}{beside}")
+            beside = f"`{key}` is a key of a settings file, beside `overrides`"
+            hint = beside if key in FILE_KEYS else nearest(key, sorted(defaults))
+            raise RecipeError(f"{where}.overrides.{key}: preset {name!r} has no such field; {hint}")
         _check(f"{where}.overrides.{key}", defaults[key], value)
     try:
         return PRESETS[name](**overrides)
@@ -107,9 +108,16 @@ def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
     section = raw["reward"] if recipe else raw
     if not isinstance(section, dict):
         raise RecipeError(f"{path}: keys are wanted ({', '.join(FILE_KEYS)}), found {type(section).__name__}")
-    unknown = [] if recipe else [str(key) for key in section if key not in FILE_KEYS]
-    if unknown:
-        raise RecipeError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(FILE_KEYS)}")
+    known, above = (tuple(RewardSection.model_fields), "reward.") if recipe else (FILE_KEYS, "")
+    if unknown := [str(key) for key in section if key not in known]:
+        raise RecipeError(f"{path}: unknown key {above}{unknown[0]}; {nearest(unknown[0], known)}")
+    # A recipe has a section `estimator`; the others are keys of the section `reward` there.
+    beside = [key for key in FILE_KEYS if recipe and key in raw and not isinstance(raw[key], dict | None)]
+    if beside:
+        raise RecipeError(
+            f"{path}: `reward` makes this a recipe, where `{beside[0]}: {raw[beside[0]]}` has no place; for a settings "
+            f"file write {', '.join(FILE_KEYS)} without `reward` above them"
+        )
     if not isinstance(section.get("overrides", {}), dict | None):
         raise RecipeError(f"{path}: `overrides` must hold fields of the preset, found {section['overrides']!r}")
     for key in section.get("overrides") or ():

@@ -17,6 +17,7 @@ from overton.commands.scoring_pairs import Evaluators
 from overton.errors import DataError
 from overton.evaluation.statistics import interval
 from overton.jsonio import read_jsonl
+from overton.report.compare import build_comparison
 
 Call = Callable[..., tuple[int, str, str]]
 Fails = Callable[..., str]
@@ -135,6 +136,18 @@ def test_files_of_one_name_in_folders_of_one_name_are_told_apart(tmp_path: Path,
     assert set(found["systems"]) == {"a/x/ans", "b/x/ans", "a/x/ans/mine", "b/x/ans/mine"}
     assert list(found["settings"]["files"]) == ["a/x/ans.jsonl", "b/x/ans.jsonl"]
     assert all(own["answers"] == 1 for own in found["answers"].values())
+    renamed = {"a/x/ans/mine": "mine", "b/x/ans/mine": "mine"}
+    assert {key: found["settings"][key] for key in ("system", "left_out", "renamed")} == {
+        "system": [],
+        "left_out": [],
+        "renamed": renamed,
+    }
+    asked = ["a/x/ans/mine", "a/x/ans"]
+    found = compare_files(paths, refs, Evaluators(estimator=str(encoder)), only=asked, resamples=100)
+    assert found["settings"]["system"] == asked
+    assert found["settings"]["left_out"] == ["b/x/ans", "b/x/ans/mine"]
+    assert found["settings"]["renamed"] == {"a/x/ans/mine": "mine"}
+    assert "systems left out" in build_comparison(found)
 
 
 def test_bad_input_is_one_message_and_nothing_is_written(
