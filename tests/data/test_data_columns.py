@@ -25,6 +25,7 @@ from table_files import HEADER, csv_file, jsonl_file, views_of
     ("header", "columns", "message"),
     [
         (["id", "situation", "label", "reason"], {}, "no column `explanation`"),
+        (["ID", "Situation", "Explanations"], {}, "'ID' is written 'id', 'Situation' is written 'situation'. Rename"),
         (["sentence1", "sentence2", "label"], {}, "Labelled pairs of sentences are none of these: .* one `cluster`"),
         (["id", "situation", "label", "explanation", "colour"], {}, "unknown column 'colour'; known columns"),
         (["id", "situation", "label", "explanation", "clutser"], {}, r"'clutser' \(did you mean cluster\?\)"),

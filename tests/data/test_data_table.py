@@ -158,7 +158,12 @@ def test_an_answer_that_repeats_itself_is_not_learnt(tmp_path: Path) -> None:
         ("t.csv", b"id,situation,label,explanation\n", "no rows"),
         ("t.csv", "id,situation\na,b\nä,c\n".encode("latin-1"), "line 3: not UTF-8"),
         ("t.csv", b'id,situation,label,explanation\na,b,c,"d\n', "broken CSV"),
-        ("t.csv", b"id;situation;label;explanation\na;b;c;d\n", "separated by a comma, the header has ';'"),
+        (
+            "t.csv",
+            b"id;situation;label;explanation\na;b;c;d\n",
+            "separated by a comma, the header has ';'. Save it with a comma",
+        ),
+        ("t.csv", b"id\tsituation\tlabel\texplanation\na\tb\tc\td\n", "between cells, or name it .tsv"),
         ("t.tsv", b"id,situation,label,explanation\na,b,c,d\n", "separated by a tab, the header has ','"),
         ("t.jsonl", b"", "no rows"),
         ("t.jsonl", b'{"id": 1,\n', "line 1: broken JSON"),

@@ -64,8 +64,14 @@ def our_columns(
         for _, *halves in renamed:
             _call_text(*halves)
     if form is None or (form is PERSPECTIVE_COLUMNS and "explanation" not in {*named, *others}):
+        ours = [
+            f"{name!r} is written {name.lower()!r}"
+            for name in rows[0][1]
+            if name.lower() in _OURS and not name.islower()
+        ]
         raise DataError(
             f"{source}: no column `explanation`, `answer` or `perspectives`; found: {', '.join(sorted(rows[0][1]))}."
+            f"{' ' + ', '.join(ours) + '.' if ours else ''}"
             " Rename yours in the file, or name it in a recipe: data.columns: {explanation: YOUR COLUMN}. A table has a"
             " row a perspective (id, situation, label, explanation, maybe cluster and stance), a row an answer"
             " (situation, answer) or a row a situation (id, text, perspectives). Labelled pairs of sentences are none"

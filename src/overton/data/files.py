@@ -37,7 +37,10 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         header = [name.strip() for name in next(reader, [])]
         if len(header) == 1 and (found := next((sign for sign in ";\t,|" if sign in header[0]), "")):
             wanted = "a tab" if kind == ".tsv" else "a comma"
-            raise DataError(f"{path}: cells of a {kind} file are separated by {wanted}, the header has {found!r}")
+            raise DataError(
+                f"{path}: cells of a {kind} file are separated by {wanted}, the header has {found!r}. Save it with "
+                f"{wanted} between cells" + (", or name it .tsv" if found == "\t" else "")
+            )
         if len(set(header)) != len(header):
             raise DataError(f"{path}: a column name occurs twice in the header: {', '.join(header)}")
         empty = True
