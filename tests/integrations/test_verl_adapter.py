@@ -100,6 +100,16 @@ def test_settings_come_as_arguments_and_wrong_ones_are_errors(tmp_path: Path) ->
         compute_score("d", HALF, REFERENCES, EXTRA, reward=str(tmp_path / "none"))
 
 
+def test_a_thought_that_the_template_opened_and_nothing_ends_is_no_answer() -> None:
+    empty, half = compute_score("d", "", REFERENCES, EXTRA), compute_score("d", HALF, REFERENCES, EXTRA)
+    opened = {"extra_info": EXTRA, "prompt_end": "<think>\n"}
+    assert compute_score("d", HALF, REFERENCES, **opened) == empty
+    assert compute_score("d", f"Hm.</think>\n{HALF}", REFERENCES, **opened) == half
+    assert compute_score("d", None, REFERENCES, **opened)["unscored"] == 1.0
+    # As verl decodes gpt-oss: without special tokens.
+    assert compute_score("d", f"analysisWe see. {GOOD}assistantfinal{HALF}", REFERENCES, EXTRA) == half
+
+
 def test_the_environment_names_the_reward(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text('{"preset": "op-grpo"}', encoding="utf-8")
     monkeypatch.setenv("OVERTON_REWARD", str(tmp_path / "r.json"))
