@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from overton.errors import DataError
+from overton.errors import DataError, RecipeError
 from overton.integrations.common import first_rows, is_missing, load_lone_scorer, log_unscored, situation_text
 from overton.rewards import parse_references
 from overton.segment import behind
@@ -56,6 +56,8 @@ def compute_score(
         OvertonError: the settings, or the estimator they name, are of no use, a term compares answers of a group, or
             not one of the first 32 rows could be read.
     """
+    if not isinstance(prompt_end, str):
+        raise RecipeError(f"prompt_end: a text such as '<think>' is wanted, found {prompt_end!r}")
     scorer = load_lone_scorer("verl", reward, preset, **overrides)
     try:
         answer = behind(prompt_end, solution_str) if isinstance(solution_str, str) else solution_str
