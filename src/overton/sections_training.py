@@ -117,6 +117,12 @@ class RewardSection(Section):
     token_env: str = Field(
         "", description="placement by URL: environment variable that holds the server's token; nothing = it wants none"
     )
+    timeout: float = Field(
+        180.0,
+        gt=0,
+        le=86_400,
+        description="placement by URL: seconds to wait for one reply; after that fewer are asked for",
+    )
 
     @property
     def remote(self) -> bool:
@@ -124,8 +130,9 @@ class RewardSection(Section):
         return "://" in self.placement
 
     def deciding(self) -> dict[str, Any]:
-        """Not the server's token, nor where the estimator runs on this machine."""
-        return self.model_dump(mode="json", exclude={"token_env"} | (set() if self.remote else {"placement"}))
+        """Not the server's token or time, nor where the estimator runs on this machine."""
+        unimportant = {"token_env", "timeout"} | (set() if self.remote else {"placement"})
+        return self.model_dump(mode="json", exclude=unimportant)
 
     @model_validator(mode="after")
     def _check(self) -> RewardSection:

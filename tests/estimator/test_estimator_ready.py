@@ -96,7 +96,7 @@ def test_of_a_base_whose_calibration_comes_along(tmp_path: Path) -> None:
 def test_a_base_without_a_calibration_is_refused(tiny_base: Path, trained: RunDir, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     run_stages(taking(str(trained.path)), run, "estimator", "estimator")
-    with pytest.raises(ModelError, match=r"has no calibration.*`train_on: nothing` name another run's estimator"):
+    with pytest.raises(ModelError, match=r"no calibration\.json.*`train_on: nothing` name another run's estimator"):
         run_stages(taking(str(tiny_base)), run, "estimator", "estimator")
     SimilarityEstimator.load(run.stage("estimator"))  # what was there stays
 

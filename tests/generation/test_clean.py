@@ -79,11 +79,12 @@ def test_nothing_is_left_of_nothing(reply: str) -> None:
 def test_special_tokens_are_read_where_they_tell_the_answer_from_thoughts() -> None:
     marks = ["<|channel|>", "<|message|>", "<|end|>", "<|start|>", "<|return|>"]
     said = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>A view.<|return|>"
-    for special, wanted in ((marks, "A view."), (marks[1:], "analysisHm.assistantfinalA view.")):
+    for special, wanted in ((marks, said), (marks[1:], "analysisHm.assistantfinalA view.")):
         tokenizer = train_tokenizer(["A view."], 300)
         tokenizer.add_special_tokens({"additional_special_tokens": special})
         text = said if special == marks else said.replace("<|channel|>", "")
-        assert clean_answer(answer_text(tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer)) == wanted
+        assert answer_text(tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer) == wanted
+        assert clean_answer(wanted) == "A view."
 
 
 PIECES = st.sampled_from(

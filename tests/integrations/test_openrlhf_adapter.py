@@ -41,6 +41,16 @@ def test_a_thought_that_the_prompt_opened_and_nothing_ends_is_no_answer() -> Non
     assert found["extra_logs"]["perspectives"].tolist() == [0, good.terms["perspectives"]]
 
 
+def test_the_channels_of_gpt_oss_are_read_before_their_tokens_go() -> None:
+    prompt = f"<|start|>user<|message|>{SITUATION.text}<|end|><|start|>assistant"
+    thought = f"<|channel|>analysis<|message|>let me see. {GOOD}"
+    texts = [thought, f"{thought}<|end|><|start|>assistant<|channel|>final<|message|>{HALF}<|return|>"]
+    texts.append(f"<|channel|>final<|message|>{HALF}<|return|>")
+    found = reward_func([prompt + text for text in texts], [prompt] * 3, [LABEL] * 3)
+    wanted = [expected(text).value for text in ("", HALF, HALF)]
+    assert found["rewards"].tolist() == pytest.approx(wanted, abs=1e-6)
+
+
 def test_no_answers() -> None:
     found = reward_func([], [], [])
     assert found["rewards"].shape == found["scores"].shape == (0,)

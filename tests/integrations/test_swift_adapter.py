@@ -93,6 +93,15 @@ def test_cut_off_answers_pay(orms: dict[str, Any]) -> None:
     assert found[0] - found[1] == pytest.approx(0.5)
 
 
+def test_what_the_template_opened_stands_in_the_completion_and_an_endless_thought_is_no_answer(
+    orms: dict[str, Any],
+) -> None:
+    marks = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>"
+    texts = [f"<think>\n{GOOD}", f"<think>\nHm.</think>\n{HALF}", f"<think>\n\n</think>\n\n{HALF}", marks + HALF]
+    half = expected(HALF).value
+    assert orms["overton"]()(texts, **columns(4)) == pytest.approx([expected("").value, half, half, half])
+
+
 def test_groups_are_those_of_a_prompt_or_else_of_a_situation(orms: dict[str, Any]) -> None:
     """Novelty looks at the siblings: what both answers cover is new in neither."""
     reward = orms["overton"](overrides={"novelty_weight": 1.0})

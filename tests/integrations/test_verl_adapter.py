@@ -45,6 +45,7 @@ def test_references_in_every_form_and_either_place(references: Any, channel: str
         ("x", REFERENCES, "text", "extra_info.question"),
         ("x", "no list", {"situation": "?"}, "reward_model.ground_truth: a list of references is wanted"),
         ("x", None, {"situation": "?", "references": [{"label": "a"}]}, "extra_info.references[0]"),
+        ("x", {"references": REFERENCES}, {"situation": "?"}, "found dict with the keys ['references']"),
         ("x", [], {"situation": "?"}, "no reference perspectives"),
         (None, REFERENCES, {"situation": "?"}, "NoneType, not text"),
     ],
@@ -93,11 +94,27 @@ def test_settings_come_as_arguments_and_wrong_ones_are_errors(tmp_path: Path) ->
     assert other == paper
     verls_own = {"reward_router_address": "127.0.0.1:1", "reward_model_tokenizer": object()}
     assert compute_score("d", HALF, REFERENCES, EXTRA, **verls_own)["score"] == plain
-    for wrong in ({"preset": "no such"}, {"betta": 1.0}, {"beta": "high"}, {"reward": str(tmp_path / "none.yaml")}):
+    for wrong in (
+        {"preset": "no such"},
+        {"betta": 1.0},
+        {"beta": "high"},
+        {"prompt_end": True},
+        {"reward": str(tmp_path / "none.yaml")},
+    ):
         with pytest.raises(RecipeError):
             compute_score("d", "x", None, None, **wrong)  # also when the row is bad
     with pytest.raises(ModelError):
         compute_score("d", HALF, REFERENCES, EXTRA, reward=str(tmp_path / "none"))
+
+
+def test_a_thought_that_the_template_opened_and_nothing_ends_is_no_answer() -> None:
+    empty, half = compute_score("d", "", REFERENCES, EXTRA), compute_score("d", HALF, REFERENCES, EXTRA)
+    opened = {"extra_info": EXTRA, "prompt_end": "<think>\n"}
+    assert compute_score("d", HALF, REFERENCES, **opened) == empty
+    assert compute_score("d", f"Hm.</think>\n{HALF}", REFERENCES, **opened) == half
+    assert compute_score("d", None, REFERENCES, **opened)["unscored"] == 1.0
+    # As verl decodes gpt-oss: without special tokens.
+    assert compute_score("d", f"analysisWe see. {GOOD}assistantfinal{HALF}", REFERENCES, EXTRA) == half
 
 
 def test_the_environment_names_the_reward(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

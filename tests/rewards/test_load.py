@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from overton.errors import RecipeError
+from overton.errors import ModelError, RecipeError
 from overton.integrations.trl import TrlReward
 from overton.rewards import OvertonReward, load_reward
 from overton.rewards.presets import make_preset
-from overton.testing import tiny_encoder
+from overton.testing import tiny_encoder, tiny_policy
+from overton.types import Group, Perspective
 
 SIZE = 32  # numbers of a row of the tiny encoder; the untuned MiniLM has 384
 
@@ -116,3 +117,14 @@ def test_fields_that_are_none_of_the_preset_are_named(name: str) -> None:
     # `overton serve reward --set NAME=VALUE` hands over whatever it is told.
     with pytest.raises(RecipeError, match=f"{name}: preset 'overton' has no such field"):
         load_reward(**{name: "x"})
+
+
+def test_a_model_without_a_threshold_is_told_what_it_is(tmp_path: Path) -> None:
+    group = Group("May I?", (Perspective("", "It hurts."),), ("It hurts.",))
+    policy = tiny_policy(tmp_path / "policy", max_length=64)
+    with pytest.raises(ModelError, match=r"policy: a language model \(Qwen2ForCausalLM\).*`policy\.model` and"):
+        load_reward(policy).score([group])
+    encoder = tiny_encoder(tmp_path / "encoder")
+    with pytest.raises(ModelError, match=r"encoder: no calibration\.json, so no threshold.*`estimator\.base`"):
+        load_reward(encoder).score([group])
+    assert load_reward(encoder, threshold=0.5).score([group])[0][0].value is not None

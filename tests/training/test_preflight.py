@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 from importlib import metadata, util
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,14 @@ import torch
 from transformers import AutoTokenizer
 from trl.scripts.vllm_serve import ScriptArguments, build_command
 
-from overton.errors import RecipeError
+from overton.errors import RecipeError, RunError
 from overton.estimator.models import model_hash
 from overton.jsonio import write_json
 from overton.recipe import Recipe, parse_recipe
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training import preflight
+from overton.training.parts import of_server
+from overton.training.placement import placed_reward
 from overton.training.policy import load_policy
 from overton.training.preflight import Problem, check_start
 from overton.types import Perspective, Situation
@@ -194,6 +197,16 @@ def test_a_server_that_does_not_answer() -> None:
     assert "no scores after 1 tries" in only(preflight.machine(made, 1)).text
     made = recipe(reward={"placement": "http://127.0.0.1:9", "token_env": "OVERTON_NO_SUCH_TOKEN"})
     assert "OVERTON_NO_SUCH_TOKEN is not set" in only(preflight.machine(made, 1)).text
+
+
+@pytest.mark.timeout(60)  # the default wait is three minutes
+def test_a_server_that_says_nothing_is_waited_for_as_long_as_the_recipe_says() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        made = recipe(reward={"placement": f"http://127.0.0.1:{silent.getsockname()[1]}", "timeout": 0.2})
+        assert "(timed out)" in only(preflight.machine(made, 1)).text
+        with pytest.raises(RunError, match="timed out"):
+            of_server(made)
+        assert placed_reward(made, None, "cpu").timeout == 0.2
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,7 @@ def test_keys_that_decide_no_weights_make_nothing_again(copied: RunDir) -> None:
         "training.grpo.vllm_tensor_parallel_size=2",
         "reward.placement=cpu",
         "reward.token_env=TOKEN",
+        "reward.timeout=30",
     ]
     for change in changes:
         assert not run_stage(recipe_with(change, **SMALL), copied, TRAINING), change

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from overton.errors import ModelError
 from overton.estimator.calibration import CALIBRATION_FILE, Calibration
-from overton.estimator.models import load_sentence_transformer, model_hash, overlong
+from overton.estimator.models import load_sentence_transformer, model_hash, no_calibration, overlong
 from overton.estimator.preprocess import Preprocessing, plain_layout
 from overton.estimator.store import VectorStore
 from overton.precision import has_fast_bf16
@@ -170,7 +170,7 @@ class SimilarityEstimator:
 
     def _calibrated(self) -> Calibration:
         if self.calibration is None:
-            raise ModelError("this estimator has no calibration.json, so no threshold; run the estimator stage")
+            raise ModelError(no_calibration(self.model))
         return self.calibration
 
     def encode(

@@ -157,6 +157,24 @@ def overlong(model: SentenceTransformer) -> Callable[[Sequence[str]], list[bool]
     return found
 
 
+def no_calibration(model: SentenceTransformer) -> str:
+    """What a model is that nobody calibrated, and what to name in its place."""
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    name = getattr(config, "_name_or_path", "") or "this estimator"
+    trained = [kind for kind in getattr(config, "architectures", None) or () if kind.endswith("ForCausalLM")]
+    if trained and not (Path(name) / "modules.json").is_file():
+        return (
+            f"{name}: a language model ({trained[0]}), and an estimator is wanted, whose cosine says whether two texts "
+            "state the same perspective. Name a run directory or an estimator's folder, or nothing for the untuned "
+            "all-MiniLM-L6-v2; `policy.model` and `llm.model` are the places for a language model"
+        )
+    return (
+        f"{name}: no calibration.json, so no threshold: nobody knows from which cosine on two texts state the same "
+        "perspective. Name a run directory or an estimator's folder; `overton estimator RECIPE` with `estimator.base` "
+        "makes one of this model"
+    )
+
+
 def model_hash(folder: Path) -> str:
     """Hash of what decides a model's output."""
     return fingerprint(model_files(folder))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from overton.errors import ModelError
 from overton.estimator.calibration import CALIBRATION_FILE, Calibration
-from overton.estimator.models import UNWANTED, WANTED, model_folder, model_hash
+from overton.estimator.models import UNWANTED, WANTED, model_folder, model_hash, no_calibration
 from overton.estimator.open import open_estimator
 from overton.estimator.preprocess import SETTINGS_FILE
 from overton.estimator.shipped import UNTUNED, shipped_calibration, shipped_sets
@@ -31,9 +31,8 @@ def check_ready(section: EstimatorSection) -> None:
     found, _ = open_estimator(section.base)
     if found.calibration is None:
         raise ModelError(
-            f"estimator.base: {section.base} has no calibration, so nobody knows from which cosine on two sentences "
-            "are the same perspective. With `train_on: nothing` name another run's estimator, or a base whose "
-            "calibration comes along (docs/estimator.md); or train it here"
+            f"estimator.base: {no_calibration(found.model)}. With `train_on: nothing` name another run's estimator, "
+            "or a base whose calibration comes along (docs/estimator.md)"
         )
 
 

@@ -8,10 +8,8 @@ from overton.thoughts import THOUGHT_CLOSE, THOUGHT_OPEN
 
 # The beginning of a thought is often part of the prompt, so its end alone tells.
 _THOUGHT_END = re.compile(THOUGHT_CLOSE, re.IGNORECASE)
+_THOUGHT = re.compile(THOUGHT_OPEN, re.IGNORECASE)
 _SPACE = re.compile(r"\s*+")
-# gpt-oss names its channels; the answer is in the last one.
-_CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>")
-_OTHER_CHANNEL = re.compile(r"<\|channel\|>\s*(?:analysis|commentary)\b")
 _SPECIAL = r"(?:<\|[A-Za-z_]{1,40}\|>|</?s>|<(?:start|end)_of_turn>|<[be]os>|\[/?INST\])"
 # What opens the model's turn: special tokens, its role on a line or before a colon.
 _HEAD = re.compile(
@@ -19,10 +17,10 @@ _HEAD = re.compile(
     r"|(?:assistant|model)[ \t]*:?[ \t]*(?:\n|\Z)|assistant[ \t]*:",
     re.IGNORECASE,
 )
-# What ends it: a special token, another turn's role alone on a line, or a thought without an end; no struck-out words.
+# What ends it: a special token, or another turn's role alone on a line; no struck-out words.
 _TAIL = re.compile(
     rf"<s>[^<\n]+</s>|(?P<end>{_SPECIAL}|\n[ \t]*(?:assistant|user)[ \t]*:[ \t]*(?=\n|\Z)"
-    rf"|\n[ \t]*(?-i:assistant|user)[ \t]*(?=\n|\Z)|{THOUGHT_OPEN})",
+    r"|\n[ \t]*(?-i:assistant|user)[ \t]*(?=\n|\Z))",
     re.IGNORECASE,
 )
 
@@ -51,9 +49,8 @@ def share(tokens: int, part: str, whole: str) -> int:
 
 
 def _cleaned(text: str) -> str:
-    for ends in (_CHANNEL, _THOUGHT_END):
-        text = text[max((match.end() for match in ends.finditer(text)), default=0) :]
-    if thought := _OTHER_CHANNEL.search(text):  # cut off before its answer
+    text = text[max((match.end() for match in _THOUGHT_END.finditer(text)), default=0) :]
+    if thought := _THOUGHT.search(text):  # without an end
         text = text[: thought.start()]
     text = text.strip()
     first = start = _after_head(text, 0, len(text))

@@ -27,11 +27,13 @@ from overton.segment import behind
 from overton.types import Group, Score
 
 _log = logging.getLogger("overton.integrations")
-# Tokens that chat templates and tokenizers add; <think> and the template's own tags are not among them.
+# Tokens that chat templates and tokenizers add; <think> and the template's own tags are not among them, and those of
+# gpt-oss that tell its answer from its thoughts are kept in answers.
 _SPECIAL = re.compile(
     r"<\|[^|<>\s]{1,60}\|>|<｜[^｜<>\s]{1,60}｜>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
     r"|\[(?:PAD|BOS|EOS|UNK|CLS|SEP)\]"
 )
+_KEPT = ("<|channel|>", "<|message|>")
 _LEAST_OVERLAP = 8  # characters of a prompt that was cut on the left; fewer may agree by chance
 
 
@@ -119,7 +121,7 @@ def read_sample(query: Any, prompt: Any, label: Any) -> Group:
 
 
 def response_text(query: str, prompt: str) -> str:
-    """What the model wrote, without the prompt and without special tokens.
+    """What the model wrote, without the prompt and without special tokens but those that name gpt-oss's channels.
 
     A query is decoded from tokens. So its spaces may differ from the prompt's, and where the prompt was too long,
     its beginning is gone.
@@ -128,7 +130,7 @@ def response_text(query: str, prompt: str) -> str:
         DataError: the query does not begin with the prompt or the end of it.
     """
     if query.startswith(prompt):
-        return _SPECIAL.sub("", query[len(prompt) :]).strip()
+        return _plain(query[len(prompt) :])
     asked = "".join(prompt.split())
     places = [index for index, character in enumerate(query) if not character.isspace()]
     given = "".join(query[index] for index in places)
@@ -137,8 +139,12 @@ def response_text(query: str, prompt: str) -> str:
         if start and kept < _LEAST_OVERLAP:
             break
         if asked[start] == given[:1] and given.startswith(asked[start:]):
-            return _SPECIAL.sub("", query[places[kept - 1] + 1 :]).strip()
+            return _plain(query[places[kept - 1] + 1 :])
     raise DataError(
         "query: does not begin with its prompt, nor with the end of it, so the answer cannot be told from the prompt; "
         "the tokenizer does not give back the text it was given"
     )
+
+
+def _plain(answer: str) -> str:
+    return _SPECIAL.sub(lambda mark: mark[0] if mark[0] in _KEPT else "", answer).strip()

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from overton.errors import DataError
+from overton.errors import DataError, RecipeError
 from overton.integrations.common import first_rows, is_missing, load_lone_scorer, log_unscored, situation_text
 from overton.rewards import parse_references
+from overton.segment import behind
 from overton.types import Group, Score
 
 
@@ -24,6 +25,7 @@ def compute_score(
     *,
     reward: str | None = None,
     preset: str | None = None,
+    prompt_end: str = "",
     reward_router_address: Any = None,
     reward_model_tokenizer: Any = None,
     **overrides: Any,
@@ -36,9 +38,12 @@ def compute_score(
         ground_truth: the references, unless ``extra_info`` has them; in the forms that
             :func:`overton.rewards.parse_references` reads.
         extra_info: a mapping with ``situation`` (or ``question``) and perhaps ``references``.
-        reward: with this and the next two, ``reward_kwargs`` choose another reward than the environment variable
-            ``OVERTON_REWARD``: a settings file, run directory, estimator folder or hub name.
+        reward: with this, ``preset`` and ``overrides``, ``reward_kwargs`` choose another reward than the environment
+            variable ``OVERTON_REWARD``: a settings file, run directory, estimator folder or hub name.
         preset: name of a preset, or its file; where ``reward`` names another one, its overrides do not count.
+        prompt_end: what the chat template ends every prompt with, as far as it matters: of ``<think>`` an answer that
+            never ends the thought counts as empty. verl hands over neither the prompt as the model read it nor the
+            tokenizer.
         reward_router_address: verl's own; not looked at.
         reward_model_tokenizer: verl's own; not looked at.
         overrides: fields of the preset.
@@ -51,9 +56,12 @@ def compute_score(
         OvertonError: the settings, or the estimator they name, are of no use, a term compares answers of a group, or
             not one of the first 32 rows could be read.
     """
+    if not isinstance(prompt_end, str):
+        raise RecipeError(f"prompt_end: a text such as '<think>' is wanted, found {prompt_end!r}")
     scorer = load_lone_scorer("verl", reward, preset, **overrides)
     try:
-        group = _group(f"data source {data_source!r}", solution_str, ground_truth, extra_info)
+        answer = behind(prompt_end, solution_str) if isinstance(solution_str, str) else solution_str
+        group = _group(f"data source {data_source!r}", answer, ground_truth, extra_info)
     except DataError as error:
         first_rows.unreadable(error)
         score = Score(None, str(error))

@@ -42,7 +42,8 @@ def parse_references(value: Any, where: str = "references") -> tuple[Perspective
             "a list too, and encode once"
         )
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
-        raise DataError(f"{where}: a list of references is wanted, found {type(value).__name__}")
+        keys = f" with the keys {_keys(value)}" if isinstance(value, Mapping) else ""
+        raise DataError(f"{where}: a list of references is wanted, found {type(value).__name__}{keys}")
     return tuple(_one(item, f"{where}[{index}]") for index, item in enumerate(value))
 
 

@@ -69,7 +69,7 @@ def of_server(recipe: Recipe) -> dict[str, Any]:
         return {}
     from overton.integrations.remote import RemoteReward
 
-    client = RemoteReward(recipe.reward.placement, recipe.reward.token_env)
+    client = RemoteReward(recipe.reward.placement, recipe.reward.token_env, recipe.reward.timeout)
     client.check()
     return {"server": client.identity}
 

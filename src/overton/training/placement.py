@@ -35,7 +35,7 @@ def placed_reward(
     if section.remote:
         from overton.integrations.remote import RemoteReward
 
-        return RemoteReward(section.placement, section.token_env)
+        return RemoteReward(section.placement, section.token_env, section.timeout)
     if estimator is None:
         raise RecipeError(f"reward.placement: {section.placement} needs an estimator; overton estimator RECIPE")
     # A GPU named `cuda` alone would be the first one for every process.

@@ -139,7 +139,7 @@ def _placement(recipe: Recipe) -> Iterator[Problem]:
         from overton.integrations.remote import RemoteReward
 
         try:
-            RemoteReward(place, recipe.reward.token_env).check()
+            RemoteReward(place, recipe.reward.token_env, recipe.reward.timeout).check()
         except OvertonError as error:
             yield Problem("error", key, str(error))
     elif place.startswith("cuda"):
