@@ -42,6 +42,9 @@ def test_scores(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[
     assert figures == json.loads(shown[shown.index("\n{") :])
     assert {s: m["depth"]["mean"] for s, m in figures["systems"].items()} == {"long": 3, "short": pytest.approx(4 / 3)}
     assert "3 of 3" in shown and "long" in shown
+    table = shown[shown.index("Differences of mean grades") : shown.index("\n{")]
+    mean = next(c["difference"] for c in figures["comparisons"] if c["metric"] == "judge_mean")
+    assert "short - long" in table and f"{mean:.3f}" in table
     gain = next(c for c in figures["comparisons"] if c["metric"] == "depth")
     assert (gain["a"], gain["b"], gain["difference"], gain["n"]) == ("short", "long", pytest.approx(-5 / 3), 3)
     assert [row["system"] for row in read_jsonl(tmp_path / "out" / "scores.jsonl")] == ["long"] * 3 + ["short"] * 3

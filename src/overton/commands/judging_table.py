@@ -28,6 +28,8 @@ def judge_tables(figures: Row) -> list[Table]:
             table.add_row(metric, *(interval_cell(found[metric]) for found in systems.values()))
         table.add_row("scored", *(scored_cell(found["judge_mean"]) for found in systems.values()))
         tables.append(table)
+        if pairs := [row for row in figures["comparisons"] if row["metric"] == "judge_mean"]:
+            tables.append(_pairs_table(pairs, f"Differences of mean grades by {judges}"))
     for pair in figures["pairwise"]:
         table = Table("", "", title=f"{escape(pair['a'])} against {escape(pair['b'])}, both orders (95%)")
         table.add_row("win rate", interval_cell(pair["win_rate"], 100, 1, "%"))
@@ -64,7 +66,7 @@ def overtonbench_tables(figures: Row) -> list[Table]:
                 table.add_row(escape(name), split, *cells, scored_cell(scores["unweighted"]))
         tables.append(table)
         if pairs:
-            tables.append(_pairs_table(pairs, title))
+            tables.append(_pairs_table(pairs, f"Differences of OvertonScores: {title}"))
     if figures["check"]:
         names = ("n", "mae", "baseline_mae", "spearman", "baseline_spearman")
         table = Table("", *names, title="The judge against people; baseline: mean of the participant's other ratings")
@@ -90,14 +92,14 @@ def scored_cell(value: Row) -> str:
 
 
 def _pairs_table(pairs: Sequence[Row], title: str) -> Table:
-    """Differences of OvertonScores, p corrected for all of the table."""
+    """Differences between systems; p is corrected for all comparisons in the file."""
     from rich.markup import escape
     from rich.table import Table
 
     from overton.report.metrics import p_text
 
     columns = ("", "metric", "difference", "p (Holm)", "questions")
-    table = Table(*columns, title=f"Differences of OvertonScores, paired by question: {title} (95%)")
+    table = Table(*columns, title=f"{title}, paired by question (95%)")
     for row in pairs:
         cell = interval_cell({**row, "mean": row["difference"]}, digits=3)
         names = f"{escape(row['a'])} - {escape(row['b'])}"
