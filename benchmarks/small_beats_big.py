@@ -2,7 +2,7 @@
 
     python benchmarks/small_beats_big.py                       # everything; goes on where it was killed
     python benchmarks/small_beats_big.py --seeds 0 --systems sft op-grpo big
-    python benchmarks/small_beats_big.py --seeds 3 4 5 --ablations --runs runs/more-seeds --out MORE   # other seeds
+    python benchmarks/small_beats_big.py --seeds 3 4 5 --ablations --runs runs/more-seeds --out MORE.json
     python benchmarks/small_beats_big.py --page                # docs/results.md, README.md and the figure from --out
 
 For each seed: data and estimator as in recipes/small-beats-big.yaml, then each system's policies and answers, judged on
@@ -28,7 +28,7 @@ from pathlib import Path
 
 from headline.measure import measure, nli_model
 from headline.parts import Part, made, missing_lengths, parts_of
-from headline.report import collect, markdown, write_page
+from headline.report import collect, goals, markdown, write_page
 from headline.systems import SYSTEMS
 from headline.train import Seed
 from headline.trainings import trainings_table
@@ -59,6 +59,7 @@ def main() -> None:
     if options.page:
         report, more = read_json(options.out), read_json(options.more)
         write_page(report, ROOT)
+        fill(ROOT / "docs" / "results.md", "more-seeds", goals(more))
         fill(ROOT / "docs" / "results.md", "trainings", trainings_table([report, more]))
         return
     if options.ablations is None:

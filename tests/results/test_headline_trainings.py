@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from headline import trainings
+from headline.report import goals
 from headline.trainings import over_trainings, trainings_table
 from overton.jsonio import read_json
 from pages import filled
@@ -76,5 +77,6 @@ def test_accuracy_without_room_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_page_holds_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    lines = trainings_table([read_json(file) for file in FILES])
-    assert filled(page, "trainings", lines) == page, "python benchmarks/small_beats_big.py --page"
+    reports = [read_json(file) for file in FILES]
+    for name, lines in (("trainings", trainings_table(reports)), ("more-seeds", goals(reports[1]))):
+        assert filled(page, name, lines) == page, "python benchmarks/small_beats_big.py --page"
