@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from overton.evaluation.independence import Part, family, hashes_of, parts_of_run, shared_models
+from overton.evaluation.independence import Part, family, hashes_of, kin_of_judges, parts_of_run, shared_models
 from overton.jsonio import sha256, write_json
 from overton.recipe import parse_recipe
 from overton.rundir import RunDir
@@ -111,3 +111,12 @@ def test_roles_come_from_the_recipe(tmp_path: Path, judge: dict[str, Any]) -> No
     assert roles["policy"] == "Qwen/Qwen2.5-3B"
     assert roles["judge"] == "qwen3-14b"
     assert len(shared_models(parts_of_run(recipe, RunDir(tmp_path)))) == 1
+
+
+def test_a_judge_of_answers_in_a_run_is_compared_with_its_policy(tmp_path: Path) -> None:
+    (tmp_path / "run" / "generation").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text("name: t\npolicy: {model: Qwen/Qwen2.5-1.5B}\n")
+    path = tmp_path / "run" / "generation" / "grpo.jsonl"
+    (line,) = kin_of_judges([path], [""], ["gpt-4.1", "Qwen/Qwen3-14B"])
+    assert line.startswith("The policy and the judge are of one family, qwen")
+    assert kin_of_judges([tmp_path / "grpo.jsonl"], [""], ["Qwen/Qwen3-14B"]) == []

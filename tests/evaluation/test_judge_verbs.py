@@ -52,6 +52,23 @@ def test_scores(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "key-of-a-test" not in text
 
 
+@pytest.mark.parametrize("way", [(), ("--pairwise", "short", "long")])
+def test_a_judge_of_the_family_that_answered_is_told_in_red(
+    way: tuple[str, ...], files: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_jsonl(Path(files[1]))
+    write_jsonl(Path(files[1]), [{**row, "model": "Qwen/Qwen2.5-3B-Instruct"} for row in rows])
+    name = "pairwise.json" if way else "scores.json"
+    with serving(Served(reply)) as endpoint:
+        assert judge(files, endpoint.url, *way, "--model", "Qwen/Qwen3-14B", "--model", "gpt-4.1") == 0
+        (line,) = read_json(tmp_path / "out" / name)["warnings"]
+        assert line.startswith("The answering model and the judge are of one family, qwen")
+        assert f"NOT INDEPENDENT: {line}" in capfd.readouterr().err
+        assert judge(files, endpoint.url, *way) == 0
+    assert read_json(tmp_path / "out" / name)["warnings"] == []
+    assert "NOT INDEPENDENT" not in capfd.readouterr().err
+
+
 def test_pairwise_with_two_judges(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(Served(reply)) as endpoint:
         assert judge(files, endpoint.url, "--pairwise", "short", "long", "--model", "x", "--model", "y/z") == 0

@@ -118,3 +118,14 @@ def test_overtonbench_names_what_is_missing(bench: list[str], tmp_path: Path, ca
     assert "mine: the answer with id '17' has the `id` or `prompt` of no question" in capsys.readouterr().err
     assert main([bench[0], str(tmp_path / "mine.jsonl"), "--data", "", *bench[3:]]) == 1
     assert "error: --data: name the data set" in capsys.readouterr().err
+
+
+def test_a_judge_of_the_family_that_it_rates_is_told(bench: list[str], tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [{"id": "1", "answer": "yes", "model": "gpt-4o"}])
+    with serving(Served(reply)) as endpoint:
+        call = [bench[0], str(tmp_path / "mine.jsonl"), *bench[1:], "--base-url", endpoint.url]
+        assert main(call) == 0
+        (line,) = read_json(tmp_path / "out" / "overtonbench.json")["warnings"]
+        assert line.startswith("The answering model and the judge are of one family, gpt (gpt-4o and gpt-4.1)")
+        assert main([*call, "--model", "qwen3-14b", "--check", "m1"]) == 0
+    assert read_json(tmp_path / "out" / "overtonbench.json")["warnings"] == []

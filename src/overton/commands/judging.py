@@ -13,6 +13,7 @@ from overton.errors import DataError
 from overton.notes import few_note, fewer_note, intervals_in, other_text_note, reasons, short
 
 if TYPE_CHECKING:
+    from overton.evaluation.judge import Judge
     from overton.types import Answer
 
 Row = dict[str, Any]
@@ -62,6 +63,7 @@ def judge_files(
     show(notes)
     sides = None if pair is None else _sides(answers, pair)
     judges, folder = open_judges(asking), asking.folder
+    warnings = kin_warnings(paths, [answer.model for answer in answers], judges)
     if sides is None:
         rows, transcript = judge_answers(judges, answers, texts)
     else:
@@ -81,7 +83,7 @@ def judge_files(
     show(few)
     notes += few
     figures |= {"judges": list(asking.models), "unscored": reasons(rows), "failed": failures(rows), "notes": notes}
-    figures |= {"seed": seed, "versions": versions()}
+    figures |= {"warnings": warnings, "seed": seed, "versions": versions()}
     write_jsonl(folder / names[0], rows)
     write_jsonl(folder / names[1], transcript)
     write_json(folder / names[2], figures)
@@ -109,6 +111,17 @@ def show(notes: Sequence[str]) -> None:
 
     for note in notes:
         say(note)
+
+
+def kin_warnings(paths: Sequence[Path], models: Sequence[str], judges: Sequence[Judge]) -> list[str]:
+    """Lines about judges that grade their own kind, printed in red before anything is asked."""
+    from overton.evaluation.independence import kin_of_judges
+    from overton.progress import say
+
+    warnings = kin_of_judges(paths, models, [judge.section.asked_as for judge in judges])
+    for line in warnings:
+        say(f"NOT INDEPENDENT: {line}", style="red")
+    return warnings
 
 
 def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[Answer], dict[str, str], list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from overton.commands.judging import RESAMPLES, read_systems, show
+from overton.commands.judging import RESAMPLES, kin_warnings, read_systems, show
 from overton.commands.judging_asking import Asking, asks_nothing, open_judges, refuse_nothing
 from overton.errors import DataError, RunError
 from overton.notes import few_note, intervals_in, other_text_note, reasons, short
@@ -82,12 +82,15 @@ def overtonbench_files(
         raise DataError(f"the data have no model {unknown[0]!r}; they have {', '.join(people)}")
     figures: Row = {"people": {model: overton_scores(rows, tau, RESAMPLES, seed) for model, rows in people.items()}}
     prompt = load_variant(variant, prompt_file)
-    joined = [(name, *_by_question(own, opinions)) for name, own in _systems(paths).items()]
+    systems = _systems(paths)
+    joined = [(name, *_by_question(own, opinions)) for name, own in systems.items()]
     tasks = [(name, answers) for name, answers, _ in joined]
     notes = other_text_note(sum(other_text for _, _, other_text in joined))
     show(notes)
     own = {model: _own_answers(opinions, model) for model in check}
     judges = open_judges(asking) if tasks or own else []
+    written_by = [*(answer.model for answers in systems.values() for answer in answers), *check]
+    warnings = kin_warnings(paths, written_by, judges)
     rows, transcript = [], []
     checks = [(f"{model} (check)", texts, model) for model, texts in own.items()]
     for system, answers, model in [*((*task, "") for task in tasks), *checks]:
@@ -121,6 +124,7 @@ def overtonbench_files(
         "unscored": reasons(rows),
         "failed": failures(rows),
         "notes": notes,
+        "warnings": warnings,
         "unanswered": {name: sorted(questions - set(answers)) for name, answers in tasks if questions - set(answers)},
         "seed": seed,
         "versions": versions(),

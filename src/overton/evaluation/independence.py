@@ -152,6 +152,23 @@ def parts_around(paths: Iterable[Path]) -> tuple[list[Part], list[str]]:
     return [part for part in parts if part.role not in ("NLI model", "judge")], unread
 
 
+def kin_of_judges(paths: Iterable[Path], models: Iterable[str], judges: Iterable[str]) -> list[str]:
+    """Warnings about judges that grade what their own model or family wrote, or that wrote the data.
+
+    Args:
+        paths: files of answers; those in a run also tell its policy and who wrote its data.
+        models: who wrote the answers, ``""`` unknown.
+        judges: names of those that judge.
+
+    Returns:
+        See :func:`shared_models`.
+    """
+    parts = [part for part in parts_around(paths)[0] if part.role in ("policy", "data model")]
+    parts += [Part("answering model", name) for name in dict.fromkeys(models)]
+    parts += [Part("judge", name) for name in judges]
+    return [line for line in shared_models(parts) if " the judge are " in line]
+
+
 def encoder_part(name: str) -> Part:
     """An encoder that scores answers: a run, its ``estimator/``, a model's folder or a hub name."""
     folder = Path(name).expanduser()
