@@ -198,7 +198,7 @@ def test_the_estimators_recipe_trains_on_both_sets(tmp_path: Path, capsys: pytes
     assert set(row["sets"]) == set(parts)
     card = ModelCard.load(run / "estimator" / "model" / "README.md")
     assert f"cosine of {row['threshold']:.3f}" in card.text and "| F1 |" in card.text
-    assert [r.metric_type for r in card.data.eval_results or []] == ["average_precision", "roc_auc", "f1"]
+    assert [r.metric_type for r in card.data.eval_results or []] == ["average_precision", "roc_auc", "f1", "accuracy"]
     capsys.readouterr()
     args = [
         "estimator",

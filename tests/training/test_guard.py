@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import kill_and_resume
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from kill_and_resume import SITUATIONS, HashEncoder, grpo, recipe, sft
 from safetensors.torch import load_file
 
 from overton.errors import NonFiniteError, RecipeError
+from overton.recipe import Recipe
 from overton.rewards import OvertonReward
 from overton.testing import tiny_policy
 from overton.training.callbacks import MetricsFile
@@ -114,10 +116,19 @@ def test_a_model_of_broken_weights_is_never_saved(tmp_path: Path, monkeypatch: p
     ("rate", "what"),
     [(1e6, "the norm of the gradient is nan"), (1e18, "the model's scores of the next token are NaN or infinite")],
 )
-def test_an_absurd_learning_rate_ends_in_a_message_and_not_in_weights(tmp_path: Path, rate: float, what: str) -> None:
-    folder = tmp_path / "grpo"
+def test_an_absurd_learning_rate_ends_in_a_message_and_not_in_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float, what: str
+) -> None:
+    folder, read = tmp_path / "grpo", kill_and_resume.recipe
+
+    def beyond_bounds(**sections: Any) -> Recipe:
+        found = read(**sections)
+        found.training.grpo.__dict__["learning_rate"] = rate  # a recipe takes none above 1
+        return found
+
+    monkeypatch.setattr(kill_and_resume, "recipe", beyond_bounds)
     with pytest.raises(NonFiniteError, match=f"{what} at step 2"):
-        grpo(folder, learning_rate=rate, save_steps=1, lr_scheduler="constant", warmup_ratio=0.0)
+        grpo(folder, save_steps=1, lr_scheduler="constant", warmup_ratio=0.0)
     assert saved_rows(folder, 2)[0]["learning_rate"] == pytest.approx(rate)
     assert_checkpoints_are_good(folder, 1)
 
