@@ -83,6 +83,12 @@ def test_summary(run: RunDir, tiny_cross_encoder: Path, capsys: pytest.CaptureFi
     counts = {str(len(s.perspectives)) for s in SITUATIONS}
     assert set(summary["by_count"]["grpo"]) == counts
     assert sum(v["n"] for v in summary["by_count"]["grpo"].values()) == 12
+    others = summary["metrics_by_count"]
+    assert {"oracle_precision", "oracle_f1", "f1", "nli_mean"} <= set(others) and "oracle_coverage" not in others
+    for name in ("nli_mean", "oracle_f1"):  # groups of one metric average to its mean
+        groups = others[name]["grpo"]
+        assert set(groups) == counts
+        assert sum(v["mean"] * v["n"] for v in groups.values()) / 12 == pytest.approx(mean[name])
     total = sum(v["total"] for v in summary["per_value"]["grpo"].values())
     assert total == sum(len(s.perspectives) for s in SITUATIONS)
     assert summary["nli_threshold"] == 0.33

@@ -33,6 +33,8 @@ _WITHOUT = {
     "self_bleu": "fewer than two sentences with a word",
 }
 _MOST = 10  # references; situations with more are one group
+# What is told by number of references too; coverage has a table of its own.
+_BY_COUNT = (*oracle.METRICS, *nli.METRICS[:3], "nli_mean", "nli_accuracy", *JUDGED)
 _FIRST = ("sft", "sft-greedy")
 _LAST = ("grpo", "grpo-greedy")
 
@@ -58,13 +60,20 @@ def summarise(
 
     Returns:
         The content of ``summary.json``: ``systems``, ``comparisons`` (of every two systems), ``per_value``,
-        ``by_count``, ``coverage_at_k``, ``unscored`` (system -> metric -> reason -> answers), ``notes`` (a line where
-        the systems answered different questions), ``nli_threshold``, ``settings``.
+        ``by_count`` (coverage, by system), ``metrics_by_count`` (other metrics, by metric and system),
+        ``coverage_at_k``, ``unscored`` (system -> metric -> reason -> answers), ``notes`` (a line where the systems
+        answered different questions), ``nli_threshold``, ``settings``.
     """
     names = order_systems(systems)
     values = {name: _values(systems[name]) for name in names}
     judge = "oracle" if names and all("oracle" in systems[n] for n in names) else "nli"
     coverage = "oracle_coverage" if judge == "oracle" else "coverage"
+
+    def counted(metric: str) -> dict[str, dict[str, Any]]:
+        known = {name: own for name in names if (own := values[name].get(metric))}
+        return {n: by_count(own, values[n].get("true_perspectives", {}), resamples, seed) for n, own in known.items()}
+
+    covered = counted(coverage)
     asked = {name: {str(row["id"]) for rows in systems[name].values() for row in rows} for name in names}
     return {
         "systems": {name: _intervals(values[name], resamples, seed_of(seed, name)) for name in names},
@@ -72,10 +81,8 @@ def summarise(
             {n: {m: v for m, v in values[n].items() if m != "true_perspectives"} for n in names}, resamples, seed
         ),
         "per_value": {name: per_value(systems[name].get(judge, ()), situations) for name in names},
-        "by_count": {
-            name: by_count(values[name].get(coverage, {}), values[name].get("true_perspectives", {}), resamples, seed)
-            for name in names
-        },
+        "by_count": {name: covered.get(name, {}) for name in names},
+        "metrics_by_count": {metric: found for metric in _BY_COUNT if metric != coverage if (found := counted(metric))},
         "coverage_at_k": {
             name: found for name in names if (found := coverage_at_k(systems[name].get(judge, ()), resamples, seed))
         },
@@ -117,11 +124,11 @@ def per_value(rows: Iterable[Row], situations: Mapping[str, Situation]) -> dict[
 
 
 def by_count(
-    coverage: Mapping[str, float | None], counts: Mapping[str, float | None], resamples: int, seed: int
+    metric: Mapping[str, float | None], counts: Mapping[str, float | None], resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """Coverage by the number of true perspectives; above ten they are one group, ``>10``."""
+    """A metric by the number of true perspectives; above ten they are one group, ``>10``."""
     groups: dict[int, list[float | None]] = {}
-    for key, value in coverage.items():
+    for key, value in metric.items():
         if (count := counts.get(key)) is not None:
             groups.setdefault(min(int(count), _MOST + 1), []).append(value)
     return {

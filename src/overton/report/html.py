@@ -28,6 +28,7 @@ from overton.report.tables import (
     headline,
     mean,
     other_comparisons,
+    other_count_tables,
     time_table,
 )
 
@@ -89,6 +90,7 @@ def build_page(recipe: Recipe, files: RunFiles) -> str:
         "hero": safe("results", lambda: figures.headline_figure(files.summary)),
         "curves": safe("training", lambda: _curves(files, table)),
         "by_count": safe("results", lambda: _by_count(files.summary, table)),
+        "other_counts": safe("results", lambda: other_count_tables(files.summary, table)),
         "at_k": safe("results", lambda: curve_figure(mapping(files.summary.get("coverage_at_k")), table.systems)),
         "entailment": safe("results", lambda: entailment_part(files.summary, table.systems)),
         "heat": safe("results", lambda: _heat(files.summary, table)),

@@ -20,6 +20,7 @@ from overton.report.tables import (
     count_table,
     headline,
     other_comparisons,
+    other_count_tables,
     time_table,
 )
 
@@ -45,6 +46,7 @@ def build_markdown(recipe: Recipe, files: RunFiles) -> str:
         ("results", lambda: _other(files, table)),
         ("results", lambda: _judges(files)),
         ("results", lambda: _by_count(files.summary, table)),
+        ("results", lambda: _others_by_count(files.summary, table)),
         ("results", lambda: _values(files.summary, table)),
         ("estimator", lambda: _estimator(files)),
         ("stages", lambda: _times(files)),
@@ -121,6 +123,14 @@ def _by_count(summary: Row, table: Headline) -> list[str]:
         return []
     notes = [plain(note) for note in count_notes(summary, systems)]
     return ["## Coverage by number of perspectives", grid(["references", *systems, "n"], body), *notes]
+
+
+def _others_by_count(summary: Row, table: Headline) -> list[str]:
+    parts = ["## Other metrics by number of perspectives"]
+    for m, (systems, rows) in other_count_tables(summary, table):
+        body = [[count, *map(str, cells), n] for count, cells, n in rows]
+        parts += [f"{m.label}, {m.group.lower()}:", grid(["references", *systems, "n"], body)]
+    return parts if len(parts) > 1 else []
 
 
 def _values(summary: Row, table: Headline) -> list[str]:

@@ -187,16 +187,28 @@ def other_comparisons(summary: Row, table: Headline) -> list[tuple[str, str, Met
     return found
 
 
-def count_table(summary: Row, table: Headline) -> tuple[list[str], list[tuple[str, list[Cell], str]]]:
+CountTable = tuple[list[str], list[tuple[str, list[Cell], str]]]
+
+
+def count_table(summary: Row, table: Headline) -> CountTable:
     """Coverage by number of references: systems, and (number, one cell a system, n). Greedy ones stay out.
 
     ``n`` says how many situations a mean is over; two numbers, ``15 / 14``, where it is not the same for all systems.
     """
-    by_count = mapping(summary.get("by_count"))
+    return _counted(METRICS["oracle_coverage"], mapping(summary.get("by_count")), table)
+
+
+def other_count_tables(summary: Row, table: Headline) -> list[tuple[Metric, CountTable]]:
+    """The same of every other metric that was counted so and is shown at all."""
+    by_metric = mapping(summary.get("metrics_by_count"))
+    found = [(m, _counted(m, mapping(by_metric[name]), table)) for name in by_metric if (m := METRICS.get(name))]
+    return [(m, counted) for m, counted in found if counted[1]]
+
+
+def _counted(m: Metric, by_count: Row, table: Headline) -> CountTable:
     there = [s for s in table.systems or by_count if mapping(by_count.get(s))]
     systems = [s for s in there if not is_greedy(s)] or there
     groups = count_groups(k for s in systems for k in by_count[s])
-    m = METRICS["oracle_coverage"]
     rows = []
     for name in groups:
         scores = [mapping(by_count[s].get(name)) for s in systems]
