@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from overton.errors import NonFiniteError, RecipeError
 from overton.rewards import OvertonReward
 from overton.testing import tiny_policy
+from overton.training.arguments import grpo_arguments
 from overton.training.callbacks import MetricsFile
 from overton.training.checkpoints import damage, last_checkpoint
 from overton.training.grpo import train_grpo
@@ -114,10 +115,16 @@ def test_a_model_of_broken_weights_is_never_saved(tmp_path: Path, monkeypatch: p
     ("rate", "what"),
     [(1e6, "the norm of the gradient is nan"), (1e18, "the model's scores of the next token are NaN or infinite")],
 )
-def test_an_absurd_learning_rate_ends_in_a_message_and_not_in_weights(tmp_path: Path, rate: float, what: str) -> None:
+def test_an_absurd_learning_rate_ends_in_a_message_and_not_in_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float, what: str
+) -> None:
     folder = tmp_path / "grpo"
+    # A recipe may not ask for it.
+    monkeypatch.setattr(
+        "overton.training.grpo.grpo_arguments", lambda *args: grpo_arguments(*args) | {"learning_rate": rate}
+    )
     with pytest.raises(NonFiniteError, match=f"{what} at step 2"):
-        grpo(folder, learning_rate=rate, save_steps=1, lr_scheduler="constant", warmup_ratio=0.0)
+        grpo(folder, save_steps=1, lr_scheduler="constant", warmup_ratio=0.0)
     assert saved_rows(folder, 2)[0]["learning_rate"] == pytest.approx(rate)
     assert_checkpoints_are_good(folder, 1)
 
