@@ -13,6 +13,8 @@
 # the environment of verl on each of them.
 #
 # Hardware: 4 GPUs of 80 GB, as published; GPUS and NODES change it. Prompts have to be a multiple of GPUS x NODES.
+# Memory, time: not estimated for verl; docs/scale.md estimates the same step with TRL. Figures: not measured here; the
+#           paper's are for its own data and do not carry over.
 # Was run:  verl's command line takes these settings, and data, reward and advantages pass through verl's own code with
 #           a tiny model (`make contract`). The training was not run: it needs GPUs.
 set -euo pipefail

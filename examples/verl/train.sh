@@ -7,6 +7,11 @@
 #
 # OVERTON_REWARD names the reward: a run of Overton, an estimator's folder or a settings file. Without it the
 # untuned all-MiniLM-L6-v2 compares sentences.
+#
+# Hardware: one GPU; GPUS takes more.
+# Memory, time, figures: neither estimated nor measured; it is a first try with a small model.
+# Was run:  data, reward and advantages pass through verl's own code with a tiny model (`make contract`). The training
+#           was not run: it needs a GPU.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 model=${MODEL:-Qwen/Qwen2.5-0.5B-Instruct}

@@ -39,6 +39,13 @@ def test_scripts_parse(script: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("script", sorted((EXAMPLES / "verl").glob("*.sh")), ids=lambda p: p.stem)
+def test_a_script_for_verl_says_what_it_needs_and_what_was_run(script: Path) -> None:
+    head = script.read_text(encoding="utf-8").split("\nset -euo")[0]
+    for word in ("# Hardware:", "# Memory, time", "igures:", "# Was run:"):
+        assert word in head
+
+
 def test_every_kind_of_launch_has_its_file() -> None:
     assert {p.stem for p in CONFIGS} == {"ddp", "fsdp2", "multinode", "deepspeed_zero2", "deepspeed_zero3"}
     readme = (EXAMPLES / "accelerate" / "README.md").read_text(encoding="utf-8")

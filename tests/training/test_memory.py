@@ -232,6 +232,9 @@ def test_methods_by_hand() -> None:
     found = memory.states(ROUND, qlora, training(), Load(1, 1))
     assert found["weights"] == pytest.approx(800 * 4.127 / 8 + 400 + 320)
     assert (found["gradients"], found["optimizer"]) == (320, 640)
+    # FSDP2 shares out the 400 bytes that are not in 4 bits and the adapter's 320.
+    shared = memory.states(ROUND, qlora, training(), Load(1, 1, processes=4, sharding="fsdp2"))
+    assert shared["weights"] == pytest.approx(800 * 4.127 / 8 + (400 + 320) / 4)
     assert memory.states(ROUND, FULL, training(), Load(1, 1, reference=True))["reference"] == 4000
 
 

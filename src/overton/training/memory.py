@@ -111,7 +111,8 @@ def states(shape: Shape, policy: PolicySection, training: TrainingSection, load:
     All weights are trained in float32, an adapter too but for QLoRA, where TRL makes it bfloat16; AdamW keeps two
     numbers a parameter of its type. DeepSpeed trains bfloat16 weights with a float32 copy among its states. DDP
     copies gradients into buckets of the same size. Where gradients are shared out they are so after each pass of a
-    step, for FSDP by the arguments of :mod:`overton.training.arguments`.
+    step, for FSDP by the arguments of :mod:`overton.training.arguments`. Weights in 4 bits stay whole on each device
+    with FSDP: accelerate leaves what is no floating-point number out of the shares.
     """
     count, number = trained(shape, policy), load.processes
     low = load.sharding in ("zero2", "zero3") and training.bf16
@@ -127,8 +128,9 @@ def states(shape: Shape, policy: PolicySection, training: TrainingSection, load:
     if load.optimizer == "muon" and not policy.lora_rank:
         optimizer -= 4.0 * shape.linear  # one momentum in place of two
     sharded = load.sharding in ("zero3", "fsdp2")
+    whole = shape.linear * _NF4 if policy.load_in_4bit and load.sharding == "fsdp2" else 0.0
     return {
-        "weights": weights / number if sharded else weights,
+        "weights": whole + (weights - whole) / number if sharded else weights,
         "reference": reference / number if sharded else reference,
         "gradients": gradients if load.sharding == "ddp" else gradients / number,
         "buckets": gradients if load.sharding == "ddp" and number > 1 else 0.0,
