@@ -166,7 +166,7 @@ def test_more_than_ten_references_are_a_row_after_ten() -> None:
     both = build_markdown(recipe(), run), build_page(recipe(), run)
     assert all("ther metrics by number" in found for found in both)
     assert "Mean entailment" in both[0] and "\n| 9 | 25.0% (40.0–60.0) | 25.0% (40.0–60.0) | 9 |" in both[0]
-    assert "<caption>NLI mean, " in both[1] and "25.0%" in both[1]
+    assert "<caption>Mean entailment" in both[1] and "25.0%" in both[1]
     page = build_page(recipe(), run)
     assert few in page and '<td class="quiet">9</td>' in page
     assert '<th scope="row">&gt;10</th>' in page and "no coverage by number of perspectives" not in page
