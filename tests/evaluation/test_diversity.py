@@ -14,6 +14,8 @@ from overton.evaluation.diversity import (
     coverage_by_k,
     distinct_n,
     matched_by_k,
+    ngram_vendi,
+    ngram_vendi_of,
     self_bleu,
     stated_by_k,
     vendi_score,
@@ -40,6 +42,7 @@ def test_an_answer_without_a_value_says_why() -> None:
         "distinct_1": {"the answer holds no word": 1},
         "distinct_2": {"no sentence holds two words": 2},
         "self_bleu": {"fewer than two sentences with a word": 3},
+        "ngram_vendi": {"no sentence with a word, or more than 1,000": 1},
     }
 
 
@@ -48,6 +51,32 @@ def test_vendi_of_equal_and_of_orthogonal_perspectives() -> None:
     assert vendi_score(np.eye(6)) == pytest.approx(6.0)
     assert vendi_score(np.eye(6)[[0, 0, 1, 1]]) == pytest.approx(2.0)
     assert vendi_score(np.zeros((0, 4))) is None
+
+
+def test_vendi_of_words_is_the_authors() -> None:
+    # The example of https://huggingface.co/spaces/Vertaix/vendiscore, in its tokens: 3.90657.
+    cut = ["Look , Jane .", "See Spot .", "See Spot run .", "Run , Spot , run .", "Jane sees Spot run ."]
+    assert ngram_vendi_of([text.split() for text in cut]) == pytest.approx(3.90657, abs=5e-6)
+
+
+def test_vendi_of_words_by_hand_and_at_its_ends() -> None:
+    assert ngram_vendi(["It is private.", "it IS private"]) == pytest.approx(1.0)
+    assert ngram_vendi(["a b", "c d", "e"]) == pytest.approx(3.0)
+    assert ngram_vendi(["one", "!"]) == 1.0 and ngram_vendi(["!", ""]) is None and ngram_vendi([]) is None
+    # Words: cosine 1/2. Pairs: none in common. So .25, and eigenvalues of .625 and .375.
+    wanted = math.exp(-0.625 * math.log(0.625) - 0.375 * math.log(0.375))
+    assert ngram_vendi(["a b", "a c"]) == pytest.approx(wanted)
+    assert ngram_vendi(["a"] * 1000) == pytest.approx(1.0) and ngram_vendi(["a"] * 1001) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(TEXTS)
+def test_vendi_of_words_lies_between_one_and_the_texts_and_has_no_order(texts: list[str]) -> None:
+    found, count = ngram_vendi(texts), sum(bool(text.split()) for text in texts)
+    assert (found is None) == (count == 0)
+    if found is not None:
+        assert 1 <= found <= count
+        assert ngram_vendi(texts[::-1]) == pytest.approx(found)
 
 
 def test_vendi_of_two_by_hand() -> None:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from overton.matching import Matrix, optimal_matching
 from overton.spelling import run
 
 MAX_K = 10  # perspectives of the curve of coverage
+MOST_TEXTS = 1000  # of an n-gram Vendi score
 _LETTERS = run(r"\w")
 WORD = re.compile(rf"{_LETTERS}(?:['’-]{_LETTERS})*")
 _ORDERS = (1, 2, 3, 4)
@@ -50,10 +52,51 @@ def vendi_score(vectors: Matrix) -> float | None:
         raise ValueError("the rows are not of length 1")
     rows = rows / lengths  # encoders round; the diagonal has to be 1
     # Both products have the same eigenvalues but for zeros; the smaller one is faster.
-    kernel = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
-    values = np.linalg.eigvalsh(kernel / len(rows))
+    return _effective(rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows, len(rows))
+
+
+def _effective(kernel: npt.NDArray[np.float64], count: int) -> float:
+    values = np.linalg.eigvalsh(kernel / count)
     values = values[values > 1e-12]
-    return float(np.clip(np.exp(-(values * np.log(values)).sum()), 1.0, len(rows)))
+    return float(np.clip(np.exp(-(values * np.log(values)).sum()), 1.0, count))
+
+
+def ngram_vendi(texts: Sequence[str]) -> float | None:
+    """Effective number of different wordings: the Vendi score with overlap of n-grams as likeness.
+
+    Likeness of two texts is the cosine of how often they have each word, averaged with that of each two neighbouring
+    words (Friedman and Dieng 2023, arXiv 2210.02410, section 5; the authors' ``ngram_vendi_score(ns=[1, 2])``, whose
+    tokens are also punctuation and capitals, both left out here). It asks no model, so none that was trained on.
+
+    Args:
+        texts: perspectives of one answer.
+
+    Returns:
+        1 (all alike) to n (no word in common); ``None`` without a word, and with more than 1,000 texts, for which it
+        takes too long.
+    """
+    tokens = [found for text in texts if (found := words(text))]
+    return ngram_vendi_of(tokens) if 0 < len(tokens) <= MOST_TEXTS else None
+
+
+def ngram_vendi_of(tokens: Sequence[Sequence[str]]) -> float:
+    """The same of texts that are cut into tokens, one at least, each of one token at least."""
+    return _effective(np.mean([_overlap(tokens, n) for n in (1, 2)], axis=0), len(tokens))
+
+
+def _overlap(tokens: Sequence[Sequence[str]], n: int) -> npt.NDArray[np.float64]:
+    """(texts, texts) cosines of the counts of n-grams; a text of fewer tokens is its own n-gram."""
+    from scipy.sparse import csr_matrix
+
+    counts = [Counter(_grams(own, min(n, len(own)))) for own in tokens]
+    columns = {gram: column for column, gram in enumerate(dict.fromkeys(gram for own in counts for gram in own))}
+    lengths = [math.sqrt(sum(c * c for c in own.values())) for own in counts]
+    values = [c / length for own, length in zip(counts, lengths, strict=True) for c in own.values()]
+    where = [columns[gram] for own in counts for gram in own]
+    bounds = np.cumsum([0, *map(len, counts)])
+    rows = csr_matrix((values, where, bounds), shape=(len(tokens), max(1, len(columns))))
+    found: npt.NDArray[np.float64] = (rows @ rows.T).toarray()
+    return found
 
 
 def distinct_n(texts: Sequence[str], n: int) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from overton.evaluation.coverage import cut, reference_groups, split_sentences
-from overton.evaluation.diversity import WORD, distinct_n, self_bleu
+from overton.evaluation.diversity import WORD, distinct_n, ngram_vendi, self_bleu
 from overton.evaluation.markup import plain
 from overton.types import Answer, Situation
 
@@ -19,6 +19,7 @@ METRICS = (
     "distinct_1",
     "distinct_2",
     "self_bleu",
+    "ngram_vendi",
     "seconds",
     "calls",
     "cost",
@@ -92,6 +93,7 @@ def form_row(answer: Answer, situation: Situation) -> dict[str, object]:
         "distinct_1": distinct_n(texts, 1),
         "distinct_2": distinct_n(texts, 2),
         "self_bleu": self_bleu(texts),
+        "ngram_vendi": ngram_vendi(texts),
         "seconds": answer.seconds,
         "calls": answer.calls,
         "cost": answer.cost,

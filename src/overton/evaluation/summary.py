@@ -31,6 +31,7 @@ _WITHOUT = {
     "distinct_1": "the answer holds no word",
     "distinct_2": "no sentence holds two words",
     "self_bleu": "fewer than two sentences with a word",
+    "ngram_vendi": "no sentence with a word, or more than 1,000",
 }
 _MOST = 10  # references; situations with more are one group
 # What is told by number of references too; coverage has a table of its own.

@@ -149,6 +149,11 @@ _ALL = (
         "Lower means more varied. Sentences of fewer than four words score below 100% even where they are alike.",
     ),
     Metric(
+        "ngram_vendi", "Vendi score of words", "count", "", FORM,
+        "Effective number of different sentences, by the words and pairs of words that they share: all alike count as "
+        "one.",
+    ),
+    Metric(
         "valid_tags", "Valid tags", "share", "up", FORM,
         "Share of answers whose four tags each occur once, in order, with nothing outside the two blocks.",
     ),
