@@ -58,9 +58,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.page:
         report, more = read_json(options.out), read_json(options.more)
+        trainings = trainings_table([report, more])  # first, so that reports which clash leave all pages as they are
         write_page(report, ROOT)
         fill(ROOT / "docs" / "results.md", "more-seeds", goals(more))
-        fill(ROOT / "docs" / "results.md", "trainings", trainings_table([report, more]))
+        fill(ROOT / "docs" / "results.md", "trainings", trainings)
         return
     if options.ablations is None:
         options.ablations = options.seeds[:1]

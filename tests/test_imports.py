@@ -173,6 +173,7 @@ def loaded_after(code: str) -> set[str]:
         "from overton.cli import main; main(['--version'])",
         "from overton.cli import main; main(['run', '--help'])",
         "import overton.estimator, overton.data, overton.report, overton.evaluation, overton.training",
+        "import overton.estimator, overton.rewards, overton.integrations.verl",
         "from overton.llm import LanguageModel, Reply, Request",
     ],
 )

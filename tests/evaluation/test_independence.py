@@ -117,6 +117,10 @@ def test_a_judge_of_answers_in_a_run_is_compared_with_its_policy(tmp_path: Path)
     (tmp_path / "run" / "generation").mkdir(parents=True)
     (tmp_path / "run" / "recipe.yaml").write_text("name: t\npolicy: {model: Qwen/Qwen2.5-1.5B}\n")
     path = tmp_path / "run" / "generation" / "grpo.jsonl"
-    (line,) = kin_of_judges([path], [""], ["gpt-4.1", "Qwen/Qwen3-14B"])
-    assert line.startswith("The policy and the judge are of one family, qwen")
-    assert kin_of_judges([tmp_path / "grpo.jsonl"], [""], ["Qwen/Qwen3-14B"]) == []
+    (line,), unread = kin_of_judges([path], [""], ["gpt-4.1", "Qwen/Qwen3-14B"])
+    assert line.startswith("The policy and the judge are of one family, qwen") and not unread
+    assert kin_of_judges([tmp_path / "grpo.jsonl"], [""], ["Qwen/Qwen3-14B"]) == ([], [])
+    (tmp_path / "run" / "recipe.yaml").write_text("name: t\npolicy: {modle: x}\n")
+    warned, (unread_line,) = kin_of_judges([path], ["gpt-4.1-mini"], ["gpt-4.1"])
+    assert [w for w in warned if "answering model" in w] == warned and len(warned) == 1
+    assert "run/recipe.yaml cannot be read by this version" in unread_line

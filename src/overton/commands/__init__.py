@@ -1,1 +1,1 @@
-"""What single verbs of the command line do; nothing else imports it."""
+"""What single verbs of the command line do. No stage imports it; ``tasks`` measures by it too."""

@@ -63,7 +63,8 @@ def judge_files(
     show(notes)
     sides = None if pair is None else _sides(answers, pair)
     judges, folder = open_judges(asking), asking.folder
-    warnings = kin_warnings(paths, [answer.model for answer in answers], judges)
+    warnings, unread = kin_warnings(paths, [answer.model for answer in answers], judges)
+    notes += unread
     if sides is None:
         rows, transcript = judge_answers(judges, answers, texts)
     else:
@@ -113,15 +114,16 @@ def show(notes: Sequence[str]) -> None:
         say(note)
 
 
-def kin_warnings(paths: Sequence[Path], models: Sequence[str], judges: Sequence[Judge]) -> list[str]:
-    """Lines about judges that grade their own kind, printed in red before anything is asked."""
+def kin_warnings(paths: Sequence[Path], models: Sequence[str], judges: Sequence[Judge]) -> tuple[list[str], list[str]]:
+    """Lines about judges that grade their own kind, in red, and notes of what is not known; printed before any call."""
     from overton.evaluation.independence import kin_of_judges
     from overton.progress import say
 
-    warnings = kin_of_judges(paths, models, [judge.section.asked_as for judge in judges])
+    warnings, unread = kin_of_judges(paths, models, [judge.section.asked_as for judge in judges])
     for line in warnings:
         say(f"NOT INDEPENDENT: {line}", style="red")
-    return warnings
+    show(unread)
+    return warnings, unread
 
 
 def with_questions(answers: Sequence[Answer], path: Path | None) -> tuple[list[Answer], dict[str, str], list[str]]:

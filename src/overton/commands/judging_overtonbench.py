@@ -90,7 +90,8 @@ def overtonbench_files(
     own = {model: _own_answers(opinions, model) for model in check}
     judges = open_judges(asking) if tasks or own else []
     written_by = [*(answer.model for answers in systems.values() for answer in answers), *check]
-    warnings = kin_warnings(paths, written_by, judges)
+    warnings, unread = kin_warnings(paths, written_by, judges)
+    notes += unread
     rows, transcript = [], []
     checks = [(f"{model} (check)", texts, model) for model, texts in own.items()]
     for system, answers, model in [*((*task, "") for task in tasks), *checks]:

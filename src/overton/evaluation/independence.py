@@ -152,7 +152,7 @@ def parts_around(paths: Iterable[Path]) -> tuple[list[Part], list[str]]:
     return [part for part in parts if part.role not in ("NLI model", "judge")], unread
 
 
-def kin_of_judges(paths: Iterable[Path], models: Iterable[str], judges: Iterable[str]) -> list[str]:
+def kin_of_judges(paths: Iterable[Path], models: Iterable[str], judges: Iterable[str]) -> tuple[list[str], list[str]]:
     """Warnings about judges that grade what their own model or family wrote, or that wrote the data.
 
     Args:
@@ -161,12 +161,13 @@ def kin_of_judges(paths: Iterable[Path], models: Iterable[str], judges: Iterable
         judges: names of those that judge.
 
     Returns:
-        See :func:`shared_models`.
+        Those of :func:`shared_models`, and what :func:`parts_around` could not read.
     """
-    parts = [part for part in parts_around(paths)[0] if part.role in ("policy", "data model")]
-    parts += [Part("answering model", name) for name in dict.fromkeys(models)]
-    parts += [Part("judge", name) for name in judges]
-    return [line for line in shared_models(parts) if " the judge are " in line]
+    around, unread = parts_around(paths)
+    parts = [*around, *(Part("answering model", name) for name in dict.fromkeys(models))]
+    grading = [Part("judge", name) for name in judges]
+    roles = ("policy", "answering model", "data model")  # each beside the judges alone: nothing else is asked here
+    return [w for r in roles for w in shared_models([*(p for p in parts if p.role == r), *grading])], unread
 
 
 def encoder_part(name: str) -> Part:

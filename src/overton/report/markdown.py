@@ -16,6 +16,7 @@ from overton.report.story import alarms, count_notes, points_note, warnings
 from overton.report.svg import printable
 from overton.report.tables import (
     Cell,
+    CountTable,
     Headline,
     count_table,
     headline,
@@ -117,20 +118,23 @@ def _judges(files: RunFiles) -> list[str]:
 
 
 def _by_count(summary: Row, table: Headline) -> list[str]:
-    systems, rows = count_table(summary, table)
-    body = [[count, *map(str, cells), n] for count, cells, n in rows]
-    if not body:
+    systems, rows = counted = count_table(summary, table)
+    if not rows:
         return []
     notes = [plain(note) for note in count_notes(summary, systems)]
-    return ["## Coverage by number of perspectives", grid(["references", *systems, "n"], body), *notes]
+    return ["## Coverage by number of perspectives", _count_grid(counted), *notes]
 
 
 def _others_by_count(summary: Row, table: Headline) -> list[str]:
     parts = ["## Other metrics by number of perspectives"]
-    for m, (systems, rows) in other_count_tables(summary, table):
-        body = [[count, *map(str, cells), n] for count, cells, n in rows]
-        parts += [f"{m.label}, {m.group.lower()}:", grid(["references", *systems, "n"], body)]
+    for m, counted in other_count_tables(summary, table):
+        parts += [f"{m.label}, {m.group.lower()}:", _count_grid(counted)]
     return parts if len(parts) > 1 else []
+
+
+def _count_grid(counted: CountTable) -> str:
+    systems, rows = counted
+    return grid(["references", *systems, "n"], [[count, *map(str, cells), n] for count, cells, n in rows])
 
 
 def _values(summary: Row, table: Headline) -> list[str]:

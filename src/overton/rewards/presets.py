@@ -11,7 +11,6 @@ from overton.rewards.bounds import LARGEST
 from overton.rewards.op_grpo import OpGrpoPreset
 from overton.rewards.overton import OvertonPreset
 from overton.rewards.quality_diversity import QualityDiversityPreset
-from overton.sections_training import RewardSection
 
 Preset = OpGrpoPreset | OvertonPreset | QualityDiversityPreset
 PRESETS: dict[str, type[Preset]] = {
@@ -108,7 +107,12 @@ def read_reward_file(path: Path) -> tuple[dict[str, Any], bool]:
     section = raw["reward"] if recipe else raw
     if not isinstance(section, dict):
         raise RecipeError(f"{path}: keys are wanted ({', '.join(FILE_KEYS)}), found {type(section).__name__}")
-    known, above = (tuple(RewardSection.model_fields), "reward.") if recipe else (FILE_KEYS, "")
+    known: tuple[str, ...] = FILE_KEYS
+    above = ""
+    if recipe:
+        from overton.sections_training import RewardSection  # loads pydantic, which a reward does without
+
+        known, above = tuple(RewardSection.model_fields), "reward."
     if unknown := [str(key) for key in section if key not in known]:
         raise RecipeError(f"{path}: unknown key {above}{unknown[0]}; {nearest(unknown[0], known)}")
     # A recipe has a section `estimator`; the others are keys of the section `reward` there.
