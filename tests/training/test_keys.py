@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from importlib import util
@@ -17,7 +22,7 @@ from transformers.integrations import TensorBoardCallback
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from overton.errors import DataError, RecipeError
-from overton.jsonio import read_jsonl, write_jsonl
+from overton.jsonio import read_jsonl, write_json, write_jsonl
 from overton.recipe import Recipe, parse_recipe
 from overton.rewards import OvertonReward
 from overton.testing import tiny_encoder, tiny_policy
@@ -221,6 +226,17 @@ def test_other_keys_become_trls_arguments() -> None:
     assert found.get("activation_checkpointing", found.get("gradient_checkpointing")) is True  # the name is changing
 
 
+def test_trackers_get_one_name_for_one_training(tmp_path: Path) -> None:
+    def name(**record: int) -> str:
+        if record:
+            write_json(tmp_path / "sft" / "made_from.json", record)
+        return str(sft_arguments(recipe(sft={}), tmp_path / "sft", 100, prepared=False)["run_name"])
+
+    assert name() == "x-sft"
+    first, resumed, other = name(seed=0), name(), name(seed=1)
+    assert first == resumed != other and first.startswith("x-sft-") and other.startswith("x-sft-")
+
+
 def test_lengths_of_batches_are_few() -> None:
     found = sft_arguments(recipe(sft={}), Path("out"), 100, prepared=False)
     assert found["pad_to_multiple_of"] == 8 and not found["packing"]
@@ -317,6 +333,27 @@ def test_tensorboard_gets_the_metrics(tmp_path: Path) -> None:
     train_sft(made, tmp_path / "sft.jsonl", tmp_path / "out")
     finish(tmp_path / "out")
     assert list((tmp_path / "out" / "tensorboard").glob("events.out.tfevents*"))
+
+
+@pytest.mark.skipif(util.find_spec("trackio") is None, reason="Trackio is not installed")
+def test_trackio_goes_on_in_the_run_of_a_resumed_training(tmp_path: Path) -> None:
+    tiny = tiny_policy(tmp_path / "tiny", max_length=512)
+    write_jsonl(tmp_path / "sft.jsonl", ROWS)
+    made = recipe({"model": str(tiny)}, bf16=False, report_to=["trackio"], sft={"batch_size": 8})
+    write_json(tmp_path / "sft" / "made_from.json", {"seed": 0})
+    code = (
+        "import json, sys; from pathlib import Path; from overton.recipe import parse_recipe\n"
+        "from overton.training.sft import train_sft\n"
+        "train_sft(parse_recipe(json.loads(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))"
+    )
+    args = [json.dumps(made.model_dump(mode="json")), str(tmp_path / "sft.jsonl"), str(tmp_path / "sft")]
+    home = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio")}
+    for _ in range(2):  # the second goes on from the last checkpoint
+        subprocess.run([sys.executable, "-c", code, *args], env=home, check=True)
+    (file,) = (tmp_path / "trackio").glob("*.db")
+    with sqlite3.connect(file) as database:
+        names = database.execute("select distinct run_name from metrics").fetchall()
+    assert len(names) == 1 and names[0][0].startswith("x-sft-")
 
 
 def test_tensorboard_writes_where_nothing_is_removed(tmp_path: Path) -> None:

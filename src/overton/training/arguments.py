@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from overton import processes
+from overton.errors import DataError
+from overton.jsonio import read_json
 from overton.precision import has_fast_bf16
 from overton.recipe import Recipe
+from overton.rundir import fingerprint
+from overton.training.parts import RECORD
 from overton.training.split import grpo_share, sft_share
 
 FEW_STEPS = 10  # below these a training hardly changes a model
@@ -64,7 +68,7 @@ def sft_arguments(
         "save_steps": options.save_steps,
         # A row holds the mean since the row before, so a checkpoint between two rows would lose a part of one.
         "logging_steps": math.gcd(10, options.save_steps),
-        **_common(recipe, sharded),
+        **_common(recipe, folder, sharded),
     }
 
 
@@ -104,7 +108,7 @@ def grpo_arguments(
         "save_steps": options.at_generations(options.save_steps),
         "logging_steps": 1,
         **_rollout(recipe, prompt_tokens, share.rows * options.steps_per_generation),
-        **_common(recipe, sharded),
+        **_common(recipe, folder, sharded),
     }
 
 
@@ -155,7 +159,7 @@ def _rollout(recipe: Recipe, prompt_tokens: int, rows: int) -> dict[str, Any]:
     return {}
 
 
-def _common(recipe: Recipe, sharded: bool | None) -> dict[str, Any]:
+def _common(recipe: Recipe, folder: Path, sharded: bool | None) -> dict[str, Any]:
     """What SFT and GRPO share."""
     training = recipe.training
     cpu = device_here() == "cpu"
@@ -171,12 +175,25 @@ def _common(recipe: Recipe, sharded: bool | None) -> dict[str, Any]:
         _checkpointing(): training.gradient_checkpointing,
         "use_liger_kernel": training.use_liger_kernel,
         "report_to": training.report_to or "none",
+        "run_name": _run_name(recipe, folder),
         "logging_first_step": True,
         "save_strategy": "steps",
         "dataloader_pin_memory": not cpu,
         "ddp_find_unused_parameters": False,  # there are none, and looking for them takes time
         **accelerator,
     }
+
+
+def _run_name(recipe: Recipe, part: Path) -> str:
+    """What trackers call the training of a part.
+
+    Trackio goes on in a run of that name: a resumed training has the same one, and one with other settings another.
+    """
+    try:
+        made_from = "-" + fingerprint(read_json(part / RECORD))[:6]
+    except DataError:  # a dry run, or called from Python: nothing is recorded
+        made_from = ""
+    return f"{recipe.name}-{part.name}{made_from}"
 
 
 def _checkpointing() -> str:
