@@ -54,8 +54,8 @@ FRAMEWORKS = {
     ),
     # It imports msgspec without asking for it.
     "swift": Framework(("ms-swift==4.6.0", "msgspec")),
-    # Accelerate starts it on GPUs only, so our trainers meet it here.
-    "deepspeed": Framework(("deepspeed==0.19.5", "-e", f"{ROOT}[train]")),
+    # Accelerate starts it on GPUs only, so our trainers meet it here. bitsandbytes is for QLoRA.
+    "deepspeed": Framework(("deepspeed==0.19.5", "bitsandbytes==0.50.2", "-e", f"{ROOT}[train]")),
     # The harnesses that the benchmark's tasks run in; neither asks for what its local models need.
     "inspect": Framework(("inspect-ai==0.3.285", "accelerate")),
     "lm_eval": Framework(("lm-eval[hf]==0.4.13",)),

@@ -231,15 +231,6 @@ def test_four_bits_are_suggested_only_where_transformers_generates(plan: Plan) -
         assert ("qlora" in found["memory"]["total_by_method"]) is there
 
 
-def test_four_bits_with_zero3_are_told_to_be_untried(plan: Plan) -> None:
-    sets = ("policy.model=Qwen/Qwen2.5-1.5B-Instruct", "policy.lora_rank=8", "policy.load_in_4bit=true")
-    keys = [part for key in sets for part in ("--set", key)]
-    for sharding in ("zero2", "zero3", "fsdp2"):
-        found = plan("--processes", "2", "--gpu", "h100", "--sharding", sharding, *keys)[1]
-        told = [p for p in found["problems"] if "ZeRO-3" in p["text"]]
-        assert bool(told) is (sharding == "zero3")
-
-
 def test_a_policy_from_nothing_that_does_not_fit_is_sent_to_no_adapter(plan: Plan) -> None:
     wide = ["model=scratch", "hidden_size=8192", "heads=64", "kv_heads=8", "layers=64", "max_length=400"]
     code, found = plan("--gpu", "l4", *(part for key in wide for part in ("--set", f"policy.{key}")))

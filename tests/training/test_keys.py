@@ -230,7 +230,8 @@ def test_trackers_get_one_name_for_one_training(tmp_path: Path) -> None:
     def name(**record: int) -> str:
         if record:
             write_json(tmp_path / "sft" / "made_from.json", record)
-        return str(sft_arguments(recipe(sft={}), tmp_path / "sft", 100, prepared=False)["run_name"])
+        made = recipe(report_to=["wandb"])
+        return str(sft_arguments(made, tmp_path / "sft", 100, prepared=False)["run_name"])
 
     assert name() == "x-sft"
     first, resumed, other = name(seed=0), name(), name(seed=1)

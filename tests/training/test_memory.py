@@ -235,6 +235,11 @@ def test_methods_by_hand() -> None:
     # FSDP2 shares out the 400 bytes that are not in 4 bits and the adapter's 320.
     shared = memory.states(ROUND, qlora, training(), Load(1, 1, processes=4, sharding="fsdp2"))
     assert shared["weights"] == pytest.approx(800 * 4.127 / 8 + (400 + 320) / 4)
+    # ZeRO-3 shares out all of it, and gathers what is no adapter while answers are generated.
+    load = Load(1, 1, sampled=1, processes=4, sharding="zero3")
+    assert memory.states(ROUND, qlora, training(), load)["weights"] == pytest.approx((800 * 4.127 / 8 + 720) / 4)
+    caches = [memory.estimate(ROUND, policy, training(), load)["cache"] for policy in (lora, qlora)]
+    assert caches[0] - caches[1] == pytest.approx(2000 - (800 * 4.127 / 8 + 400))
     assert memory.states(ROUND, FULL, training(), Load(1, 1, reference=True))["reference"] == 4000
 
 

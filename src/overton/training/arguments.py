@@ -175,7 +175,7 @@ def _common(recipe: Recipe, folder: Path, sharded: bool | None) -> dict[str, Any
         _checkpointing(): training.gradient_checkpointing,
         "use_liger_kernel": training.use_liger_kernel,
         "report_to": training.report_to or "none",
-        "run_name": _run_name(recipe, folder),
+        **({"run_name": _run_name(recipe, folder)} if training.report_to else {}),
         "logging_first_step": True,
         "save_strategy": "steps",
         "dataloader_pin_memory": not cpu,

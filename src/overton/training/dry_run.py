@@ -74,11 +74,6 @@ def dry_run(recipe: Recipe, run: RunDir, setting: Setting) -> dict[str, Any]:
         gpu = dataclasses.replace(gpu, memory=size)
     unchecked: list[str] = []
     problems = [*preflight.arithmetic(recipe, world, sharding != "ddp")]
-    if sharding == "zero3" and recipe.policy.load_in_4bit:
-        text = (
-            "weights in 4 bits were never tried with ZeRO-3, and may not be shared out; ddp and zero2 leave them whole"
-        )
-        problems.append(Problem("warning", "policy.load_in_4bit", text))
     here = [*preflight.machine(recipe, world)]
     # Another machine may have what this one lacks.
     problems += [dataclasses.replace(p, severity="warning") for p in here] if setting.elsewhere else here

@@ -117,7 +117,7 @@ def states(shape: Shape, policy: PolicySection, training: TrainingSection, load:
     count, number = trained(shape, policy), load.processes
     low = load.sharding in ("zero2", "zero3") and training.bf16
     if policy.load_in_4bit:
-        frozen, size = shape.linear * _NF4 + (shape.parameters - shape.linear) * shape.saved_bytes, 2.0
+        frozen, size = _frozen(shape), 2.0
     elif policy.lora_rank:
         frozen, size = float(shape.parameters * shape.saved_bytes), 2.0 if low else 4.0
     else:
@@ -136,6 +136,11 @@ def states(shape: Shape, policy: PolicySection, training: TrainingSection, load:
         "buckets": gradients if load.sharding == "ddp" and number > 1 else 0.0,
         "optimizer": optimizer if load.sharding == "ddp" else optimizer / number,
     }
+
+
+def _frozen(shape: Shape) -> float:
+    """Bytes of a model whose linear layers are in 4 bits."""
+    return shape.linear * _NF4 + (shape.parameters - shape.linear) * shape.saved_bytes
 
 
 def weight_copies(shape: Shape, policy: PolicySection, training: TrainingSection, load: Load) -> float:
@@ -195,7 +200,8 @@ def _generation(shape: Shape, policy: PolicySection, training: TrainingSection, 
     # Rotation in float32 leaves the keys in it, and the cache keeps both in the keys' type.
     size = 2 if policy.lora_rank and shape.saved_bytes == 2 else 4
     cache = cache_bytes(shape, size)
-    gathered = 2.0 * shape.parameters if load.sharding == "zero3" else 0.0
+    whole = _frozen(shape) if policy.load_in_4bit else 2.0 * shape.parameters
+    gathered = whole if load.sharding == "zero3" else 0.0
     return gathered + load.sampled * (load.tokens * cache + 4.0 * shape.vocabulary)
 
 

@@ -1,4 +1,4 @@
-"""DeepSpeed's ZeRO 2 and 3 inside our trainers: run by ``make contract`` in its environment.
+"""DeepSpeed's ZeRO 2 and 3 inside our trainers, and QLoRA however weights are shared out: run by ``make contract``.
 
 Two processes on CPUs, with the files of examples/accelerate; see tests/training/sharded_training.py.
 """
@@ -20,10 +20,15 @@ from test_sharded import stops_at_a_share_that_is_nan, train_in_shards
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("kind", ["full", "lora", "qlora"])
 @pytest.mark.parametrize("config", ["deepspeed_zero2.yaml", "deepspeed_zero3.yaml"])
-def test_shares_train_as_copies_do_and_go_on_after_a_failure(tmp_path: Path, config: str, lora: bool) -> None:
-    train_in_shards(tmp_path, config, lora)
+def test_shares_train_as_copies_do_and_go_on_after_a_failure(tmp_path: Path, config: str, kind: str) -> None:
+    train_in_shards(tmp_path, config, kind)
+
+
+@pytest.mark.timeout(1500)
+def test_fsdp2_trains_an_adapter_of_weights_in_4_bits(tmp_path: Path) -> None:
+    train_in_shards(tmp_path, "fsdp2.yaml", "qlora")  # here, since this environment has bitsandbytes
 
 
 @pytest.mark.timeout(900)
