@@ -18,6 +18,7 @@ from overton.data.world.content import load_world
 from overton.data.world.generate import Splits, check_leaks
 from overton.errors import DataError
 from overton.jsonio import read_jsonl, sha256
+from overton.pipeline import run_stages
 from overton.recipe import Recipe, parse_recipe
 from overton.rundir import RunDir
 from overton.types import Situation
@@ -139,6 +140,16 @@ def test_nothing_is_written_when_the_table_is_unusable(tmp_path: Path) -> None:
     assert not list((tmp_path / "run" / "data").iterdir())
     with pytest.raises(DataError, match=r"data\.path"):
         run(_recipe(source="table"), RunDir(tmp_path / "run"))
+
+
+def test_a_source_that_is_not_there_costs_no_data(tmp_path: Path) -> None:
+    home = RunDir(tmp_path / "r")
+    run_stages(_recipe(source="table", path=str(_table(tmp_path))), home, "data", "data")
+    before = sha256(home.path / "data" / "train.jsonl")
+    for source, message in (("table", "gone: no such file"), ("argkp", "gone: no such folder")):
+        with pytest.raises(DataError, match=message):
+            run_stages(_recipe(source=source, path=str(tmp_path / "gone")), home, "data", "data")
+        assert sha256(home.path / "data" / "train.jsonl") == before
 
 
 def test_without_clusters_there_is_all_but_triplets_and_pairs(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,6 +124,15 @@ def test_situations_that_fit_stay_as_they_are(tiny_base: Path) -> None:
     contexts = [TEXTS[i % 5] if i % 3 else "" for i in range(len(TEXTS))]
     whole = estimator.preprocessing(TEXTS, contexts)
     np.testing.assert_array_equal(estimator.encode(TEXTS, contexts), estimator.encode(whole, preprocess=False))
+
+
+@pytest.mark.parametrize("situation", ["mask", "prepend"])
+def test_half_a_character_is_one_that_was_lost(tiny_base: Path, situation: Any) -> None:
+    estimator = SimilarityEstimator(
+        load_sentence_transformer(tiny_base), Preprocessing(situation, subtract_situation=0.5), bf16=False
+    )
+    halves, lost = ("a \ud83d dog", "why \udc00?"), ("a \ufffd dog", "why \ufffd?")
+    np.testing.assert_array_equal(*(estimator.encode([text], [context]) for text, context in (halves, lost)))
 
 
 def test_nothing_to_encode(tiny_base: Path) -> None:

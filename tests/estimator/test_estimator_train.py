@@ -14,6 +14,7 @@ import sentence_transformers
 import torch
 from estimator_tiny import make_pairs, make_triplets
 from huggingface_hub import ModelCard
+from sentence_transformers.sentence_transformer.modules import Dense
 
 from overton.errors import DataError, ModelError, RecipeError
 from overton.estimator import Calibration, SimilarityEstimator, batches, train_estimator
@@ -196,6 +197,15 @@ def test_frozen_words_stay_as_they_are_and_nothing_else(tiny_base: Path, tmp_pat
 def test_more_layers_than_there_are_cannot_be_frozen(tiny_base: Path) -> None:
     with pytest.raises(RecipeError, match="2 encoder layers"):
         freeze(load_sentence_transformer(tiny_base), 3)
+
+
+def test_freezing_all_layers_leaves_nothing_to_train(tiny_base: Path) -> None:
+    model = load_sentence_transformer(tiny_base)
+    with pytest.raises(RecipeError, match="all 2 encoder layers, so nothing is left to train"):
+        freeze(model, 2)
+    model.append(Dense(32, 16))
+    freeze(model, 2)
+    assert [name for name, p in model[-1].named_parameters() if p.requires_grad]
 
 
 def test_triplets_are_masked_and_senseless_ones_dropped() -> None:

@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 Rows = dict[str, Iterable[dict[str, Any]]]
 
 
+def check(recipe: Recipe, run: RunDir) -> None:
+    """Look for the source's files, before the stage removes the data that are there.
+
+    Raises:
+        DataError: a path of the recipe does not exist.
+    """
+    from overton.data.sources import read_source
+    from overton.data.written import parts_of
+
+    if recipe.data.source == "world":
+        return
+    for part in parts_of(recipe.data).values():
+        if part.path and not part.path.exists():
+            read_source(part, [])  # says what is wanted there
+
+
 def run(recipe: Recipe, run: RunDir) -> None:
     """Write ``data/``: splits, SFT answers, triplets, labelled pairs and the card.
 

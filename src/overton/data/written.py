@@ -81,14 +81,18 @@ def written_files(
     }
 
 
+def parts_of(section: DataSection) -> dict[str, DataPart]:
+    """The sources by their names in the recipe; a single one has none."""
+    if section.source == "several":
+        return section.parts
+    return {"": DataPart.model_validate(section.model_dump(include=set(DataPart.model_fields)))}
+
+
 def _splits(section: DataSection, seed: int, warnings: list[str]) -> Splits:
     sizes = section.train, section.dev, section.test
-    parts = section.parts
-    if section.source != "several":
-        parts = {"": DataPart.model_validate(section.model_dump(include=set(DataPart.model_fields)))}
     merged: Splits = {"train": [], "dev": [], "test": []}
     owner: dict[str, str] = {}
-    for name, part in parts.items():
+    for name, part in parts_of(section).items():
         told: list[str] = []
         # Ids made up in two parts would be the same.
         read = read_source(part, told, prefix=f"{name}-" if name else "")

@@ -23,6 +23,7 @@ from overton.estimator.store import VectorStore
 from overton.precision import has_fast_bf16
 from overton.progress import track
 from overton.rundir import is_unfinished
+from overton.spelling import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,7 +185,7 @@ class SimilarityEstimator:
         """Encode texts.
 
         Args:
-            texts: n texts.
+            texts: n texts; half a character counts as U+FFFD.
             contexts: the situation of each; what becomes of it, :attr:`preprocessing` says.
             description: shows a progress bar with this text.
             preprocess: ``False`` encodes the texts as they are.
@@ -213,7 +214,9 @@ class SimilarityEstimator:
     ) -> np.ndarray:
         import numpy as np
 
-        prepared = self.preprocessing(texts, contexts, self._overlong) if preprocess else list(texts)
+        texts = [whole(text) for text in texts]
+        contexts = None if contexts is None else [whole(context) for context in contexts]
+        prepared = self.preprocessing(texts, contexts, self._overlong) if preprocess else texts
         rows = self._rows(prepared, description, bf16)
         share = self.preprocessing.subtract_situation
         if contexts is None or not share or not preprocess or not len(rows):

@@ -58,7 +58,8 @@ def train_estimator(
     Raises:
         DataError: a row lacks a column or has an empty text, or masking leaves too few distinct triplets.
         ModelError: the base cannot be found or loaded.
-        RecipeError: ``freeze_layers`` does not fit the model, or ``epoch_shares`` names a data set that is not there.
+        RecipeError: ``freeze_layers`` does not fit the model or leaves nothing to train, or ``epoch_shares`` names a
+            data set that is not there.
     """
     start = time.monotonic()
     preprocessing = Preprocessing(
@@ -208,7 +209,7 @@ def freeze(model: SentenceTransformer, layers: int) -> None:
     """Keep the embeddings and the lowest ``layers`` encoder layers as they are; 0 trains everything.
 
     Raises:
-        RecipeError: the model has fewer layers, or none that can be told.
+        RecipeError: the model has fewer layers, none that can be told, or nothing else to train.
     """
     if layers == 0:
         return
@@ -220,6 +221,11 @@ def freeze(model: SentenceTransformer, layers: int) -> None:
     if backbone is None or stack is None or len(stack) < layers:
         found = 0 if stack is None else len(stack)
         raise RecipeError(f"estimator.freeze_layers: {layers} asked for, but the base has {found} encoder layers")
+    # A pooler in the encoder is no part of the vectors, so what it could learn does not count.
+    if len(stack) == layers and not any(True for head in list(model)[1:] for _ in head.parameters()):
+        raise RecipeError(
+            f"estimator.freeze_layers: all {layers} encoder layers, so nothing is left to train; take fewer"
+        )
     for module in (getattr(backbone, "embeddings", backbone.get_input_embeddings()), *stack[:layers]):
         module.requires_grad_(False)
 

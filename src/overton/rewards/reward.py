@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -18,9 +17,9 @@ from overton.rewards.near import near_texts
 from overton.rewards.plan import Rows, Vectors
 from overton.rewards.presets import check_background, make_preset
 from overton.rewards.references import checked_groups
+from overton.spelling import HALF, whole
 from overton.types import Group, Match, Score, Situation
 
-_HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can name one, and no tokenizer takes it
 # Groups whose language is looked at: a trainer may bring one a call, and a server scores one of its own first.
 _FIRST = 100
 
@@ -197,15 +196,13 @@ def _encodable(group: Group) -> Group:
     """The group with U+FFFD in place of half characters; as long as before, so offsets stay."""
     texts = [group.prompt, *group.answers, *(p.explanation for p in group.references)]
     texts += [p.label for p in group.references]
-    if not any(isinstance(text, str) and _HALF.search(text) for text in texts):
+    if not any(isinstance(text, str) and HALF.search(text) for text in texts):
         return group
     return replace(
         group,
-        prompt=_whole(group.prompt),
-        references=tuple(
-            replace(p, label=_whole(p.label), explanation=_whole(p.explanation)) for p in group.references
-        ),
-        answers=tuple(_whole(answer) if isinstance(answer, str) else answer for answer in group.answers),
+        prompt=whole(group.prompt),
+        references=tuple(replace(p, label=whole(p.label), explanation=whole(p.explanation)) for p in group.references),
+        answers=tuple(whole(answer) if isinstance(answer, str) else answer for answer in group.answers),
     )
 
 
@@ -216,7 +213,3 @@ def _replaced(rows: Any, near: list[int], places: Vectors, exact: dict[int, Vect
         for i in near:
             rows[i] = exact[int(places[i])]
     return rows
-
-
-def _whole(text: str) -> str:
-    return _HALF.sub("\ufffd", text)
