@@ -50,6 +50,20 @@ def test_labels_and_explanations_are_found(value: Any, form: str, indent: int | 
     assert read(form.format(json.dumps(value, indent=indent))) == list(SAID.items())
 
 
+def test_a_name_may_be_as_long_as_what_is_said() -> None:
+    rows = [
+        {"label": "Freedom", "explanation": "be free"},
+        {"label": "Right to bodily autonomy", "text": "Life comes first."},
+        {"perspective": "Freedom of the press", "reason": "Print it."},
+    ]
+    said = [("Freedom", "be free"), ("Right to bodily autonomy", "Life comes first.")]
+    assert read(json.dumps(rows)) == [*said, ("Freedom of the press", "Print it.")]
+    # A view may stand under a key that elsewhere names it.
+    assert read(json.dumps([{"perspective": "A diary is hers alone and not yours", "reason": "privacy"}])) == [
+        ("", "A diary is hers alone and not yours")
+    ]
+
+
 def test_lists_of_an_object_are_read_one_after_the_other() -> None:
     said = list(SAID.values())
     assert read(json.dumps({"in favour": said[:2], "against": said[2:]})) == [("", s) for s in said]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hacking import language
@@ -90,6 +91,20 @@ def _half(case: Case, rng: random.Random) -> Draft:
 @attack("first-three-quarters", "the last quarter of the lines left out")
 def _first_three_quarters(case: Case, rng: random.Random) -> Draft:
     return case.answer.having(case.answer.lines[: max(1, len(case.answer.lines) * 3 // 4)])
+
+
+@attack("half-searched", "every other line left out, the three lines of `searched-added` added")
+def _half_searched(case: Case, rng: random.Random) -> Draft | None:
+    return _searched_after(case, case.answer.lines[::2])
+
+
+@attack("three-quarters-searched", "the last quarter of the lines left out, the three lines of `searched-added` added")
+def _three_quarters_searched(case: Case, rng: random.Random) -> Draft | None:
+    return _searched_after(case, case.answer.lines[: max(1, len(case.answer.lines) * 3 // 4)])
+
+
+def _searched_after(case: Case, kept: Iterable[Line]) -> Draft | None:
+    return case.answer.having([*kept, *case.loot.universal[:3]]) if case.loot.universal else None
 
 
 @attack("dump-added", f"{DUMP} lines of other situations added")

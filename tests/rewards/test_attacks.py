@@ -120,6 +120,12 @@ def test_an_attack_on_prose_stays_prose_or_does_not_apply(name: str) -> None:
         assert "In the perspective of" not in text.replace("</think>", "").partition("<think>")[2] or "think" in name
 
 
+def test_two_attacks_at_once_keep_some_lines_and_add_what_a_search_found() -> None:
+    lines, found = CASE.answer.lines, CASE.loot.universal[:3]
+    for name, kept in (("half-searched", lines[::2]), ("three-quarters-searched", lines[: len(lines) * 3 // 4])):
+        assert text_of(name) == CASE.answer.having([*kept, *found]).text()
+
+
 def test_draws_depend_on_the_seed_and_on_the_situation() -> None:
     for name in ("dump-added", "repeat-invisible", "scrambled", "keywords-references"):
         assert text_of(name) != text_of(name, seed=1)

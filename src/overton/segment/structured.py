@@ -24,14 +24,14 @@ _LABELS = re.compile(
     "|nombre|título|perspectiva|nom|titre|titel|perspektive|sichtweise|nome|название|观点|观点名称|视角|角度|立场|标题|名称"
     "|視点|立場|관점"
 )
-_FIELDS = re.compile(
-    f"{_LABELS.pattern}|explanation|text|description|arguments?|reasons?|reasoning|rationale|content|details?|claim"
-)
+_TELLS = re.compile("explanation|text|description|arguments?|reasons?|reasoning|rationale|content|details?|claim")
+_FIELDS = re.compile(f"{_LABELS.pattern}|{_TELLS.pattern}")
 _MANY = re.compile("(?:perspective|view|viewpoint|opinion|position|stance|side)s")
 _BESIDE = re.compile(
     "id|question|prompt|situation|topic|introduction|intro|overview|summary|conclusion|notes?|disclaimer|references|sources"
 )
 _TITLE = re.compile("title|heading|name")
+_NAMES = re.compile(f"label|{_TITLE.pattern}")
 _FILL = re.compile("core|main|short|full|of|the|overall|final")
 _COUNT = re.compile(r"\d+|[a-h]")
 _FENCE = re.compile(r"```[ \t]*+(?:json\w*)?[ \t]*+\n\s*+(?=[\[{])", re.IGNORECASE)
@@ -171,8 +171,14 @@ def _object(text: str, node: Value, label: Span) -> Iterator[Piece]:
     every = [spans for _, value in node.items if (spans := [s for s in value.texts() if WORD.search(text, *s)])]
     if not every:
         return
-    # A list of arguments counts by its length as one text does.
-    longest = max(((spans[0][0], spans[-1][1]) for spans in every), key=lambda span: span[1] - span[0])
+    # A list of arguments counts by its length as one text does. A name may be longer than what is said in short.
+    told = [span for key, span in texts if _among(_TELLS, text, key)]
+    names = _LABELS if any(_is_said(text, span) for span in told) else _NAMES
+    named = [span for key, span in texts if _among(names, text, key) and not _is_said(text, span)]
+    wholes = [(spans[0][0], spans[-1][1]) for spans in every]
+    if told:
+        wholes = [span for span in wholes if span not in named]
+    longest = max(wholes, key=lambda span: span[1] - span[0])
     for key, span in texts:
         short = span[1] - span[0] <= MAX_LABEL and count_words(text, *span) <= MAX_WORDS
         if label[0] == label[1] and span != longest and short and _among(_LABELS, text, key):

@@ -19,6 +19,7 @@ from overton.serving.metrics import Metrics
 OPEN = "/health"  # needs no token: load balancers and service managers have none
 BODIES = 32  # bodies of the largest size that are held at one time
 READING = 60.0  # seconds for a body to arrive
+SPARE = 4  # largest bodies' worth of a refused body that is read, and kept nowhere
 
 
 class Gate:
@@ -67,6 +68,8 @@ class Gate:
             own, self.held = own + size, self.held + size
             whole = not message.get("more_body", False)
             if own > self.max_body:
+                if not whole:
+                    await self._let_finish(scope, receive, reading)
                 raise HTTPException(413, self._too_large())
             if self.held > BODIES * self.max_body:
                 raise HTTPException(
@@ -82,6 +85,8 @@ class Gate:
 
         try:
             refusal = self._refusal(scope)
+            if refusal:
+                await self._let_finish(scope, receive, reading)
             await (refusal or self.app)(scope, counted, watched)
         finally:
             self.held -= own
@@ -104,6 +109,20 @@ class Gate:
         finally:
             coming.cancel()
             stopping.cancel()
+
+    async def _let_finish(self, scope: Scope, receive: Receive, until: float) -> None:
+        """Read the rest of a body that is refused: most clients read no reply before they have sent all, and would see
+        their connection reset. Not of a client that asked first, nor of one that sends without end."""
+        if "expect" in Headers(scope=scope):
+            return
+        rest, more = SPARE * self.max_body, True
+        while more and rest > 0:
+            try:
+                message = await self._read(receive, until)
+            except HTTPException:  # too slow, or the server stops: it gets its refusal now
+                return
+            rest -= len(message.get("body", b""))
+            more = message.get("more_body", False)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
