@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,11 @@ def test_answers_under_valueprism_are_read_as_those_of_a_table(tmp_path: Path) -
         text = "In the perspective of Care, it helps.\nIn the perspective of Rule of law, it is forbidden."
         csv_file(files, [[f"act {i} of {name}", text] for i in range(3)], name, ["prompt", "answer"])
     one = read_source(DataPart(source="valueprism", path=files / "test_5p.csv"), [])
-    assert one == read_source(DataPart(source="table", path=files / "test_5p.csv"), [])
+    own = read_source(DataPart(source="table", path=files / "test_5p.csv"), [])
+    for ours, theirs in zip(one, own, strict=True):
+        assert ours.situation.text == theirs.situation.text and ours.completion == theirs.completion
+        assert [replace(p, provenance="human") for p in ours.situation.perspectives] == [*theirs.situation.perspectives]
+        assert {p.provenance for p in (*ours.views, *ours.situation.perspectives)} == {"language models"}
     assert [p.label for p in one[0].situation.perspectives] == ["Care", "Rule of law"]
     both = read_source(DataPart(source="valueprism", path=files), [], prefix="p-")
     assert [row.situation.id for row in both] == [f"p-row-{n}" for n in range(1, 7)]

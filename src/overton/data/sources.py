@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,18 @@ def _valueprism(part: DataPart, warnings: list[str], prefix: str) -> list[TableR
             raise DataError(f"{part.path}: holds no .csv file")
         rows = [row for file in files for row in read_rows(file)]
         if rows and "answer" in rows[0][1]:
-            return rows_of_table(rows, {}, part.path, warnings, only_ours=False, prefix=prefix)
+            found = rows_of_table(rows, {}, part.path, warnings, only_ours=False, prefix=prefix)
+            return [_written_by(row, "language models") for row in found]  # GPT-4, and others where OP-GRPO filled up
         return valueprism_rows(rows, warnings, prefix)
     subset = part.subset or ("" if part.dataset else SUBSET)
     return valueprism_rows(hub_rows(part.dataset or DATASET, subset, part.hub_split), warnings, prefix)
+
+
+def _written_by(row: TableRow, author: str) -> TableRow:
+    views, perspectives = (
+        tuple(replace(view, provenance=author) for view in of) for of in (row.views, row.situation.perspectives)
+    )
+    return replace(row, views=views, situation=replace(row.situation, perspectives=perspectives))
 
 
 def _published(source: str, folder: Path, warnings: list[str]) -> list[TableRow]:
