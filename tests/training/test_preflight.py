@@ -15,8 +15,9 @@ from transformers import AutoTokenizer
 from trl.scripts.vllm_serve import ScriptArguments, build_command
 
 from overton.errors import RecipeError, RunError
+from overton.estimator import shipped
 from overton.estimator.models import model_hash
-from overton.jsonio import write_json
+from overton.jsonio import read_json, write_json
 from overton.recipe import Recipe, parse_recipe
 from overton.testing import tiny_encoder, tiny_policy
 from overton.training import preflight
@@ -255,6 +256,12 @@ def test_calibrations(tmp_path: Path) -> None:
     )
     write_json(folder / "calibration.json", row | {"model_hash": "of another"})
     assert "another model" in only(preflight.calibration(recipe(), folder)).text
+    untuned = next(iter(read_json(Path(shipped.__file__).with_name("calibrations.json")).values()))["data_hash"]
+    write_json(folder / "calibration.json", row | {"data_hash": untuned})
+    found = only(preflight.calibration(recipe(), folder), "warning")
+    assert found.key == "reward.background" and "untuned" in found.text
+    for other in ({"background": 500}, {"preset": "op-grpo"}):
+        assert not list(preflight.calibration(recipe(reward=other), folder))
 
 
 def test_tokenizers(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def _answers(url: str, key: str, remedy: str) -> Iterator[Problem]:
 
 
 def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
-    """An estimator without a calibration, or with that of another model.
+    """An estimator without a calibration or with that of another model, or an untuned one with nothing behind it.
 
     Args:
         recipe: section ``reward``.
@@ -237,6 +237,7 @@ def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
     """
     from overton.estimator.calibration import CALIBRATION_FILE, Calibration
     from overton.estimator.models import model_hash
+    from overton.estimator.shipped import is_shipped
 
     again = "run the estimator stage again"
     try:
@@ -246,6 +247,13 @@ def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
         return
     if found.model_hash != model_hash(folder / "model"):
         yield Problem("error", "reward", f"{folder / CALIBRATION_FILE} was measured for another model; {again}")
+    if is_shipped(found) and recipe.reward.preset == "overton" and not recipe.reward.background:
+        yield Problem(
+            "warning",
+            "reward.background",
+            "the estimator is untuned, and under it a policy can gain by fewer lines and some that fit everything "
+            "(docs/reward_hacking.md). Set it, to 500 for example, or train the estimator.",
+        )
 
 
 def background(recipe: Recipe, situations: Sequence[Situation]) -> Iterator[Problem]:

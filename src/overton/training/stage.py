@@ -69,6 +69,8 @@ def run(recipe: Recipe, run: RunDir) -> None:
     situations = grpo_situations(recipe, run)
     found = [*situation_problems(recipe, len(situations)), *rate_problems(recipe), *generation_problems(recipe)]
     background = background_situations(recipe, run)
+    if not recipe.reward.remote:
+        found += preflight.calibration(recipe, run.path / "estimator")
     settle([*found, *preflight.background(recipe, background)])
     folder = run.stage("training")
     sft, grpo = folder / "sft", folder / "grpo"
