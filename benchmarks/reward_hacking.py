@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--situations", type=int, default=300, help="of each source at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="FIELD=VALUE", help="of `overton`")
-    parser.add_argument("--no-background", action="store_true", help="prose without the other part's references")
+    parser.add_argument("--no-background", action="store_true", help="systems and prose without references behind")
     parser.add_argument("--cache", type=Path, help="folder to keep vectors in for the next time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reward_hacking.json"))
     parser.add_argument("--table", type=Path, help="print the table of this results file and stop")

@@ -101,7 +101,8 @@ def op_bench(references: Path, responses: Path, systems: Sequence[str], seed: in
                     identity = f"{split}-{number}"
                     cases[part].append(Case(identity, row["prompt"], wanted, there[0], tuple(there[1:4]), {}, states))
     source = _with_loot(name, cases)
-    return source if any(s in TRAINED for s in systems) else replace(source, settings=FREE_FORM, background=True)
+    template = any(s in TRAINED for s in systems)
+    return replace(source, background=True, settings=source.settings if template else FREE_FORM)
 
 
 def _draft(sentences: Sequence[str], template: bool) -> tuple[Draft, dict[int, int]]:
