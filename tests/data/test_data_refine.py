@@ -15,7 +15,9 @@ from overton.data.pairs import table_pairs
 from overton.data.refine import Refiner
 from overton.data.rows import LabelledPair, TableRow, row_of
 from overton.data.sft import extractive_summary, table_sft
+from overton.data.written import _refined
 from overton.errors import DataError
+from overton.recipe import parse_recipe
 from overton.segment import layout, segment
 from overton.types import Perspective
 
@@ -87,6 +89,24 @@ def test_short_situations_are_filled_with_what_is_new() -> None:
     assert refiner.tally["situations not filled up, for want of a reply"] == 1
     assert refiner.tally["perspectives added"] == 2
     assert [r.temperature for r in author.asked] == [0.7] * 3 and author.asked[0].seed != author.asked[2].seed
+
+
+def test_no_split_is_given_a_perspective_that_another_has() -> None:
+    author = Fake(lambda q: "Care: 100 Everyone deserves respect.\nHope: 200 it helps\nJoy: 300 it is fun")
+    splits = {name: [situation("0 a", f"50 b of {name}", name=name)] for name in ("train", "dev")}
+    splits["test"] = [situation("0 c", "40 d", "100 EVERYONE  deserves respect.")]
+    section = parse_recipe(
+        {"name": "r", "data": {"source": "table", "path": "t", "refine": {"merge": COS, "perspectives": 3}}}
+    ).data
+    tally: dict[str, Counter[str]] = {}
+    found = _refined(section, splits, encode, author, 0, tally)  # type: ignore[arg-type]
+    assert {name: rows[0].situation.perspectives[2].explanation for name, rows in found.items()} == {
+        "train": "200 it helps",
+        "dev": "300 it is fun",
+        "test": "100 EVERYONE  deserves respect.",
+    }
+    refused = "new perspectives refused, another split having the same"
+    assert [tally[name][refused] for name in found] == [1, 2, 0]
 
 
 def test_a_model_that_gives_nothing_readable() -> None:

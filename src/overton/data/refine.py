@@ -7,7 +7,7 @@ another (arXiv 2602.20759). Here the cosine of the estimator's base finds the ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, count
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from overton.data.io import references_of
 from overton.data.judge import more_perspectives, same_perspective
 from overton.data.rows import TableRow
 from overton.matching import Matrix
+from overton.spelling import one_spelling
 from overton.types import Perspective
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Refiner:
         perspectives: situations with fewer are filled up; 0 fills none.
         judge: confirms each merge, or ``None`` when the cosine decides alone.
         author: writes new perspectives; wanted with ``perspectives``.
+        elsewhere: texts of other splits in one spelling, which no new perspective may have: the situation would leak.
         seed: of the author's sampling.
         tally: what was done, by its name in the card.
     """
@@ -49,6 +51,7 @@ class Refiner:
     perspectives: int = 0
     judge: LanguageModel | None = None
     author: LanguageModel | None = None
+    elsewhere: Collection[str] = ()
     seed: int = 0
     tally: Counter[str] = field(default_factory=Counter)
 
@@ -117,11 +120,13 @@ class Refiner:
             for index, view in enumerate(new, len(row.views)):
                 if len(chosen) == self._missing(row):
                     break
-                if cosines[index, kept].max() < self.merge:
+                if cosines[index, kept].max() >= self.merge:
+                    self.tally["new perspectives refused, being near-duplicates"] += 1
+                elif one_spelling(view.explanation) in self.elsewhere:
+                    self.tally["new perspectives refused, another split having the same"] += 1
+                else:
                     kept.append(index)
                     chosen.append(view)
-                else:
-                    self.tally["new perspectives refused, being near-duplicates"] += 1
             yield name, chosen
 
     def _cosines(self, rows: Sequence[TableRow]) -> Iterator[tuple[TableRow, Matrix]]:

@@ -12,7 +12,7 @@ from overton.data.pairs import says_what_is_the_same, stream_pairs, table_triple
 from overton.data.rows import TableRow
 from overton.data.sft import table_sft
 from overton.data.sources import read_source
-from overton.data.splits import drop_shared, repeated_texts, split_as_published, split_table
+from overton.data.splits import drop_shared, repeated_texts, split_as_published, split_table, texts_of
 from overton.errors import DataError
 from overton.sections import DataPart
 
@@ -118,12 +118,15 @@ def _refined(
 ) -> Splits:
     from overton.data.refine import Refiner
 
-    wanted = section.refine
-    found: Splits = {}
-    for name, rows in splits.items():
-        counts = tally.setdefault(name, Counter())
-        judge = llm if wanted.vote else None
-        found[name] = Refiner(encode, wanted.merge, wanted.perspectives, judge, llm, seed, counts)(rows)
+    wanted, judge = section.refine, llm if section.refine.vote else None
+    found = dict(splits)
+    for name in splits:
+        counts, elsewhere = tally.setdefault(name, Counter()), set[str]()
+        if wanted.perspectives:
+            others = (row for other, rows in found.items() if other != name for row in rows)
+            elsewhere = {text for row in others for text in texts_of(row)}
+        refine = Refiner(encode, wanted.merge, wanted.perspectives, judge, llm, elsewhere, seed, counts)
+        found[name] = refine(found[name])
     return found
 
 
