@@ -258,10 +258,12 @@ def test_calibrations(tmp_path: Path) -> None:
     assert "another model" in only(preflight.calibration(recipe(), folder)).text
     untuned = next(iter(read_json(Path(shipped.__file__).with_name("calibrations.json")).values()))["data_hash"]
     write_json(folder / "calibration.json", row | {"data_hash": untuned})
-    found = only(preflight.calibration(recipe(), folder), "warning")
+    found = only(preflight.untuned(recipe(), folder), "warning")
     assert found.key == "reward.background" and "untuned" in found.text
     for other in ({"background": 500}, {"preset": "op-grpo"}):
-        assert not list(preflight.calibration(recipe(reward=other), folder))
+        assert not list(preflight.untuned(recipe(reward=other), folder))
+    write_json(folder / "calibration.json", row)
+    assert not list(preflight.untuned(recipe(), folder))
 
 
 def test_tokenizers(tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ def _reward_problems(recipe: Recipe, run: RunDir, unchecked: list[str]) -> list[
     if (run.path / "data" / "train.jsonl").is_file():
         problems += preflight.background(recipe, background_situations(recipe, run))
     if (run.path / "estimator" / "model").is_dir():
-        return [*problems, *preflight.calibration(recipe, run.path / "estimator")]
+        home = run.path / "estimator"
+        return [*problems, *preflight.calibration(recipe, home), *preflight.untuned(recipe, home)]
     unchecked.append(f"calibration: {run.path / 'estimator'} is not there yet. `overton estimator RECIPE` makes it.")
     return problems
 

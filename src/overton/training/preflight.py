@@ -229,7 +229,7 @@ def _answers(url: str, key: str, remedy: str) -> Iterator[Problem]:
 
 
 def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
-    """An estimator without a calibration or with that of another model, or an untuned one with nothing behind it.
+    """An estimator without a calibration, or with that of another model.
 
     Args:
         recipe: section ``reward``.
@@ -237,7 +237,6 @@ def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
     """
     from overton.estimator.calibration import CALIBRATION_FILE, Calibration
     from overton.estimator.models import model_hash
-    from overton.estimator.shipped import is_shipped
 
     again = "run the estimator stage again"
     try:
@@ -247,7 +246,25 @@ def calibration(recipe: Recipe, folder: Path) -> Iterator[Problem]:
         return
     if found.model_hash != model_hash(folder / "model"):
         yield Problem("error", "reward", f"{folder / CALIBRATION_FILE} was measured for another model; {again}")
-    if is_shipped(found) and recipe.reward.preset == "overton" and not recipe.reward.background:
+
+
+def untuned(recipe: Recipe, folder: Path) -> Iterator[Problem]:
+    """An untuned estimator with nothing behind the reward.
+
+    Args:
+        recipe: section ``reward``.
+        folder: ``estimator/`` of the run; nothing is said of a calibration that cannot be read.
+    """
+    from overton.estimator.calibration import CALIBRATION_FILE, Calibration
+    from overton.estimator.shipped import is_shipped
+
+    if recipe.reward.background or recipe.reward.preset != "overton":
+        return
+    try:
+        found = Calibration.load(folder / CALIBRATION_FILE, recipe.reward.data_set)
+    except OvertonError:
+        return
+    if is_shipped(found):
         yield Problem(
             "warning",
             "reward.background",

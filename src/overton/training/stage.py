@@ -70,7 +70,7 @@ def run(recipe: Recipe, run: RunDir) -> None:
     found = [*situation_problems(recipe, len(situations)), *rate_problems(recipe), *generation_problems(recipe)]
     background = background_situations(recipe, run)
     if not recipe.reward.remote:
-        found += preflight.calibration(recipe, run.path / "estimator")
+        found += preflight.untuned(recipe, run.path / "estimator")
     settle([*found, *preflight.background(recipe, background)])
     folder = run.stage("training")
     sft, grpo = folder / "sft", folder / "grpo"
