@@ -105,9 +105,11 @@ class OpGrpoTrainer(GuardedTrainer, GRPOTrainer):
         here = [place for place, (process, _) in enumerate(everywhere) if process == number()]
         extra = torch.zeros(mask.shape, dtype=torch.float32)
         for index, place in zip(scored, here, strict=True):
-            text = self._decode(tokens[index])
-            # A tokenizer that parses responses hands over a part of the text only, without the thinking.
-            shift = text.find(self.overton_reward.last_texts[index])
+            text, shift = self.overton_reward.last_texts[index], 0
+            if not isinstance(inputs[index]["prompt"], str):
+                # A tokenizer that parses responses hands over a part of the text only, without the thinking.
+                whole = self._decode(tokens[index])
+                text, shift = whole, whole.find(text)
             if shift < 0:
                 continue
             spans = token_spans(tokens[index], text, self._pieces, self._decode)
