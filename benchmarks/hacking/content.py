@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 
 from hacking import language
@@ -95,16 +94,16 @@ def _first_three_quarters(case: Case, rng: random.Random) -> Draft:
 
 @attack("half-searched", "every other line left out, the three lines of `searched-added` added")
 def _half_searched(case: Case, rng: random.Random) -> Draft | None:
-    return _searched_after(case, case.answer.lines[::2])
+    return _searched_after(case, _half(case, rng))
 
 
 @attack("three-quarters-searched", "the last quarter of the lines left out, the three lines of `searched-added` added")
 def _three_quarters_searched(case: Case, rng: random.Random) -> Draft | None:
-    return _searched_after(case, case.answer.lines[: max(1, len(case.answer.lines) * 3 // 4)])
+    return _searched_after(case, _first_three_quarters(case, rng))
 
 
-def _searched_after(case: Case, kept: Iterable[Line]) -> Draft | None:
-    return case.answer.having([*kept, *case.loot.universal[:3]]) if case.loot.universal else None
+def _searched_after(case: Case, kept: Draft) -> Draft | None:
+    return case.answer.having([*kept.lines, *case.loot.universal[:3]]) if case.loot.universal else None
 
 
 @attack("dump-added", f"{DUMP} lines of other situations added")
